@@ -1,0 +1,32 @@
+"""The `callvoip` command behind `./dev`: one module a subcommand, imported only when it runs."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "up": "build, deploy into the emulated AWS and serve; Ctrl-C stops everything",
+    "demo": "the main job from order to encrypted call, without a browser",
+    "test": "lint, types, unit, infra, site and end-to-end tests",
+    "bench": "benchmarks, each as a ratio against a peer or a floor",
+    "synth": "CloudFormation into cdk.out/, without AWS credentials",
+    "deploy": "deploy to AWS with CDK",
+    "lock": "pin all packages anew in requirements.txt",
+}
+
+
+def main() -> int:
+    """Run the subcommand named first on the command line."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: ./dev COMMAND [OPTION ...]\n")
+        for name, purpose in COMMANDS.items():
+            print(f"  {name:8} {purpose}")
+        print("\n./dev COMMAND --help tells its options.")
+        return 0 if arguments else 2
+    command = arguments[0]
+    if command not in COMMANDS:
+        print(f"dev: there is no command {command!r}; the commands are: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"callvoip.{command}")
+    result: int = module.main(arguments[1:])
+    return result

@@ -1,0 +1,104 @@
+"""What call/ asks of a media worker and what it hears back: the vocabulary of the Unix socket between them.
+
+Messages are JSON objects, one a line. A request carries `id` and `op`; its answer carries the same `id` and either `result` or
+`error`. A line without `id` is an event of the worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Suite(StrEnum):
+    """SRTP protection profiles by their SDES names (RFC 4568 section 6.2, RFC 7714 section 14.2)."""
+
+    AES_CM_128_HMAC_SHA1_80 = "AES_CM_128_HMAC_SHA1_80"
+    AES_CM_128_HMAC_SHA1_32 = "AES_CM_128_HMAC_SHA1_32"
+    AEAD_AES_128_GCM = "AEAD_AES_128_GCM"
+    AEAD_AES_256_GCM = "AEAD_AES_256_GCM"
+
+    @property
+    def key_length(self) -> int:
+        """Length in octets of master key and master salt together."""
+        return {"AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}.get(self.value, 30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crypto:
+    """Keys of one SRTP leg: `send_key` protects what the node sends, `receive_key` verifies what it receives (base64)."""
+
+    suite: Suite
+    send_key: str
+    receive_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leg:
+    """One side of a call as negotiated in SDP. `crypto` is None on a plain RTP leg (a trunk, a customer without SRTP).
+
+    `address`, `port`, `rtcp_port` are what the peer announced; on an SRTP leg they are only a hint until a packet verifies.
+    `peer` is the address its signalling comes from, a second hint. `direction` is as the peer announced (RFC 3264).
+    """
+
+    crypto: Crypto | None
+    address: str
+    port: int
+    rtcp_port: int
+    peer: str = ""
+    rtcp_mux: bool = False
+    direction: str = "sendrecv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Where a leg's media must be sent: the node's own address and ports, to be announced in SDP."""
+
+    address: str
+    rtp_port: int
+    rtcp_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegStats:
+    """What one leg saw: packets received and believed, sent, and refused by reason; RFC 3550 figures of the receiver."""
+
+    suite: str | None
+    received: int = 0
+    sent: int = 0
+    plaintext: int = 0
+    """Plain RTP packets that reached the ports of an SRTP leg's call and were dropped."""
+    refused: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    mos: float | None = None
+
+
+# Requests: op, arguments -> result.
+#   open    {call: str, secure: {"a": bool, "b": bool}}     -> {"a": Local, "b": Local}   reserves both legs' ports
+#   set     {call: str, leg: "a"|"b", remote: Leg}          -> {}                          first description or any later change
+#   stats   {call: str}                                     -> {"a": LegStats, "b": LegStats}
+#   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
+#   load    {}                                              -> {"calls": int}
+# Events:
+#   {"event": "timeout", "call": str, "leg": "a"|"b"}        nothing believed from a leg for the media timeout
+
+
+def encode(value: object) -> Any:
+    """A dataclass of this module as what json.dumps takes."""
+    return asdict(value)  # type: ignore[call-overload]
+
+
+def decode_leg(data: dict[str, Any]) -> Leg:
+    """The Leg in a `set` request. Raises TypeError, KeyError or ValueError for what is not one."""
+    crypto = data.get("crypto")
+    return Leg(
+        **{
+            **data,
+            "crypto": None
+            if crypto is None
+            else Crypto(suite=Suite(crypto["suite"]), send_key=crypto["send_key"], receive_key=crypto["receive_key"]),
+        }
+    )
