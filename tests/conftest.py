@@ -1,0 +1,23 @@
+"""What every test shares: the rule for tests that need a system program."""
+
+import os
+
+import pytest
+
+from callvoip.programs import programs
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose programs are missing, with the way to get them; where CI is set, fail instead."""
+    known = {program.proof: program for program in programs()}
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            program = known.get(name)
+            if program is None:
+                pytest.fail(f"needs({name!r}): tests/programs.txt does not list it")
+            if program.present:
+                continue
+            reason = f"{name} is not installed; apt-get install {program.package}"
+            if os.environ.get("CI"):
+                pytest.fail(reason)
+            pytest.skip(reason)
