@@ -49,6 +49,8 @@ class Leg:
     peer: str = ""
     rtcp_mux: bool = False
     direction: str = "sendrecv"
+    symmetric: bool = False
+    """A plain leg behind NAT: believe whatever port of `peer` the media comes from. Never needed on an SRTP leg."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +76,36 @@ class LegStats:
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
     mos: float | None = None
+    """E-model estimate (ITU-T G.107) of what was received from this leg, 1.0 to 4.5."""
+    latch: str = ""
+    """Of an SRTP leg: pending, proving, latched or moved."""
+    reported_lost: int | None = None
+    """What the peer's own receiver reports say it lost of what was sent to it."""
+    rtcp_received: int = 0
+    rtcp_sent: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a worker carries: calls, packets, and what it refused without knowing whose it was; `dropped` by the kernel for want of room."""
+
+    calls: int
+    received: int = 0
+    sent: int = 0
+    dropped: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
 
 
 # Requests: op, arguments -> result.
-#   open    {call: str, secure: {"a": bool, "b": bool}}     -> {"a": Local, "b": Local}   reserves both legs' ports
+#   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}}
+#                                                           -> {"a": Local, "b": Local}   reserves both legs' ports
 #   set     {call: str, leg: "a"|"b", remote: Leg}          -> {}                          first description or any later change
 #   stats   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
-#   load    {}                                              -> {"calls": int}
+#   load    {}                                              -> Load
 # Events:
 #   {"event": "timeout", "call": str, "leg": "a"|"b"}        nothing believed from a leg for the media timeout
+#   {"event": "gone", "worker": int, "calls": [str]}         said by the client, not the worker: the process ended and its calls with it
 
 
 def encode(value: object) -> Any:

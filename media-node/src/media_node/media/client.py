@@ -1,0 +1,191 @@
+"""A media worker as call/ sees it: a process that is started, asked, listened to and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from media_node.bridge import Leg, LegStats, Load, Local, encode
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 3.0
+LINE_LIMIT = 1 << 20
+
+Event = dict[str, Any]
+
+
+class MediaError(Exception):
+    """The worker refused an operation; the message says which and why."""
+
+
+class WorkerGone(MediaError):
+    """The worker process ended, or did not start; its calls are lost."""
+
+
+class MediaWorker:
+    """One worker process and the Unix socket to it.
+
+    The parent listens and the worker connects once its ports are bound, so a connection means ready and a lost connection means gone,
+    on either side.
+    """
+
+    def __init__(self, index: int, process: asyncio.subprocess.Process, on_event: Callable[[Event], None]) -> None:
+        self.index = index
+        self._process = process
+        self._on_event = on_event
+        self._ids = count(1)
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._calls: set[str] = set()
+        self._stopping = False
+        self._gone = False
+        self._writer: asyncio.StreamWriter
+        self._listener: asyncio.Task[None]
+
+    @classmethod
+    async def start(
+        cls,
+        *,
+        index: int,
+        address: str,
+        announce: str,
+        srtp_port: int,
+        rtp_ports: tuple[int, int],
+        timeout_s: float,
+        run_directory: Path,
+        on_event: Callable[[Event], None],
+        options: tuple[str, ...] = (),
+    ) -> MediaWorker:
+        """Start worker `index`, bound to `address` and announced as `announce`, and wait until its ports are open.
+
+        Worker k takes `srtp_port`+2k for SRTP and the next port for SRTCP (0: any free pair); plain RTP legs take even ports from
+        `rtp_ports`, both ends included, which workers may share. `timeout_s` is how long a leg may be unheard before an event
+        {"event": "timeout", "call", "leg"}. A worker that dies is told as {"event": "gone", "worker", "calls": [...]}. Both come through
+        `on_event`, in the event loop. `options` are further arguments of the worker's command line. Raises WorkerGone when it does
+        not come up.
+        """
+        path = run_directory / f"media-{index}.sock"
+        path.unlink(missing_ok=True)
+        connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.get_running_loop().create_future()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if connected.done():
+                writer.close()
+            else:
+                connected.set_result((reader, writer))
+
+        server = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "media_node.media.worker", "--socket", str(path)),
+            *("--address", address, "--announce", announce, "--srtp-port", str(srtp_port + 2 * index if srtp_port else 0)),
+            *("--rtp-ports", f"{rtp_ports[0]}-{rtp_ports[1]}", "--timeout", str(timeout_s), *options),
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            await asyncio.wait({connected, ended}, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if not connected.done():
+                status = process.returncode
+                raise WorkerGone(f"media worker {index} did not come up: " + ("too slow" if status is None else f"exit status {status}"))
+        except BaseException:
+            if process.returncode is None:
+                process.kill()
+            raise
+        finally:
+            server.close()
+            path.unlink(missing_ok=True)
+            ended.cancel()
+        worker = cls(index, process, on_event)
+        reader, worker._writer = connected.result()
+        worker._listener = asyncio.create_task(worker._listen(reader), name=f"media worker {index}")
+        return worker
+
+    @property
+    def calls(self) -> int:
+        """How many calls are open on this worker."""
+        return len(self._calls)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    async def open(self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None) -> dict[str, Local]:
+        """Reserve both legs of a call ("a" and "b"; True for SRTP) and say where their media must be sent.
+
+        `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. Raises MediaError when the
+        call exists or no port is free.
+        """
+        arguments: dict[str, Any] = {"call": call, "secure": secure}
+        if families is not None:
+            arguments["families"] = families
+        result = await self._ask("open", arguments)
+        self._calls.add(call)
+        return {leg: Local(**local) for leg, local in result.items()}
+
+    async def set(self, call: str, leg: str, remote: Leg) -> None:
+        """Give a leg its negotiated description, the first or a later one. Raises MediaError for an unknown call or a wrong key."""
+        await self._ask("set", {"call": call, "leg": leg, "remote": encode(remote)})
+
+    async def stats(self, call: str) -> dict[str, LegStats]:
+        """What both legs saw until now. Raises MediaError for an unknown call."""
+        return {leg: LegStats(**stats) for leg, stats in (await self._ask("stats", {"call": call})).items()}
+
+    async def close(self, call: str) -> dict[str, LegStats]:
+        """End a call and free its ports; the last figures of both legs. Raises MediaError for an unknown call."""
+        result = await self._ask("close", {"call": call})
+        self._calls.discard(call)
+        return {leg: LegStats(**stats) for leg, stats in result.items()}
+
+    async def load(self) -> Load:
+        """How much the worker carries and what it refused that belongs to no call."""
+        return Load(**await self._ask("load", {}))
+
+    async def stop(self) -> None:
+        """End the process and wait for it. Calls still open end with it, without an event."""
+        self._stopping = True
+        self._writer.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await self._listener
+
+    async def _ask(self, op: str, arguments: dict[str, Any]) -> Any:
+        if self._gone or self._stopping:
+            raise WorkerGone(f"media worker {self.index} is gone")
+        number = next(self._ids)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            self._writer.write(json.dumps({"id": number, "op": op, **arguments}).encode() + b"\n")
+            return await answer
+        finally:
+            self._waiting.pop(number, None)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                message = json.loads(line)
+                if "id" not in message:
+                    self._on_event(message)
+                elif (answer := self._waiting.get(message["id"])) is not None and not answer.done():
+                    if "error" in message:
+                        answer.set_exception(MediaError(message["error"]))
+                    else:
+                        answer.set_result(message["result"])
+        self._gone = True
+        self._writer.close()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(WorkerGone(f"media worker {self.index} is gone"))
+        calls, self._calls = sorted(self._calls), set()
+        if not self._stopping:
+            await self._process.wait()
+            self._on_event({"event": "gone", "worker": self.index, "calls": calls})
