@@ -1,0 +1,205 @@
+"""Order forms: check and normalise what a visitor filled in, driven by the definition in data/forms/*.toml."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+FieldType = Literal["text", "textarea", "email", "tel", "integer", "kvk"]
+Code = Literal["missing", "too_long", "invalid", "not_integer", "too_small", "too_large"]
+
+# A valid e-mail address as the HTML standard has it, with at least one dot in the domain:
+# https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_EMAIL = re.compile(rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
+# "5", " 5 ", "5." and "1.000"; the dot of thousands is Dutch.
+_INTEGER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)[.,]?")
+_KVK = re.compile(r"[0-9]{8}")
+_TELEPHONE = re.compile(r"\+?[0-9]{8,15}")
+_HOME_COUNTRIES = (31, 32)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a form; `minimum` and `maximum` are bounds of an integer."""
+
+    name: str
+    label: str
+    type: FieldType
+    required: bool
+    max_length: int
+    messages: Mapping[Code, str]
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of one kind of order, which offering it orders, and in which field the quantity stands."""
+
+    id: str
+    offering: str
+    quantity_field: str
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field, and the words that tell the visitor."""
+
+    field: str
+    code: Code
+    message: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The normalised values of the fields that are right, and an error for each that is not."""
+
+    values: Mapping[str, str | int]
+    errors: tuple[FieldError, ...]
+
+    def text(self, name: str) -> str:
+        """The normalised value of a text-like field; empty when it was left open."""
+        return str(self.values[name])
+
+    def number(self, name: str) -> int:
+        """The normalised value of an integer field."""
+        return int(self.values[name])
+
+
+class _Refused(Exception):  # noqa: N818 (not an error of the program but an answer of a check)
+    def __init__(self, code: Code) -> None:
+        self.code = code
+
+
+def parse(definition: Mapping[str, Any]) -> Form:
+    """Make a Form of a definition read from TOML; raises ValueError when the definition itself is wrong."""
+    fields = []
+    for entry in definition["field"]:
+        if entry["type"] not in get_args(FieldType):
+            raise ValueError(f"form {definition['id']}: field {entry['name']} has the unknown type {entry['type']!r}")
+        unknown = set(entry["messages"]) - set(get_args(Code))
+        if unknown:
+            raise ValueError(f"form {definition['id']}: field {entry['name']} has messages for unknown codes {sorted(unknown)}")
+        fields.append(
+            Field(
+                name=entry["name"],
+                label=entry["label"],
+                type=entry["type"],
+                required=entry["required"],
+                max_length=entry["max_length"],
+                messages=entry["messages"],
+                minimum=entry.get("min"),
+                maximum=entry.get("max"),
+            )
+        )
+    form = Form(definition["id"], definition["offering"], definition["quantity_field"], tuple(fields))
+    if form.quantity_field not in {field.name for field in fields if field.type == "integer"}:
+        raise ValueError(f"form {form.id}: quantity_field {form.quantity_field!r} is not an integer field")
+    return form
+
+
+def check(form: Form, values: Mapping[str, object]) -> Checked:
+    """Check all fields and normalise those that are right; values may be text or, from JSON, numbers. Never raises on input."""
+    normalised: dict[str, str | int] = {}
+    errors: list[FieldError] = []
+    for field in form.fields:
+        try:
+            normalised[field.name] = _check_field(field, values.get(field.name))
+        except _Refused as refused:
+            message = field.messages.get(refused.code, f"{field.label}: deze waarde kunnen wij niet lezen")
+            shown = as_text(values.get(field.name))
+            errors.append(FieldError(field.name, refused.code, message.replace("{value}", shown)))
+    return Checked(normalised, tuple(errors))
+
+
+def as_text(value: object) -> str:
+    """A submitted value as the visitor would have typed it; what cannot be typed in a field (a list, an object) is empty."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        # A lone surrogate cannot be stored or sent as UTF-8.
+        return str(value).encode("utf-8", "replace").decode()
+    return ""
+
+
+def _check_field(field: Field, value: object) -> str | int:
+    if isinstance(value, bool | list | dict):
+        raise _Refused("not_integer" if field.type == "integer" else "invalid")
+    text = _tidy_lines(as_text(value)) if field.type == "textarea" else _tidy(as_text(value))
+    if not text:
+        if field.required:
+            raise _Refused("missing")
+        return ""
+    # Code points, as DynamoDB and people count them; the browser's check counts [...value].length.
+    if len(text) > field.max_length:
+        raise _Refused("too_long")
+    if field.type == "integer":
+        return _integer(field, text)
+    return _NORMALISERS[field.type](text)
+
+
+def _tidy(text: str) -> str:
+    """One line in Unicode's composed form, without control characters, with single spaces."""
+    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", text)).split())
+
+
+def _tidy_lines(text: str) -> str:
+    lines = [_tidy(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return "\n".join(lines).strip()
+
+
+def _integer(field: Field, text: str) -> int:
+    match = _INTEGER.fullmatch(text)
+    if match is None:
+        raise _Refused("not_integer")
+    number = int(match[1] + match[2].replace(".", ""))
+    if field.minimum is not None and number < field.minimum:
+        raise _Refused("too_small")
+    if field.maximum is not None and number > field.maximum:
+        raise _Refused("too_large")
+    return number
+
+
+def _email(text: str) -> str:
+    text = text.removeprefix("mailto:")
+    if _EMAIL.fullmatch(text) is None:
+        raise _Refused("invalid")
+    local, _, domain = text.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def _kvk(text: str) -> str:
+    digits = re.sub(r"[\s.-]", "", text)
+    if _KVK.fullmatch(digits) is None:
+        raise _Refused("invalid")
+    return digits
+
+
+def _telephone(text: str) -> str:
+    """E.164; a number without country code is Dutch."""
+    bare = re.sub(r"[\s./()-]", "", text.replace("(0)", ""))
+    if _TELEPHONE.fullmatch(bare) is None:
+        raise _Refused("invalid")
+    import phonenumbers  # 0.1 s, needed by an order only
+
+    try:
+        number = phonenumbers.parse(bare, "NL")
+    except phonenumbers.NumberParseException:
+        raise _Refused("invalid") from None
+    # Abroad the length must do: number plans change faster than this library is updated.
+    valid = phonenumbers.is_valid_number if number.country_code in _HOME_COUNTRIES else phonenumbers.is_possible_number
+    if not valid(number):
+        raise _Refused("invalid")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+_NORMALISERS: Mapping[FieldType, Callable[[str], str]] = {
+    "text": str,
+    "textarea": str,
+    "email": _email,
+    "tel": _telephone,
+    "kvk": _kvk,
+}
