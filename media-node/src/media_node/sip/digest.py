@@ -1,0 +1,204 @@
+"""Digest authentication (RFC 7616) with SHA-256 before MD5 (RFC 8760), from H(username:realm:password) alone.
+
+sipmessage refuses `qop="auth,auth-int"` and its pattern for credentials backtracks exponentially, so the parameters are read here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+NONCE_LIFETIME: Final = 300.0
+"""Seconds until a nonce is stale."""
+_MAX_NONCES: Final = 10_000
+_MAX_LENGTH: Final = 2048
+_PARAMETER: Final = re.compile(r'[ \t]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?:,|$)')
+
+
+class Algorithm(StrEnum):
+    """Hash algorithms by their names in a challenge, in the order they are offered (RFC 8760 section 2.3)."""
+
+    SHA_256 = "SHA-256"
+    MD5 = "MD5"
+
+    def hash(self, text: str) -> str:
+        """The hash of `text` in lower-case hexadecimal."""
+        if self is Algorithm.SHA_256:
+            return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+    def ha1(self, username: str, realm: str, password: str) -> str:
+        """H(A1), the only thing about a password that is ever stored (RFC 7616 section 3.4.2)."""
+        return self.hash(f"{username}:{realm}:{password}")
+
+
+Ha1 = Mapping[str, str]
+"""H(A1) in hexadecimal by the name of its algorithm."""
+
+
+class Verdict(StrEnum):
+    """What credentials are worth."""
+
+    VALID = "valid"
+    STALE = "stale"
+    """Right or not, the nonce is too old or its count was seen before: challenge again with stale=true."""
+    WRONG = "wrong"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The parameters of an Authorization header that count here."""
+
+    username: str
+    realm: str
+    nonce: str
+    uri: str
+    response: str
+    algorithm: Algorithm
+    cnonce: str
+    count: str
+    opaque: str = ""
+
+    @property
+    def nc(self) -> int:
+        """How often the client used this nonce, this time included."""
+        return int(self.count, 16)
+
+    @classmethod
+    def parse(cls, value: str) -> Credentials:
+        """The credentials in a header value. Raises ValueError for anything but Digest with qop=auth."""
+        found = parameters(value)
+        try:
+            if found["qop"].lower() != "auth":
+                raise ValueError("only qop=auth is offered")
+            credentials = cls(
+                username=found["username"],
+                realm=found["realm"],
+                nonce=found["nonce"],
+                uri=found["uri"],
+                response=found["response"].lower(),
+                algorithm=Algorithm(found.get("algorithm", "MD5").upper()),
+                cnonce=found["cnonce"],
+                count=found["nc"],
+                opaque=found.get("opaque", ""),
+            )
+        except KeyError as error:
+            raise ValueError(f"{error.args[0]} is missing") from error
+        if not re.fullmatch(r"[0-9a-fA-F]{8}", credentials.count):
+            raise ValueError("nc is not eight hexadecimal digits")
+        return credentials
+
+    def __str__(self) -> str:
+        quoted = {"username": self.username, "realm": self.realm, "nonce": self.nonce, "uri": self.uri, "response": self.response}
+        quoted |= {"cnonce": self.cnonce} | ({"opaque": self.opaque} if self.opaque else {})
+        return (
+            "Digest "
+            + ", ".join(f'{name}="{_escape(value)}"' for name, value in quoted.items())
+            + f", algorithm={self.algorithm}, qop=auth, nc={self.count}"
+        )
+
+
+def parameters(value: str) -> dict[str, str]:
+    """The parameters of a `Digest` challenge or credentials, names in lower case. Raises ValueError for another scheme or broken syntax."""
+    scheme, _, rest = value.strip().partition(" ")
+    if scheme.lower() != "digest" or len(rest) > _MAX_LENGTH:
+        raise ValueError("not Digest credentials")
+    found: dict[str, str] = {}
+    position = 0
+    while position < len(rest):
+        match = _PARAMETER.match(rest, position)
+        if match is None:
+            raise ValueError("broken Digest parameters")
+        name = match[1].lower()
+        if name in found:
+            raise ValueError(f"{name} stands twice")
+        found[name] = re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
+        position = match.end()
+    return found
+
+
+def answer(challenge: str, *, username: str, password: str, method: str, uri: str, count: int = 1) -> Credentials:
+    """A client's credentials for a challenge. Raises ValueError for an algorithm that is not known here."""
+    asked = parameters(challenge)
+    algorithm = Algorithm(asked.get("algorithm", "MD5").upper())
+    cnonce, nc = secrets.token_hex(8), f"{count:08x}"
+    realm, nonce = asked["realm"], asked["nonce"]
+    response = _response(algorithm, algorithm.ha1(username, realm, password), nonce, nc, cnonce, method, uri)
+    return Credentials(username, realm, nonce, uri, response, algorithm, cnonce, nc, asked.get("opaque", ""))
+
+
+def _response(algorithm: Algorithm, ha1: str, nonce: str, nc: str, cnonce: str, method: str, uri: str) -> str:
+    """RFC 7616 section 3.4.1 with qop=auth."""
+    ha2 = algorithm.hash(f"{method}:{uri}")
+    return algorithm.hash(f"{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}")
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+@dataclass
+class Authenticator:
+    """The server's half: makes challenges and judges credentials. `now` is in seconds on one monotonic clock.
+
+    A nonce carries its own time and a keyed hash over it, so only nonces that were used well occupy memory.
+    """
+
+    realm: str
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    _counts: dict[str, int] = field(default_factory=dict)
+
+    def challenges(self, now: float, *, stale: bool = False) -> list[str]:
+        """One header value per algorithm, the strongest first."""
+        nonce = self._nonce(now)
+        suffix = ", stale=true" if stale else ""
+        return [f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in Algorithm]
+
+    def judge(self, credentials: Credentials, *, method: str, uri: str, ha1: Ha1 | None, now: float) -> Verdict:
+        """What the credentials are worth for this request; `ha1` is None for an unknown user, who costs the same time to refuse."""
+        if credentials.realm != self.realm or credentials.uri != uri:
+            return Verdict.MALFORMED
+        issued = self._issued(credentials.nonce)
+        if issued is None or not 0 <= now - issued <= NONCE_LIFETIME:
+            return Verdict.STALE
+        known = (ha1 or {}).get(credentials.algorithm)
+        expected = _response(
+            credentials.algorithm, known or "", credentials.nonce, credentials.count, credentials.cnonce, method, credentials.uri
+        )
+        if not hmac.compare_digest(expected.encode(), credentials.response.encode()) or known is None:
+            return Verdict.WRONG
+        if credentials.nc <= self._counts.get(credentials.nonce, 0):
+            return Verdict.STALE
+        self._remember(credentials.nonce, credentials.nc, now)
+        return Verdict.VALID
+
+    def _nonce(self, now: float) -> str:
+        stamp = int(now * 1000).to_bytes(8, "big") + secrets.token_bytes(8)
+        return urlsafe_b64encode(stamp + self._seal(stamp)).decode().rstrip("=")
+
+    def _issued(self, nonce: str) -> float | None:
+        """When this authenticator made the nonce, or None when it did not."""
+        try:
+            raw = urlsafe_b64decode(nonce.encode() + b"==")
+        except ValueError:
+            return None
+        stamp, seal = raw[:16], raw[16:]
+        if not hmac.compare_digest(seal, self._seal(stamp)):
+            return None
+        return int.from_bytes(stamp[:8], "big") / 1000
+
+    def _seal(self, stamp: bytes) -> bytes:
+        return hmac.digest(self.secret, stamp, "sha256")[:16]
+
+    def _remember(self, nonce: str, count: int, now: float) -> None:
+        if len(self._counts) >= _MAX_NONCES:
+            self._counts = {kept: seen for kept, seen in self._counts.items() if now - (self._issued(kept) or 0) <= NONCE_LIFETIME}
+        self._counts[nonce] = count
