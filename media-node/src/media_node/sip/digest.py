@@ -126,8 +126,10 @@ def parameters(value: str) -> dict[str, str]:
 
 
 def answer(challenge: str, *, username: str, password: str, method: str, uri: str, count: int = 1) -> Credentials:
-    """A client's credentials for a challenge. Raises ValueError for an algorithm that is not known here."""
+    """A client's credentials for a challenge. Raises ValueError for a broken challenge or an algorithm that is not known here."""
     asked = parameters(challenge)
+    if not {"realm", "nonce"} <= asked.keys():
+        raise ValueError("a challenge needs realm and nonce")
     algorithm = Algorithm(asked.get("algorithm", "MD5").upper())
     cnonce, nc = secrets.token_hex(8), f"{count:08x}"
     realm, nonce = asked["realm"], asked["nonce"]

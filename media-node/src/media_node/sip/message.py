@@ -166,15 +166,15 @@ def datagram(data: bytes) -> bytes:
 
 def parse(data: bytes) -> Request | Response:
     """One framed message as sipmessage's Request or Response. Raises Malformed with the status a request deserves."""
-    head, separator, body = data.partition(_END)
+    raw, separator, body = data.partition(_END)
     if not separator:
         raise Malformed(400, "no end of headers")
-    start, *lines = _unfold(head)
+    start, *lines = _unfold(raw)
     headers = _read(lines)
     _check_start(start, headers)
-    text = "\r\n".join([start, *(f"{name}: {value}" for name in headers.keys() for value in headers.getlist(name))])
+    head = f"{start}\r\n{headers}".encode()  # str(Headers) brings the empty line with it
     try:
-        message = Message.parse(text.encode() + _END + body)
+        message = Message.parse(head + body)
     except ValueError as error:
         raise Malformed(400, str(error), headers) from error
     _check(message)
@@ -221,7 +221,8 @@ def _check_start(start: str, headers: Headers) -> None:
         raise Malformed(505, "only SIP/2.0 is spoken here", headers)
     scheme = line[2].partition(":")[0].lower()
     if scheme not in ("sip", "sips", "tel"):
-        raise Malformed(416 if re.fullmatch(r"[a-z][a-z0-9+.\-]*", scheme) else 400, "the Request-URI is not a SIP or telephone URI", headers)
+        status = 416 if re.fullmatch(r"[a-z][a-z0-9+.\-]*", scheme) else 400
+        raise Malformed(status, "the Request-URI is not a SIP or telephone URI", headers)
 
 
 def _check(message: Request | Response) -> None:

@@ -78,7 +78,12 @@ class TransportFailed:
     """Event: the message could not be sent."""
 
 
-Event = Request | Response | Respond | Fired | TransportFailed
+@dataclass(frozen=True)
+class Abandoned:
+    """Event: a cancelled INVITE got no final response within 64*T1 (section 9.1)."""
+
+
+Event = Request | Response | Respond | Fired | TransportFailed | Abandoned
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,8 @@ class InviteClient(Machine):
         match event:
             case TransportFailed():
                 return self._leave(Fail(Cause.TRANSPORT))
+            case Abandoned():
+                return self._leave(Fail(Cause.TIMEOUT))
             case Response():
                 return self._heard(event, now)
         return []

@@ -1,0 +1,333 @@
+"""Joins connections and transactions: matches messages, runs the timers, and hands requests to the transaction user.
+
+The state machines of transaction.py stay pure; this is where their actions happen and where the clock is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sipmessage import URI, Address, Parameters, Request, Response, Via
+
+from media_node.sip.message import reply, tag
+from media_node.sip.transaction import (
+    T1,
+    T2,
+    Abandoned,
+    Action,
+    Cause,
+    Event,
+    Fail,
+    InviteClient,
+    InviteServer,
+    Key,
+    Machine,
+    NonInviteClient,
+    NonInviteServer,
+    Pass,
+    Respond,
+    Send,
+    State,
+    TransportFailed,
+    cancel,
+    client_key,
+    server_key,
+)
+from media_node.sip.transport import Connection
+
+_FAILURE: Final = {Cause.TIMEOUT: 408, Cause.TRANSPORT: 503}
+"""What a transaction without an answer counts as (section 8.1.3.1)."""
+
+
+class User(Protocol):
+    """The transaction user. All methods are called in the event loop and must not block."""
+
+    def incoming(self, request: Incoming) -> None:
+        """A new request that is neither an ACK nor a CANCEL."""
+
+    def acknowledged(self, connection: Connection, ack: Request) -> None:
+        """An ACK to a 2xx."""
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is gone."""
+
+
+@dataclass(eq=False)
+class Incoming:
+    """A server transaction as its user sees it."""
+
+    request: Request
+    connection: Connection
+    _run: _Run
+    tag: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Our tag in the responses to a request outside a dialog."""
+    on_cancel: Callable[[Request], None] | None = None
+    answered: bool = False
+    _unconfirmed: asyncio.TimerHandle | None = None
+
+    def respond(self, status: int, phrase: str = "", **headers: str) -> Response:
+        """Sends a response; `headers` are named with _ for -, as in Retry_After="5"."""
+        response = reply(self.request, status, phrase, to_tag=self.tag if status > 100 else "")
+        for name, value in headers.items():
+            response.headers.set(name.replace("_", "-"), value)
+        self.send(response)
+        return response
+
+    def send(self, response: Response) -> None:
+        """Sends a response that was made by `reply`. After a final one nothing more is sent."""
+        if self.answered:
+            return
+        self.answered = response.code >= 200
+        self._run.step(Respond(response))
+
+    def retransmit(self, response: Response, on_give_up: Callable[[], None]) -> None:
+        """Repeats a 2xx to an INVITE until `confirm`, and gives up after 64*T1 (section 13.3.1.4)."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + 64 * T1
+
+        def again(interval: float) -> None:
+            if loop.time() >= deadline:
+                on_give_up()
+                return
+            if not self.connection.transport.reliable:
+                self._run.step(Respond(response))
+            self._unconfirmed = loop.call_later(min(2 * interval, T2), again, min(2 * interval, T2))
+
+        self._unconfirmed = loop.call_later(T1, again, T1)
+
+    def confirm(self) -> None:
+        """The ACK has come, or is no longer waited for."""
+        if self._unconfirmed is not None:
+            self._unconfirmed.cancel()
+            self._unconfirmed = None
+
+
+@dataclass(eq=False)
+class Outgoing:
+    """A client transaction as its user sees it."""
+
+    request: Request
+    connection: Connection
+    _endpoint: Endpoint
+    _on_response: Callable[[Response], None]
+    _run: _Run | None = None
+    _provisional: bool = False
+    _final: bool = False
+    _cancel: bool = False
+
+    def cancel(self) -> None:
+        """Cancels a pending INVITE, as soon as the peer has been heard (section 9.1)."""
+        if self._final:
+            return
+        self._cancel = True
+        if self._provisional:
+            self._send_cancel()
+
+    def heard(self, response: Response) -> None:
+        """For the endpoint: passes a response on."""
+        self._final = self._final or response.code >= 200
+        if response.code < 200 and not self._provisional:
+            self._provisional = True
+            if self._cancel:
+                self._send_cancel()
+        self._on_response(response)
+
+    def _send_cancel(self) -> None:
+        self._endpoint.send_as_is(self.connection, cancel(self.request))
+        if self._run is not None:
+            asyncio.get_running_loop().call_later(64 * T1, self._run.step, Abandoned())
+
+
+class _Run:
+    """One machine at work: performs its actions and wakes it."""
+
+    def __init__(
+        self, machine: Machine, connection: Connection, *, on_pass: Callable[[Request | Response], None], on_end: Callable[[], None]
+    ) -> None:
+        self.machine = machine
+        self.connection = connection
+        self.on_pass = on_pass
+        self.on_fail: Callable[[Cause], None] = lambda cause: None
+        self._on_end = on_end
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        if isinstance(self.machine, InviteClient | NonInviteClient):
+            self._perform(self.machine.start(self._now()))
+
+    def step(self, event: Event) -> None:
+        self._perform(self.machine.step(event, self._now()))
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._perform(self.machine.fire(self._now()))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _perform(self, actions: list[Action]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.machine.state is State.TERMINATED:
+            self._on_end()
+        elif (wake := self.machine.wake) is not None:
+            self._timer = asyncio.get_running_loop().call_at(wake, self._fire)
+        for action in actions:
+            match action:
+                case Send(message):
+                    if not self.connection.send(message):
+                        self.step(TransportFailed())
+                case Pass(message):
+                    self.on_pass(message)
+                case Fail(cause):
+                    self.on_fail(cause)
+
+
+class Endpoint:
+    """All transactions of this side. It is the receiver of its connections."""
+
+    def __init__(self, user: User, agent: str) -> None:
+        self._user = user
+        self._agent = agent
+        self._clients: dict[Key, _Run] = {}
+        self._servers: dict[tuple[int, Key], _Run] = {}
+        self._invites: dict[tuple[int, Key], Incoming] = {}
+
+    def contact(self, connection: Connection, user: str | None = None) -> Address:
+        """Our Contact on a connection."""
+        here = connection.contact
+        return Address(URI("sip", here.host, user=user, port=here.port, parameters=Parameters(transport=connection.transport.parameter)))
+
+    def send(self, connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
+        """Starts a client transaction. `on_response` hears every response; silence and failure come as a 408 or 503 of our own."""
+        here = connection.contact
+        branch = f"z9hG4bK{secrets.token_hex(12)}"
+        parameters = Parameters(branch=branch, rport=None)
+        request.via = [Via(connection.transport.value, here.host, here.port, parameters)]
+        request.headers.set("User-Agent", self._agent)
+        return self._start(connection, request, on_response)
+
+    def send_as_is(self, connection: Connection, request: Request) -> Outgoing:
+        """Starts a client transaction for a request that has its Via already, as a CANCEL does."""
+        return self._start(connection, request, lambda response: None)
+
+    def acknowledge(self, connection: Connection, ack: Request) -> None:
+        """Sends the ACK to a 2xx, which is no transaction (section 13.2.2.4)."""
+        here = connection.contact
+        ack.via = [Via(connection.transport.value, here.host, here.port, Parameters(branch=f"z9hG4bK{secrets.token_hex(12)}", rport=None))]
+        connection.send(ack)
+
+    async def ask(self, connection: Connection, request: Request) -> Response:
+        """Sends a request that is not an INVITE and waits for its final response."""
+        answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+        def heard(response: Response) -> None:
+            if response.code >= 200 and not answer.done():
+                answer.set_result(response)
+
+        self.send(connection, request, heard)
+        return await answer
+
+    def received(self, connection: Connection, message: Request | Response) -> None:
+        """See transport.Receiver."""
+        if isinstance(message, Response):
+            run = self._clients.get(client_key(message))
+            if run is not None and run.connection is connection:
+                run.step(message)
+        elif message.method == "CANCEL":
+            self._cancelled(connection, message)
+        else:
+            self._request(connection, message)
+
+    def lost(self, connection: Connection) -> None:
+        """See transport.Receiver: every transaction over the connection has failed."""
+        for run in [run for run in (*self._clients.values(), *self._servers.values()) if run.connection is connection]:
+            run.step(TransportFailed())
+        self._user.lost(connection)
+
+    def _start(self, connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
+        outgoing = Outgoing(request, connection, self, on_response)
+        kind = InviteClient if request.method == "INVITE" else NonInviteClient
+        key = client_key(request)
+
+        def on_pass(message: Request | Response) -> None:
+            if isinstance(message, Response):
+                outgoing.heard(message)
+
+        def on_fail(cause: Cause) -> None:
+            outgoing.heard(reply(request, _FAILURE[cause]))
+
+        run = _Run(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=lambda: self._clients.pop(key, None))
+        run.on_fail = on_fail
+        outgoing._run = self._clients[key] = run
+        # The caller gets its handle before the first response can come, a failure to send included.
+        asyncio.get_running_loop().call_soon(run.start)
+        return outgoing
+
+    def _request(self, connection: Connection, request: Request) -> None:
+        key = (connection.number, server_key(request))
+        run = self._servers.get(key)
+        if run is not None:
+            run.step(request)
+            return
+        if request.method == "ACK":
+            self._user.acknowledged(connection, request)
+            return
+        _note_source(request, connection)
+        kind = InviteServer if request.method == "INVITE" else NonInviteServer
+
+        def on_pass(message: Request | Response) -> None:
+            if isinstance(message, Request):
+                self._user.acknowledged(connection, message)
+
+        def on_end() -> None:
+            self._servers.pop(key, None)
+            self._invites.pop(key, None)
+
+        run = _Run(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=on_end)
+        self._servers[key] = run
+        incoming = Incoming(request, connection, run)
+        if request.method == "INVITE":
+            self._invites[key] = incoming
+            incoming.respond(100)
+        self._user.incoming(incoming)
+
+    def _cancelled(self, connection: Connection, request: Request) -> None:
+        """Section 9.2: the CANCEL is answered by itself, the INVITE it names by whoever has it."""
+        key = (connection.number, server_key(request))
+        if key in self._servers:
+            self._servers[key].step(request)
+            return
+        run = _Run(
+            NonInviteServer(request, connection.transport.reliable),
+            connection,
+            on_pass=lambda message: None,
+            on_end=lambda: self._servers.pop(key, None),
+        )
+        self._servers[key] = run
+        invite = self._invites.get((connection.number, server_key(request, "INVITE")))
+        run.step(Respond(reply(request, 200 if invite else 481, to_tag=invite.tag if invite else secrets.token_hex(8))))
+        if invite is not None and not invite.answered and invite.on_cancel is not None:
+            invite.on_cancel(request)
+
+
+def _note_source(request: Request, connection: Connection) -> None:
+    """Writes where the request came from into its top Via (RFC 3261 section 18.2.1, RFC 3581), for the response to carry."""
+    top, *others = request.via
+    changes: dict[str, str] = {}
+    if top.host != connection.peer.host:
+        changes["received"] = connection.peer.host
+    if "rport" in top.parameters:
+        changes |= {"rport": str(connection.peer.port), "received": connection.peer.host}
+    if changes:
+        request.via = [Via(top.transport, top.host, top.port, top.parameters.replace(**changes)), *others]
+
+
+def to_tag(request: Request) -> str:
+    """Our tag in a request within a dialog, empty in one outside."""
+    return tag(request.to_address)
