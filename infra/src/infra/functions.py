@@ -1,0 +1,71 @@
+"""Lambda functions: one bundle and one layer for all, a role of its own for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.checks import acknowledge
+from infra.places import BUILD
+
+# From 1769 MB a function has one whole virtual CPU; start-up is bound by the CPU.
+MEMORY_MB = 1769
+
+
+class Functions(Construct):
+    """Makes functions that share build/functions, build/layer and an environment."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Mapping[str, str]) -> None:
+        super().__init__(scope, construct_id)
+        self._environment = environment
+        self._code = lambda_.Code.from_asset(str(BUILD / "functions"))
+        self._layer = lambda_.LayerVersion(
+            self,
+            "Layer",
+            description="Third-party packages of the functions",
+            code=lambda_.Code.from_asset(str(BUILD / "layer")),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+
+    def add(
+        self,
+        name: str,
+        handler: str,
+        *,
+        may: Sequence[iam.PolicyStatement],
+        environment: Mapping[str, str] | None = None,
+        timeout: Duration | None = None,
+    ) -> lambda_.Function:
+        """A function whose role allows `may` and the writing of its own log, nothing else."""
+        log_group = logs.LogGroup(self, f"{name}Log", retention=logs.RetentionDays.TWO_WEEKS, removal_policy=RemovalPolicy.DESTROY)
+        role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        for statement in may:
+            role.add_to_policy(statement)
+        function = lambda_.Function(
+            self,
+            name,
+            code=self._code,
+            handler=handler,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            layers=[self._layer],
+            memory_size=MEMORY_MB,
+            timeout=timeout or Duration.seconds(10),
+            role=role,
+            log_group=log_group,
+            environment={**self._environment, **(environment or {}), "POWERTOOLS_SERVICE_NAME": handler.split(".")[1]},
+        )
+        acknowledge(function, "The layer is built and tested for this runtime; a newer one comes by changing this file.", "L1")
+        return function
+
+
+def allow(actions: Sequence[str], *resources: str, conditions: Mapping[str, object] | None = None) -> iam.PolicyStatement:
+    """A statement that allows `actions` on `resources`."""
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)

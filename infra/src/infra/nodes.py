@@ -1,0 +1,180 @@
+"""What a media node is on EC2: network, launch template, and what its role may do."""
+
+from __future__ import annotations
+
+from textwrap import dedent, indent
+
+from aws_cdk import Aws
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk.aws_dynamodb import ITable
+from constructs import Construct
+
+from infra.checks import acknowledge
+from infra.functions import allow
+from infra.places import BUILD
+
+# Debian publishes the newest image of a release under this name.
+IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/arm64"
+# The values are the operator's (docs/runbook.md); the template and the user data hold the names only.
+CERTIFICATE_PARAMETER = "/callvoip/sip/certificate"
+PRIVATE_KEY_PARAMETER = "/callvoip/sip/private-key"
+TRUNK_PARAMETER = "/callvoip/sip/trunk"
+
+SIP_PORT = 5061
+MEDIA_WORKERS = 1
+SRTP_PORT = 20000
+RTP_PORTS = (21000, 21999)
+
+CAPACITY_CALLS = 100
+"""Concurrent protected calls a node is sold for; ./dev bench measures what it can carry."""
+
+
+class Nodes(Construct):
+    """Public subnets without NAT, the nodes' security group, and the launch template the reconciler starts them from."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, sip_domain: str, fleet: ITable, cdr: ITable) -> None:
+        super().__init__(scope, construct_id)
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            ip_addresses=ec2.IpAddresses.cidr("10.20.0.0/16"),
+            max_azs=2,
+            nat_gateways=0,
+            subnet_configuration=[ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=20)],
+            gateway_endpoints={
+                "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
+                "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
+            },
+        )
+        acknowledge(self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7")
+        self.security_group = self._security_group()
+        bundle = s3_assets.Asset(self, "Bundle", path=str(BUILD / "media-node"))
+        self.role = self._role(fleet, cdr, bundle)
+        self.launch_template = ec2.LaunchTemplate(
+            self,
+            "LaunchTemplate",
+            instance_type=ec2.InstanceType("c7g.medium"),
+            machine_image=ec2.MachineImage.from_ssm_parameter(IMAGE_PARAMETER),
+            user_data=ec2.UserData.custom(cloud_config(sip_domain, fleet, cdr, bundle)),
+            role=self.role,
+            security_group=self.security_group,
+            require_imdsv2=True,
+            http_put_response_hop_limit=1,
+            block_devices=[
+                ec2.BlockDevice(
+                    device_name="/dev/xvda",
+                    volume=ec2.BlockDeviceVolume.ebs(
+                        8, volume_type=ec2.EbsDeviceVolumeType.GP3, encrypted=True, delete_on_termination=True
+                    ),
+                )
+            ],
+        )
+
+    @property
+    def subnet_ids(self) -> list[str]:
+        """One public subnet a zone."""
+        return [subnet.subnet_id for subnet in self.vpc.public_subnets]
+
+    def _security_group(self) -> ec2.SecurityGroup:
+        group = ec2.SecurityGroup(self, "SecurityGroup", vpc=self.vpc, description="Media nodes: SIP over TLS and media")
+        anyone = ec2.Peer.any_ipv4()
+        group.add_ingress_rule(anyone, ec2.Port.tcp(SIP_PORT), "SIP over TLS")
+        group.add_ingress_rule(anyone, ec2.Port.udp_range(SRTP_PORT, SRTP_PORT + 2 * MEDIA_WORKERS - 1), "SRTP and SRTCP")
+        group.add_ingress_rule(anyone, ec2.Port.udp_range(*RTP_PORTS), "RTP from the trunk")
+        acknowledge(group, "Phones call from any network; there is no port 22 (Session Manager).", "EC23")
+        return group
+
+    def _role(self, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset) -> iam.Role:
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+        # IAM itself fills in who asks: a node reaches the items under its own ARN and no others.
+        own_partition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["${ec2:SourceInstanceARN}"]}}
+        role.add_to_policy(allow(["dynamodb:GetItem", "dynamodb:Query"], fleet.table_arn, conditions=own_partition))
+        role.add_to_policy(
+            allow(
+                ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+                fleet.table_arn,
+                conditions={
+                    "ForAllValues:StringEquals": {
+                        **own_partition["ForAllValues:StringEquals"],
+                        # What HEARTBEAT and REPORT are made of; not what an ASSIGNMENT is made of.
+                        "dynamodb:Attributes": ["pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations", "assignments"],
+                    },
+                    "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE"]},
+                },
+            )
+        )
+        role.add_to_policy(
+            allow(["dynamodb:PutItem"], cdr.table_arn, conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*"]}})
+        )
+        parameters = f"arn:{Aws.PARTITION}:ssm:{Aws.REGION}:{Aws.ACCOUNT_ID}:parameter"
+        role.add_to_policy(
+            allow(
+                ["ssm:GetParameter", "ssm:GetParameters"],
+                *(f"{parameters}{name}" for name in (CERTIFICATE_PARAMETER, PRIVATE_KEY_PARAMETER, TRUNK_PARAMETER)),
+            )
+        )
+        role.add_to_policy(
+            allow(["s3:GetObject"], f"arn:{Aws.PARTITION}:s3:::{bundle.s3_bucket_name}/{bundle.s3_object_key}"),
+        )
+        role.add_to_policy(
+            allow(
+                [
+                    "ssm:UpdateInstanceInformation",
+                    "ssmmessages:CreateControlChannel",
+                    "ssmmessages:CreateDataChannel",
+                    "ssmmessages:OpenControlChannel",
+                    "ssmmessages:OpenDataChannel",
+                ],
+                "*",
+            )
+        )
+        acknowledge(role, "Session Manager's channels have no resource to name.", "IAM5[Resource::*]")
+        return role
+
+
+def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset) -> str:
+    """The nodes' user data: names only, never a secret."""
+    configuration = dedent(f"""\
+        [fleet]
+        table = "{fleet.table_name}"
+        cdr_table = "{cdr.table_name}"
+        region = "{Aws.REGION}"
+
+        [sip]
+        domain = "{sip_domain}"
+        port = {SIP_PORT}
+        certificate_parameter = "{CERTIFICATE_PARAMETER}"
+        private_key_parameter = "{PRIVATE_KEY_PARAMETER}"
+
+        [media]
+        workers = {MEDIA_WORKERS}
+        srtp_port = {SRTP_PORT}
+        rtp_ports = [{RTP_PORTS[0]}, {RTP_PORTS[1]}]
+        timeout_s = 60
+
+        [trunk]
+        parameter = "{TRUNK_PARAMETER}"
+
+        [state]
+        directory = "/var/lib/media-node"
+        """)
+    return (
+        dedent("""\
+        #cloud-config
+        package_update: true
+        packages: [awscli, python3-venv]
+        write_files:
+          - path: /etc/media-node/node.toml
+            permissions: "0644"
+            content: |
+        """)
+        + indent(configuration, " " * 6)
+        + dedent(f"""\
+        runcmd:
+          - aws s3 cp --only-show-errors {bundle.s3_object_url} /run/media-node.zip
+          - python3 -m zipfile -e /run/media-node.zip /opt/media-node/bundle
+          - sh /opt/media-node/bundle/boot/install.sh
+        """)
+    )

@@ -1,0 +1,68 @@
+"""When the reconciler runs: changes of orders and fleet, EC2 state changes, and every minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_lambda_destinations import SqsDestination
+from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq
+from constructs import Construct
+
+from infra.checks import acknowledge
+
+
+class ReconcilerTriggers(Construct):
+    """Every asynchronous way ends in one dead-letter queue; what is lost there the next minute repairs."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table, fleet: dynamodb.Table
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.dead_letters = sqs.Queue(
+            self, "DeadLetters", retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
+        )
+        acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
+        self._on_change(function, orders, filters=[])
+        # A heartbeat every five seconds is no news.
+        news = lambda_.FilterCriteria.filter({"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": ["HEARTBEAT"]}]}}}})
+        self._on_change(function, fleet, filters=[news])
+        self._on_event(
+            "InstanceStateChange",
+            function,
+            pattern=events.EventPattern(source=["aws.ec2"], detail_type=["EC2 Instance State-change Notification"]),
+        )
+        self._on_event("EveryMinute", function, schedule=events.Schedule.rate(Duration.minutes(1)))
+        # EventBridge hands over asynchronously: the two retries are Lambda's own, after which the event goes to the queue.
+        function.configure_async_invoke(on_failure=SqsDestination(self.dead_letters), max_event_age=Duration.minutes(5), retry_attempts=2)
+
+    def _on_change(self, function: lambda_.Function, table: dynamodb.Table, *, filters: Sequence[Mapping[str, Any]]) -> None:
+        function.add_event_source(
+            DynamoEventSource(
+                table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=100,
+                retry_attempts=5,
+                bisect_batch_on_error=True,
+                report_batch_item_failures=True,
+                on_failure=SqsDlq(self.dead_letters),
+                filters=filters or None,
+            )
+        )
+
+    def _on_event(
+        self,
+        name: str,
+        function: lambda_.Function,
+        *,
+        pattern: events.EventPattern | None = None,
+        schedule: events.Schedule | None = None,
+    ) -> None:
+        target = targets.LambdaFunction(function, dead_letter_queue=self.dead_letters, retry_attempts=2, max_event_age=Duration.minutes(5))
+        events.Rule(self, name, event_pattern=pattern, schedule=schedule, targets=[target])
