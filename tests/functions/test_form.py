@@ -64,7 +64,20 @@ def test_an_integer_is_accepted_exactly_within_its_bounds(number: int, shape: st
     assert code or checked.number("phones") == number
 
 
-@pytest.mark.parametrize(("value", "code"), [(5, None), (5.0, None), (5.5, "not_integer"), (1e9, "too_large"), (True, "not_integer"), ([5], "not_integer"), (None, "missing"), (float("nan"), "not_integer"), (float("inf"), "not_integer")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (5, None),
+        (5.0, None),
+        (5.5, "not_integer"),
+        (1e9, "too_large"),
+        (True, "not_integer"),
+        ([5], "not_integer"),
+        (None, "missing"),
+        (float("nan"), "not_integer"),
+        (float("inf"), "not_integer"),
+    ],
+)
 def test_numbers_of_json_are_read_as_typed(value: object, code: str | None) -> None:
     checked = forms.check(SRTP, {"phones": value})
     assert {error.field: error.code for error in checked.errors}.get("phones") == code

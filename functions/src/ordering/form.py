@@ -69,7 +69,7 @@ class Checked:
         return int(self.values[name])
 
 
-class _Refused(Exception):  # noqa: N818 (not an error of the program but an answer of a check)
+class _Refused(Exception):
     def __init__(self, code: Code) -> None:
         self.code = code
 

@@ -1,0 +1,80 @@
+"""Secrets that are told once and stored only as hashes: the order's token and the phones' passwords."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+# Crockford's base 32: no I, L, O, U. https://www.crockford.com/base32.html
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LOOK_ALIKES = "0o1il"
+_CUSTOMER = "".join(c for c in "abcdefghijklmnopqrstuvwxyz0123456789" if c not in _LOOK_ALIKES)
+_PASSWORD = "".join(c for c in _CUSTOMER + _CUSTOMER.upper() if c not in _LOOK_ALIKES.upper())
+
+FIRST_EXTENSION = 101
+
+
+@dataclass(frozen=True)
+class PhoneCredentials:
+    """What one phone registers with."""
+
+    extension: int
+    username: str
+    password: str
+
+    def ha1(self, realm: str) -> dict[str, str]:
+        """H(username:realm:password) by algorithm, in hexadecimal (RFC 7616 section 3.4.2, RFC 8760)."""
+        text = f"{self.username}:{realm}:{self.password}".encode()
+        # RFC 8760 keeps MD5 for phones that know nothing newer; TLS carries the digest.
+        return {"SHA-256": hashlib.sha256(text).hexdigest(), "MD5": hashlib.md5(text, usedforsecurity=False).hexdigest()}
+
+
+def new_order_id() -> str:
+    """10 characters, 50 random bits: told on the telephone without mistakes."""
+    return "".join(secrets.choice(_CROCKFORD) for _ in range(10))
+
+
+def new_customer_id() -> str:
+    """6 lower-case characters without look-alikes: the first part of the phones' user names."""
+    return "".join(secrets.choice(_CUSTOMER) for _ in range(6))
+
+
+def new_token() -> str:
+    """The order's own token: 256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def new_password() -> str:
+    """A phone's password: 20 characters that can be typed on a phone, 115 random bits."""
+    return "".join(secrets.choice(_PASSWORD) for _ in range(20))
+
+
+def sha256(text: str) -> str:
+    """The hash that is stored in place of a secret, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def matches(token: str, token_sha256: str) -> bool:
+    """Whether this is the token of that hash, in constant time."""
+    return hmac.compare_digest(sha256(token), token_sha256)
+
+
+def seal(token: str, key: str, request_hash: str) -> str:
+    """The token, in hexadecimal, as only the holder of the idempotency key and the request can read it.
+
+    A replayed request must get its first answer, token included, but the table must not hold the token. One key seals one token,
+    so the pad is used once.
+    """
+    return _xor(token.encode(), key, request_hash).hex()
+
+
+def unseal(sealed: str, key: str, request_hash: str) -> str:
+    """The token that `seal` hid."""
+    return _xor(bytes.fromhex(sealed), key, request_hash).decode()
+
+
+def _xor(text: bytes, key: str, request_hash: str) -> bytes:
+    pad = hmac.digest(key.encode(), request_hash.encode(), "sha512")
+    if len(text) > len(pad):
+        raise ValueError("a token is at most 64 bytes long")
+    return bytes(a ^ b for a, b in zip(text, pad, strict=False))

@@ -1,0 +1,171 @@
+"""How orders and the catalogue stand in DynamoDB: TMF622's names in camelCase, days and times as ISO 8601 text. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from ordering.catalogue import Catalogue, Offering, Promotion, VatRate
+from ordering.order import Actor, Event, Order, RelatedParty, Role, SipServer, State
+from ordering.pricing import OrderItem, Price
+from shared.clock import from_iso, to_iso
+
+Item = dict[str, Any]
+
+
+def from_order(order: Order) -> Item:
+    """The attributes of an order, without its keys."""
+    item: Item = {
+        "id": order.id,
+        "category": order.category,
+        "state": order.state.value,
+        "version": order.version,
+        "orderDate": to_iso(order.order_date),
+        "customerId": order.customer_id,
+        "relatedParty": vars(order.related_party),
+        "note": order.note,
+        "productOrderItem": [_from_order_item(entry) for entry in order.price.items],
+        "vatRatePercent": order.price.vat_rate_percent,
+        "tokenSha256": order.token_sha256,
+        "last": from_event(order.last),
+    }
+    if order.completion_date:
+        item["completionDate"] = to_iso(order.completion_date)
+    if order.sip:
+        item["sip"] = {"nodeId": order.sip.node_id, "host": order.sip.host, "port": order.sip.port}
+    if order.credentials_issued_at:
+        item["credentialsIssuedAt"] = to_iso(order.credentials_issued_at)
+    return item
+
+
+def to_order(item: Mapping[str, Any]) -> Order:
+    """The order that `from_order` wrote."""
+    sip = item.get("sip")
+    return Order(
+        id=item["id"],
+        category=item["category"],
+        state=State(item["state"]),
+        version=item["version"],
+        order_date=from_iso(item["orderDate"]),
+        customer_id=item["customerId"],
+        related_party=RelatedParty(**item["relatedParty"]),
+        note=item["note"],
+        price=Price(tuple(_to_order_item(entry) for entry in item["productOrderItem"]), item["vatRatePercent"]),
+        token_sha256=item["tokenSha256"],
+        last=to_event(item["last"]),
+        completion_date=from_iso(item["completionDate"]) if "completionDate" in item else None,
+        sip=SipServer(sip["nodeId"], sip["host"], sip["port"]) if sip else None,
+        credentials_issued_at=from_iso(item["credentialsIssuedAt"]) if "credentialsIssuedAt" in item else None,
+    )
+
+
+def from_event(event: Event) -> Item:
+    """The attributes of an event, without its keys."""
+    return {
+        "version": event.version,
+        "at": to_iso(event.at),
+        "from": event.source.value if event.source else None,
+        "to": event.target.value,
+        "who": {"role": event.who.role.value, "name": event.who.name},
+        "why": event.why,
+    }
+
+
+def to_event(item: Mapping[str, Any]) -> Event:
+    """The event that `from_event` wrote."""
+    return Event(
+        version=item["version"],
+        at=from_iso(item["at"]),
+        source=State(item["from"]) if item["from"] else None,
+        target=State(item["to"]),
+        who=Actor(Role(item["who"]["role"]), item["who"]["name"]),
+        why=item["why"],
+    )
+
+
+def from_catalogue(catalogue: Catalogue) -> dict[str, Item]:
+    """The attributes of everything in the catalogue, by sort key."""
+    found: dict[str, Item] = {}
+    for offering in catalogue.offerings:
+        found[f"OFFERING#{offering.id}#{offering.version:04d}"] = {**from_offering(offering), "currency": catalogue.currency}
+    for rate in catalogue.vat:
+        found[f"VAT#{rate.valid_from}"] = {"ratePercent": rate.rate_percent, "validFrom": str(rate.valid_from)}
+    for promotion in catalogue.promotions:
+        found[f"PROMOTION#{promotion.id}"] = from_promotion(promotion)
+    return found
+
+
+def to_catalogue(items: Iterable[Mapping[str, Any]]) -> Catalogue:
+    """The catalogue that `from_catalogue` wrote; each item has its sort key as `sk`. Raises LookupError when it is empty."""
+    offerings, promotions, vat, currency = [], [], [], ""
+    for item in items:
+        kind = item["sk"].partition("#")[0]
+        if kind == "OFFERING":
+            offerings.append(to_offering(item))
+            currency = item["currency"]
+        elif kind == "PROMOTION":
+            promotions.append(to_promotion(item))
+        elif kind == "VAT":
+            vat.append(VatRate(item["ratePercent"], date.fromisoformat(item["validFrom"])))
+    if not offerings:
+        raise LookupError("the catalogue is empty: the loader has not run")
+    return Catalogue(currency, tuple(offerings), tuple(promotions), tuple(vat))
+
+
+def from_offering(offering: Offering) -> Item:
+    """The attributes of one version of an offering."""
+    return {
+        "id": offering.id,
+        "version": offering.version,
+        "validFrom": str(offering.valid_from),
+        "name": offering.name,
+        "unit": offering.unit,
+        "period": offering.period,
+        "unitPriceCents": offering.unit_price_cents,
+    }
+
+
+def to_offering(item: Mapping[str, Any]) -> Offering:
+    """The offering that `from_offering` wrote."""
+    return Offering(
+        id=item["id"],
+        version=item["version"],
+        valid_from=date.fromisoformat(item["validFrom"]),
+        name=item["name"],
+        unit=item["unit"],
+        period=item["period"],
+        unit_price_cents=item["unitPriceCents"],
+    )
+
+
+def from_promotion(promotion: Promotion) -> Item:
+    """The attributes of a promotion."""
+    return {
+        "id": promotion.id,
+        "offering": promotion.offering,
+        "discountPercent": promotion.discount_percent,
+        "validFrom": str(promotion.valid_from),
+        "validUntil": str(promotion.valid_until),
+    }
+
+
+def to_promotion(item: Mapping[str, Any]) -> Promotion:
+    """The promotion that `from_promotion` wrote."""
+    return Promotion(
+        id=item["id"],
+        offering=item["offering"],
+        discount_percent=item["discountPercent"],
+        valid_from=date.fromisoformat(item["validFrom"]),
+        valid_until=date.fromisoformat(item["validUntil"]),
+    )
+
+
+def _from_order_item(entry: OrderItem) -> Item:
+    item: Item = {"quantity": entry.quantity, "productOffering": from_offering(entry.offering)}
+    if entry.promotion:
+        item["promotion"] = from_promotion(entry.promotion)
+    return item
+
+
+def _to_order_item(item: Mapping[str, Any]) -> OrderItem:
+    promotion = item.get("promotion")
+    return OrderItem(item["quantity"], to_offering(item["productOffering"]), to_promotion(promotion) if promotion else None)

@@ -1,0 +1,268 @@
+"""An order and its states, named as in TM Forum TMF622 Product Ordering. Pure; `python -m ordering.order` prints the table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from ordering.pricing import Price
+
+
+class State(StrEnum):
+    """TMF622's states of a product order (partial is left out: an order of ours has one item that is delivered whole)."""
+
+    ACKNOWLEDGED = "acknowledged"
+    PENDING = "pending"
+    IN_PROGRESS = "inProgress"
+    HELD = "held"
+    ASSESSING_CANCELLATION = "assessingCancellation"
+    PENDING_CANCELLATION = "pendingCancellation"
+    COMPLETED = "completed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Role(StrEnum):
+    """Who may make a change."""
+
+    CUSTOMER = "customer"
+    SALES = "sales"
+    FLEET = "fleet"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody or something that changes orders; `name` is shown to sales, never to the customer."""
+
+    role: Role
+    name: str
+
+
+CUSTOMER = Actor(Role.CUSTOMER, "klant")
+FLEET = Actor(Role.FLEET, "fleet")
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change that an order may make: what it is called and which roles may make it."""
+
+    name: str
+    roles: frozenset[Role]
+
+
+def _by(name: str, *roles: Role) -> Transition:
+    return Transition(name, frozenset(roles))
+
+
+_CUSTOMER, _SALES, _FLEET = Role.CUSTOMER, Role.SALES, Role.FLEET
+
+TRANSITIONS: Mapping[tuple[State, State], Transition] = {
+    (State.ACKNOWLEDGED, State.IN_PROGRESS): _by("approve", _SALES),
+    (State.ACKNOWLEDGED, State.REJECTED): _by("reject", _SALES),
+    (State.ACKNOWLEDGED, State.PENDING): _by("ask", _SALES),
+    (State.ACKNOWLEDGED, State.CANCELLED): _by("withdraw", _CUSTOMER, _SALES),
+    (State.ACKNOWLEDGED, State.FAILED): _by("fail", _FLEET),
+    (State.PENDING, State.ACKNOWLEDGED): _by("answer", _CUSTOMER, _SALES),
+    (State.PENDING, State.REJECTED): _by("reject", _SALES),
+    (State.PENDING, State.CANCELLED): _by("withdraw", _CUSTOMER, _SALES),
+    (State.IN_PROGRESS, State.COMPLETED): _by("complete", _FLEET),
+    (State.IN_PROGRESS, State.HELD): _by("hold", _FLEET, _SALES),
+    (State.IN_PROGRESS, State.FAILED): _by("fail", _FLEET),
+    (State.IN_PROGRESS, State.ASSESSING_CANCELLATION): _by("request cancellation", _CUSTOMER, _SALES),
+    (State.HELD, State.IN_PROGRESS): _by("resume", _FLEET, _SALES),
+    (State.HELD, State.FAILED): _by("fail", _FLEET),
+    (State.HELD, State.ASSESSING_CANCELLATION): _by("request cancellation", _CUSTOMER, _SALES),
+    (State.ASSESSING_CANCELLATION, State.IN_PROGRESS): _by("refuse cancellation", _SALES),
+    (State.ASSESSING_CANCELLATION, State.PENDING_CANCELLATION): _by("grant cancellation", _SALES),
+    (State.PENDING_CANCELLATION, State.CANCELLED): _by("cancel", _FLEET, _SALES),
+}
+"""Every change that exists; a pair that is not here is refused."""
+
+TERMINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
+
+
+class OrderError(Exception):
+    """A change that the order does not allow; the order is as it was."""
+
+    def __init__(self, order: "Order", wanted: str) -> None:
+        super().__init__(f"order {order.id} is {order.state} (version {order.version}): {wanted}")
+        self.order = order
+
+
+class TransitionRefusedError(OrderError):
+    """The pair of states is not in the table, or not for this role."""
+
+    def __init__(self, order: "Order", target: State) -> None:
+        super().__init__(order, f"cannot become {target}")
+        self.target = target
+
+
+class StaleVersionError(OrderError):
+    """The caller has seen another version of the order than there is."""
+
+    def __init__(self, order: "Order", seen: int) -> None:
+        super().__init__(order, f"the caller has seen version {seen}")
+        self.seen = seen
+
+
+class CredentialsTooEarlyError(OrderError):
+    """The phones' credentials exist only from the moment the order is completed."""
+
+    def __init__(self, order: "Order") -> None:
+        super().__init__(order, "no credentials yet")
+
+
+class CredentialsIssuedError(OrderError):
+    """The phones' credentials were handed out already, which happens once."""
+
+    def __init__(self, order: "Order") -> None:
+        super().__init__(order, "credentials were issued")
+
+
+@dataclass(frozen=True)
+class RelatedParty:
+    """Who ordered; `kvk` may be empty, `telephone` is E.164."""
+
+    company: str
+    kvk: str
+    name: str
+    email: str
+    telephone: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change of an order, append-only; `version` is the order's after it, `source` is None when the order was placed."""
+
+    version: int
+    at: datetime
+    source: State | None
+    target: State
+    who: Actor
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class SipServer:
+    """Where the customer's phones register: the media node that serves the order."""
+
+    node_id: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True)
+class ServingNode:
+    """The media node on which the order has its place, as the fleet's ledger knows it."""
+
+    id: str
+    state: str
+    address: str
+
+
+Credentials = Literal["later", "available", "issued"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as it is after `version` changes; `last` is the newest of them, `token_sha256` the hash of the customer's token."""
+
+    id: str
+    category: str
+    state: State
+    version: int
+    order_date: datetime
+    customer_id: str
+    related_party: RelatedParty
+    note: str
+    price: Price
+    token_sha256: str
+    last: Event
+    completion_date: datetime | None = None
+    sip: SipServer | None = None
+    credentials_issued_at: datetime | None = None
+
+    @property
+    def quantity(self) -> int:
+        """For how many phones the order is."""
+        return self.price.items[0].quantity
+
+    @property
+    def credentials(self) -> Credentials:
+        """Whether the phones' credentials can be handed out."""
+        if self.credentials_issued_at is not None:
+            return "issued"
+        return "available" if self.state is State.COMPLETED else "later"
+
+    def expect(self, version: int | None) -> None:
+        """Raise StaleVersionError unless the caller has seen this version, or does not say."""
+        if version is not None and version != self.version:
+            raise StaleVersionError(self, version)
+
+
+def place(
+    *,
+    order_id: str,
+    category: str,
+    customer_id: str,
+    related_party: RelatedParty,
+    note: str,
+    price: Price,
+    token_sha256: str,
+    now: datetime,
+) -> Order:
+    """A new order, acknowledged, at version 1."""
+    event = Event(1, now, None, State.ACKNOWLEDGED, CUSTOMER)
+    return Order(
+        id=order_id,
+        category=category,
+        state=State.ACKNOWLEDGED,
+        version=1,
+        order_date=now,
+        customer_id=customer_id,
+        related_party=related_party,
+        note=note,
+        price=price,
+        token_sha256=token_sha256,
+        last=event,
+    )
+
+
+def move(order: Order, target: State, who: Actor, now: datetime, why: str = "") -> Order:
+    """The order after one transition, whose event is its `last`; raises TransitionRefusedError."""
+    transition = TRANSITIONS.get((order.state, target))
+    if transition is None or who.role not in transition.roles:
+        raise TransitionRefusedError(order, target)
+    event = Event(order.version + 1, now, order.state, target, who, why)
+    return replace(order, state=target, version=event.version, last=event)
+
+
+def complete(order: Order, sip: SipServer, now: datetime) -> Order:
+    """The order in service at `sip`; raises TransitionRefusedError."""
+    return replace(move(order, State.COMPLETED, FLEET, now), completion_date=now, sip=sip)
+
+
+def issue_credentials(order: Order, now: datetime) -> Order:
+    """The order after its credentials were handed out; raises CredentialsTooEarlyError or CredentialsIssuedError."""
+    if order.credentials_issued_at is not None:
+        raise CredentialsIssuedError(order)
+    if order.state is not State.COMPLETED:
+        raise CredentialsTooEarlyError(order)
+    event = Event(order.version + 1, now, order.state, order.state, CUSTOMER, "Inloggegevens uitgegeven")
+    return replace(order, version=event.version, credentials_issued_at=now, last=event)
+
+
+def table() -> str:
+    """The transitions as a Markdown table, for the documentation."""
+    rows = ["| from | to | change | by |", "| --- | --- | --- | --- |"]
+    for (source, target), transition in TRANSITIONS.items():
+        rows.append(f"| {source} | {target} | {transition.name} | {', '.join(sorted(transition.roles))} |")
+    rows.append("")
+    rows.append(f"Terminal: {', '.join(state for state in State if state in TERMINAL)}. A pair that is not in the table is refused.")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

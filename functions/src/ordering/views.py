@@ -1,0 +1,129 @@
+"""What the outside sees: orders, prices and credentials as JSON, for the customer and for sales. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from ordering.catalogue import Catalogue, Offering, Promotion
+from ordering.credentials import PhoneCredentials
+from ordering.order import Event, Order, ServingNode, SipServer
+from ordering.pricing import OrderItem, discounted
+from shared.clock import to_iso
+
+View = dict[str, Any]
+
+
+def prices(catalogue: Catalogue, day: date) -> View:
+    """What is on sale on `day`, in cents excluding VAT."""
+    return {
+        "currency": catalogue.currency,
+        "vatRatePercent": catalogue.vat_rate_percent(day),
+        "offerings": [_offering_price(offering, catalogue.promotion(offering.id, day)) for offering in catalogue.on_sale(day)],
+    }
+
+
+def order(order: Order, events: Iterable[Event], sip_domain: str) -> View:
+    """An order as its customer sees it: not who of ours did what."""
+    return {**_order(order, sip_domain), "events": [_event(event) for event in events]}
+
+
+def sales_summary(order: Order, sip_domain: str) -> View:
+    """An order as sales sees it in the queue: without note, events and node."""
+    return {
+        **_order(order, sip_domain),
+        "customerId": order.customer_id,
+        "relatedParty": asdict(order.related_party),
+    }
+
+
+def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None, sip_domain: str) -> View:
+    """All that is known of an order."""
+    view = {
+        **sales_summary(order, sip_domain),
+        "note": order.note,
+        "events": [{**_event(event), "who": event.who.name} for event in events],
+    }
+    if node:
+        view["node"] = {"id": node.id, "state": node.state, "address": node.address}
+    return view
+
+
+def credentials(sip: SipServer, sip_domain: str, phones: Sequence[PhoneCredentials]) -> View:
+    """What a customer puts into the phones; it is told once."""
+    return {"sip": _sip(sip, sip_domain), "phones": [asdict(phone) for phone in phones]}
+
+
+def _order(order: Order, sip_domain: str) -> View:
+    view: View = {
+        "id": order.id,
+        "state": order.state.value,
+        "version": order.version,
+        "orderDate": to_iso(order.order_date),
+        "category": order.category,
+        "productOrderItem": [_order_item(entry) for entry in order.price.items],
+        "monthlyTotalCents": order.price.monthly_total_cents,
+        "vatRatePercent": order.price.vat_rate_percent,
+        "monthlyTotalInclVatCents": order.price.monthly_total_incl_vat_cents,
+        "credentials": order.credentials,
+    }
+    if order.completion_date:
+        view["completionDate"] = to_iso(order.completion_date)
+    if order.credentials_issued_at:
+        view["credentialsIssuedAt"] = to_iso(order.credentials_issued_at)
+    if order.sip:
+        view["sip"] = _sip(order.sip, sip_domain)
+    return view
+
+
+def _sip(sip: SipServer, sip_domain: str) -> View:
+    return {"domain": sip_domain, "host": sip.host, "port": sip.port, "transport": "tls"}
+
+
+def _order_item(entry: OrderItem) -> View:
+    offering = entry.offering
+    view: View = {
+        "quantity": entry.quantity,
+        "productOffering": {
+            "id": offering.id,
+            "version": offering.version,
+            "name": offering.name,
+            "unit": offering.unit,
+            "period": offering.period,
+        },
+        "unitPriceCents": entry.unit_price_cents,
+        "totalCents": entry.total_cents,
+    }
+    if entry.promotion:
+        view["promotion"] = _promotion(offering, entry.promotion)
+    return view
+
+
+def _offering_price(offering: Offering, promotion: Promotion | None) -> View:
+    view: View = {
+        "id": offering.id,
+        "version": offering.version,
+        "name": offering.name,
+        "unit": offering.unit,
+        "period": offering.period,
+        "unitPriceCents": offering.unit_price_cents,
+    }
+    if promotion:
+        view["promotion"] = _promotion(offering, promotion)
+    return view
+
+
+def _promotion(offering: Offering, promotion: Promotion) -> View:
+    return {
+        "id": promotion.id,
+        "discountPercent": promotion.discount_percent,
+        "validUntil": str(promotion.valid_until),
+        "unitPriceCents": discounted(offering.unit_price_cents, promotion),
+    }
+
+
+def _event(event: Event) -> View:
+    view: View = {"at": to_iso(event.at), "from": event.source.value if event.source else None, "to": event.target.value}
+    if event.why:
+        view["why"] = event.why
+    return view

@@ -1,0 +1,164 @@
+"""DynamoDB's low-level client with plain Python values, and transactions whose refusals are domain errors."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+Item = dict[str, Any]
+"""An item with plain values: str, int, float, bool, None, list and dict."""
+
+Refused = Callable[[Item | None], Exception]
+"""Makes the domain error of a failed condition; gets the item as it was, None when there was none."""
+
+_ATTEMPTS = 12
+_LONGEST_PAUSE_S = 0.4
+
+_serialise = TypeSerializer().serialize
+_deserialise = TypeDeserializer().deserialize
+
+
+class BusyError(Exception):
+    """Others kept changing the same items; nothing was written and trying again may help."""
+
+
+@cache
+def client() -> "DynamoDBClient":
+    """The process' one client; short timeouts, because a person is waiting."""
+    return boto3.client("dynamodb", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}))
+
+
+def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as DynamoDB's typed attribute values."""
+    return {name: _serialise(value) for name, value in item.items()}
+
+
+def unmarshal(item: Mapping[str, Any]) -> Item:
+    """DynamoDB's typed attribute values as plain values; whole numbers are int, others float."""
+    return {name: _plain(_deserialise(value)) for name, value in item.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {name: _plain(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of a transaction and the error that its failed condition means."""
+
+    operation: "TransactWriteItemTypeDef"
+    refused: Refused
+
+
+def put(table: str, item: Mapping[str, Any], refused: Refused, condition: str, **values: Any) -> Write:
+    """Put an item on a condition; `values` are the condition's :values, and #state, #version, #at stand for reserved words."""
+    return Write({"Put": {"TableName": table, "Item": marshal(item), **_condition(condition, values)}}, refused)  # type: ignore[typeddict-item]
+
+
+def update(table: str, key: Mapping[str, str], expression: str, refused: Refused, condition: str, **values: Any) -> Write:
+    """Update an item on a condition; `values` are the :values of both expressions."""
+    names = _names(f"{expression} {condition}")
+    operation = {"TableName": table, "Key": marshal(key), "UpdateExpression": expression, **_condition(condition, values, names)}
+    return Write({"Update": operation}, refused)  # type: ignore[typeddict-item]
+
+
+def delete(table: str, key: Mapping[str, str], refused: Refused, condition: str, **values: Any) -> Write:
+    """Delete an item on a condition."""
+    return Write({"Delete": {"TableName": table, "Key": marshal(key), **_condition(condition, values)}}, refused)  # type: ignore[typeddict-item]
+
+
+def check(table: str, key: Mapping[str, str], refused: Refused, condition: str, **values: Any) -> Write:
+    """Only check a condition on an item that the transaction does not write."""
+    return Write({"ConditionCheck": {"TableName": table, "Key": marshal(key), **_condition(condition, values)}}, refused)  # type: ignore[typeddict-item]
+
+
+def transact(*writes: Write) -> None:
+    """Write all or nothing; raises the error of the first write whose condition failed, or BusyError.
+
+    Cancellation reasons stand in the order of the writes:
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    operations = [write.operation for write in writes]
+    for attempt in range(_ATTEMPTS):
+        try:
+            client().transact_write_items(TransactItems=operations)
+        except client().exceptions.TransactionCanceledException as cancelled:
+            reasons = cancelled.response["CancellationReasons"]
+            for write, reason in zip(writes, reasons, strict=True):
+                if reason.get("Code") == "ConditionalCheckFailed":
+                    item = reason.get("Item")
+                    raise write.refused(unmarshal(item) if item else None) from None
+            if any(reason.get("Code") == "ValidationError" for reason in reasons):
+                raise
+        except client().exceptions.TransactionInProgressException:
+            pass
+        else:
+            return
+        # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.01 * 2**attempt)))  # noqa: S311
+    raise BusyError
+
+
+def get(table: str, pk: str, sk: str) -> Item | None:
+    """One item, read consistently; None when there is none."""
+    found = client().get_item(TableName=table, Key=marshal({"pk": pk, "sk": sk}), ConsistentRead=True)
+    return unmarshal(found["Item"]) if "Item" in found else None
+
+
+def partition(table: str, pk: str, prefix: str = "") -> Iterator[Item]:
+    """All items of a partition whose sort key begins with `prefix`, in its order, read consistently."""
+    condition, values = "pk = :pk", {":pk": pk}
+    if prefix:
+        condition, values = "pk = :pk AND begins_with(sk, :prefix)", {":pk": pk, ":prefix": prefix}
+    pages = (
+        client()
+        .get_paginator("query")
+        .paginate(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=marshal(values), ConsistentRead=True)
+    )
+    for page in pages:
+        yield from map(unmarshal, page["Items"])
+
+
+def batch_get(table: str, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Item]:
+    """The items of the (pk, sk) pairs that exist, read consistently."""
+    found: dict[tuple[str, str], Item] = {}
+    waiting = [marshal({"pk": pk, "sk": sk}) for pk, sk in dict.fromkeys(keys)]
+    while waiting:
+        answer = client().batch_get_item(RequestItems={table: {"Keys": waiting[:100], "ConsistentRead": True}})
+        for item in map(unmarshal, answer["Responses"].get(table, [])):
+            found[item["pk"], item["sk"]] = item
+        left = answer["UnprocessedKeys"].get(table)
+        waiting = [*(left["Keys"] if left else []), *waiting[100:]]
+    return found
+
+
+def _names(expression: str) -> dict[str, str]:
+    """Attribute names for the placeholders in an expression: #state is the attribute `state`."""
+    return {word: word[1:] for word in expression.replace("(", " ").replace(")", " ").replace(",", " ").split() if word.startswith("#")}
+
+
+def _condition(condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    made: dict[str, Any] = {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    names = names if names is not None else _names(condition)
+    if names:
+        made["ExpressionAttributeNames"] = dict(names)
+    if values:
+        made["ExpressionAttributeValues"] = marshal({f":{name}": value for name, value in values.items()})
+    return made

@@ -1,0 +1,150 @@
+"""The HTTP side of a function: requests read without trust, answers, and every error as a problem."""
+
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from shared import problem
+from shared.dynamodb import BusyError
+from shared.problem import Problem, ProblemError, ProblemTable
+from shared.telemetry import flush, logger
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+HTML = "text/html"
+
+Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
+
+_LONGEST_BODY = 64 * 1024
+
+
+def api(problems: ProblemTable) -> APIGatewayHttpResolver:
+    """A resolver of API Gateway HTTP API events (payload version 2.0) that answers errors by the table."""
+    app = APIGatewayHttpResolver()
+
+    @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
+    def on_error(error: Exception) -> Response[str]:
+        found = problems.problem(error)
+        if found is None and isinstance(error, BusyError):
+            found = Problem(problem.BUSY, "Er is niets gewijzigd. Probeer het over enkele seconden nog eens.")
+        if found is None:
+            logger.exception("fault")
+            found = problem.fault(correlation_id(app))
+        return problem_response(app, found)
+
+    @app.not_found
+    def on_unknown_route(_: NotFoundError) -> Response[str]:
+        return problem_response(app, Problem(problem.NOT_FOUND, "Dit adres bestaat niet."))
+
+    return app
+
+
+def handler(app: APIGatewayHttpResolver) -> Handler:
+    """The Lambda handler around a resolver: correlation id in every log line, metrics sent at the end."""
+
+    @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
+    def handle(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        try:
+            return app.resolve(event, context)
+        finally:
+            flush()
+
+    return handle
+
+
+def correlation_id(app: APIGatewayHttpResolver) -> str:
+    """The request's id, by which its log lines are found."""
+    return app.current_event.request_context.request_id
+
+
+def event_of(app: APIGatewayHttpResolver) -> APIGatewayProxyEventV2:
+    """The event that is being handled."""
+    return app.current_event
+
+
+def json_response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response[str]:
+    """A JSON answer that nobody keeps, unless `headers` says otherwise."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return Response(status, JSON, text, headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def html_response(status: int, page: str) -> Response[str]:
+    """A page of one visitor; its address may hold a token, so no other site may learn it."""
+    return Response(status, f"{HTML}; charset=utf-8", page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
+
+
+def problem_response(app: APIGatewayHttpResolver, found: Problem) -> Response[str]:
+    """A problem as a page for a browser that navigates, as application/problem+json for all others."""
+    correlation = correlation_id(app)
+    members = found.to_json(app.current_event.path, correlation)
+    if wants_html(app):
+        try:
+            from shared import html
+
+            return html_response(found.kind.status, html.render("problem", problem=members))
+        except Exception:
+            # The problem is told in any case; that its page is broken stands in the log.
+            logger.exception("the view of problems failed")
+    headers = {"Cache-Control": "no-store", "X-Correlation-Id": correlation}
+    return Response(int(found.kind.status), problem.CONTENT_TYPE, json.dumps(members, ensure_ascii=False), headers=headers)
+
+
+def wants_html(app: APIGatewayHttpResolver) -> bool:
+    """Whether a browser is navigating; scripts ask for JSON or for anything."""
+    return HTML in app.current_event.headers.get("accept", "")
+
+
+def content_type(app: APIGatewayHttpResolver) -> str:
+    """The media type of the body, without parameters, in lower case."""
+    return app.current_event.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def read_body(app: APIGatewayHttpResolver) -> dict[str, object]:
+    """The members of a JSON object or the fields of a form; raises ProblemError (400, 413, 415)."""
+    kind = content_type(app)
+    if kind == JSON:
+        return _json_object(_text(app))
+    if kind == FORM:
+        return dict(_form(_text(app)))
+    raise ProblemError(Problem(problem.UNSUPPORTED_MEDIA_TYPE, f"Stuur {JSON} of {FORM}."))
+
+
+def read_optional_form(app: APIGatewayHttpResolver) -> dict[str, str]:
+    """The fields of a form; empty when the body is none. Raises ProblemError (400, 413)."""
+    return _form(_text(app)) if content_type(app) == FORM else {}
+
+
+def _text(app: APIGatewayHttpResolver) -> str:
+    event = app.current_event
+    if len(event.body or "") > _LONGEST_BODY:
+        raise ProblemError(Problem(problem.TOO_LARGE, "Stuur hoogstens 64 kB."))
+    try:
+        return event.decoded_body or ""
+    except (binascii.Error, UnicodeDecodeError):
+        raise problem.bad_request("De tekst is geen UTF-8.") from None
+
+
+def _json_object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise problem.bad_request("De tekst is geen geldige JSON.") from None
+    if not isinstance(value, dict):
+        raise problem.bad_request("De JSON moet een object zijn.")
+    return value
+
+
+def _form(text: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=100))
+    except ValueError:
+        raise problem.bad_request("Het formulier heeft te veel velden.") from None

@@ -1,0 +1,112 @@
+"""What the environment tells the functions, read once."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_BUNDLE = Path(__file__).parents[1]
+_CHECKOUT = Path(__file__).parents[3]
+
+
+class MissingSettingError(RuntimeError):
+    """A variable that this function needs is not in its environment."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the environment variable {name} is not set; infra/ gives it to the function")
+        self.name = name
+
+
+class WrongSettingError(RuntimeError):
+    """A variable has a value that cannot be used."""
+
+    def __init__(self, name: str, value: str, wanted: str) -> None:
+        super().__init__(f"the environment variable {name} is {value!r}; it must be {wanted}")
+        self.name = name
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """The reconciler's bounds: where it may launch nodes, of which types, how many, and how many calls one carries."""
+
+    name: str
+    region: str
+    launch_template_id: str
+    subnet_ids: tuple[str, ...]
+    instance_types: tuple[str, ...]
+    """In order of preference; empty: only the launch template's own type."""
+    node_capacity_calls: int
+    max_nodes: int
+
+
+@cache
+def required(name: str) -> str:
+    """A variable's value; raises MissingSettingError that names it."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise MissingSettingError(name)
+    return value
+
+
+def orders_table() -> str:
+    """The name of the table of orders; like the other tables', only in the environment of functions that may use it."""
+    return required("ORDERS_TABLE")
+
+
+def catalogue_table() -> str:
+    """The name of the table of offerings, promotions and VAT rates."""
+    return required("CATALOGUE_TABLE")
+
+
+def fleet_table() -> str:
+    """The name of the table of nodes, allocations and assignments."""
+    return required("FLEET_TABLE")
+
+
+@cache
+def fleet() -> FleetSettings:
+    """The reconciler's settings; raises MissingSettingError or WrongSettingError."""
+    return FleetSettings(
+        name=required("FLEET_NAME"),
+        region=required("AWS_REGION"),
+        launch_template_id=required("LAUNCH_TEMPLATE_ID"),
+        subnet_ids=_list(required("SUBNET_IDS")),
+        instance_types=_list(os.environ.get("INSTANCE_TYPES", "")),
+        node_capacity_calls=_positive("NODE_CAPACITY_CALLS"),
+        max_nodes=_positive("MAX_NODES"),
+    )
+
+
+@cache
+def sales_group() -> str:
+    """The group of the identity provider whose members may see and decide orders."""
+    return os.environ.get("SALES_GROUP") or "sales"
+
+
+@cache
+def data_directory() -> Path:
+    """Where the catalogue, the brand and the forms stand: in the bundle, or in a checkout at the site."""
+    return _directory("DATA_DIR", _BUNDLE / "data", _CHECKOUT / "site" / "data")
+
+
+@cache
+def views_directory() -> Path:
+    """Where the Jinja2 templates stand that Hugo made: in the bundle, or in a checkout where the build puts them."""
+    return _directory("VIEWS_DIR", _BUNDLE / "views", _CHECKOUT / "build" / "views")
+
+
+def _directory(name: str, bundled: Path, checkout: Path) -> Path:
+    if value := os.environ.get(name):
+        return Path(value)
+    return bundled if bundled.is_dir() else checkout
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _positive(name: str) -> int:
+    value = required(name)
+    if not value.isascii() or not value.isdigit() or int(value) == 0:
+        raise WrongSettingError(name, value, "a whole number above 0")
+    return int(value)
