@@ -1,0 +1,9 @@
+// Integer euro cents, computed as ordering/pricing.py computes them.
+
+const format = new Intl.NumberFormat("nl-NL", { style: "currency", currency: "EUR" });
+
+/** Cents as "€ 10,00", with a no-break space. */
+export const euro = (cents) => format.format(cents / 100);
+
+/** Cents including VAT, half a cent rounded up. */
+export const includingVat = (cents, percent) => cents + Math.floor((cents * percent + 50) / 100);

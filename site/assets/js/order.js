@@ -1,0 +1,88 @@
+// The order's own page keeps itself up to date. The server renders; this script only asks whether there is something new,
+// and then takes the new parts over. Without it, the visitor reloads and the buttons work as plain forms.
+
+import { byId, element } from "./dom.js";
+import { noConnection, problemOf } from "./problem.js";
+
+const EVERY_MS = 2000;
+const AT_MOST_MS = 30_000;
+const page = byId("order");
+const id = page.dataset.orderId;
+const token = new URLSearchParams(location.search).get("token") ?? page.querySelector("input[name=token]")?.value;
+const authorization = { Authorization: `Bearer ${token}` };
+
+const say = (text) => (byId("order-live").textContent = text);
+
+/** Take over the parts of a newer rendering of this page that differ, but never what the visitor is reading out: credentials stay. */
+function takeOver(html) {
+  const newer = new DOMParser().parseFromString(html, "text/html");
+  for (const part of page.querySelectorAll("[data-live]")) {
+    const fresh = newer.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (!fresh || part.isEqualNode(fresh) || part.querySelector("#credentials")) continue;
+    part.replaceWith(document.adoptNode(fresh));
+  }
+  Object.assign(page.dataset, newer.getElementById("order").dataset);
+}
+
+async function htmlOf(response) {
+  if (!response.ok) throw new Error(`the page of the order answered ${response.status}`);
+  return response.text();
+}
+
+async function refresh() {
+  const response = await fetch(`/api/orders/${id}`, { headers: { ...authorization, Accept: "application/json" } });
+  if (!response.ok) throw new Error(`the order answered ${response.status}`);
+  const order = await response.json();
+  if (String(order.version) === page.dataset.version) return;
+  takeOver(await htmlOf(await fetch(`/bestelling/${id}?token=${encodeURIComponent(token)}`, { headers: { Accept: "text/html" } })));
+  say(`Bijgewerkt: ${byId("order-state").textContent}.`);
+}
+
+async function follow(wait = EVERY_MS) {
+  if (page.dataset.final === "true") return;
+  let next = EVERY_MS;
+  if (!document.hidden) {
+    try {
+      await refresh();
+    } catch {
+      next = Math.min(wait * 2, AT_MOST_MS);
+      say("Deze pagina kan zich nu niet bijwerken. Wij proberen het zo weer.");
+    }
+  }
+  setTimeout(follow, next, next);
+}
+
+/** Ask for the credentials without leaving the page, so that its address stays one that can be kept. */
+async function issue(form) {
+  const place = form.closest("[data-live]");
+  const button = byId("issue-credentials");
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  let problem;
+  try {
+    const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new URLSearchParams(new FormData(form)) });
+    if (response.ok) {
+      takeOver(await response.text());
+      byId("credentials-title").focus();
+      return;
+    }
+    problem = await problemOf(response);
+    if (response.status === 409) {
+      problem.title = "De inloggegevens zijn al opgehaald";
+      problem.detail = "Herlaad deze pagina om te zien wanneer.";
+    }
+  } catch {
+    problem = noConnection;
+  }
+  button.removeAttribute("aria-disabled");
+  place.querySelector(".notice--bad")?.remove();
+  place.append(element("div", { class: "notice notice--bad", role: "alert" }, element("p", {}, element("strong", {}, `${problem.title}. `), problem.detail)));
+}
+
+page.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-credentials]")) return;
+  event.preventDefault();
+  issue(event.target);
+});
+
+follow();
