@@ -146,7 +146,7 @@ class _Run:
     """One machine at work: performs its actions and wakes it."""
 
     def __init__(
-        self, machine: Machine, connection: Connection, *, on_pass: Callable[[Request | Response], None], on_end: Callable[[], None]
+        self, machine: Machine, connection: Connection, *, on_pass: Callable[[Request | Response], None], on_end: Callable[[], object]
     ) -> None:
         self.machine = machine
         self.connection = connection

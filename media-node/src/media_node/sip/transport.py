@@ -117,7 +117,7 @@ class StreamConnection(Connection, asyncio.Protocol):
         stream.set_write_buffer_limits(high=MAX_UNSENT)
         if self._gate is not None:
             if not self._gate.enter(self):
-                transport.abort()
+                stream.abort()
                 return
             self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_TIMEOUT, self.close)
 

@@ -1,0 +1,189 @@
+"""Offer and answer on both legs of a call (RFC 3264, RFC 4568): what each peer described, and what each is told.
+
+The node is the far end of both legs: it chooses suites and keys per leg, and passes on only what describes the audio itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from media_node import bridge
+from media_node.bridge import Crypto, Local, Suite
+from media_node.call.policy import Protection
+from media_node.sip.sdp import (
+    Attribute,
+    CryptoAttribute,
+    Direction,
+    Media,
+    Session,
+    choose_crypto,
+    crypto_lines,
+    is_rtp,
+    is_secure,
+)
+
+OFFERED: Final = (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
+"""What a called phone is offered. GCM is answered to those who offer it, since desk phones know only these two."""
+
+
+class NotAcceptable(ValueError):
+    """A description that cannot be used: 488 with this text as Warning (RFC 3261 section 21.4.26)."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The stream of a peer's description that the call uses, and the crypto line taken with it."""
+
+    session: Session
+    index: int
+    crypto: CryptoAttribute | None
+
+    @property
+    def media(self) -> Media:
+        """The stream itself."""
+        return self.session.media[self.index]
+
+    @property
+    def direction(self) -> Direction:
+        """As the peer said it."""
+        return self.session.direction(self.media)
+
+
+def read_offer(session: Session, protection: Protection, current: Suite | None = None) -> Audio:
+    """The first stream of an offer that may be used. Raises NotAcceptable, saying what was missing.
+
+    RTP/AVP with crypto lines counts as protected (RFC 8643), as phones set to "optional" offer it. `current` is the suite already in
+    use on this leg, which is kept when it is offered again.
+    """
+    refusals: list[str] = []
+    plain: Audio | None = None
+    for index, media in enumerate(session.media):
+        if media.kind != "audio" or not media.port or not is_rtp(media.protocol):
+            continue
+        kept = [crypto for crypto in media.cryptos if crypto.refusal is None and crypto.suite == current]
+        crypto = kept[0] if kept else choose_crypto(media)
+        if crypto is not None and protection is not Protection.NONE:
+            return Audio(session, index, crypto)
+        refusals += [refusal for line in media.cryptos if (refusal := line.refusal)]
+        if not is_secure(media.protocol) and plain is None:
+            plain = Audio(session, index, None)
+    if plain is not None and protection is not Protection.REQUIRED and session.address(plain.media):
+        return plain
+    if refusals:
+        raise NotAcceptable(f"No usable crypto: {refusals[0]}")
+    if any(media.kind == "audio" for media in session.media):
+        raise NotAcceptable("SRTP is required: offer RTP/SAVP with a=crypto (RFC 4568)")
+    raise NotAcceptable("Only audio is relayed")
+
+
+def read_answer(session: Session, offered: Session) -> Audio:
+    """The stream of an answer to our one-stream offer. Raises NotAcceptable when it is refused, unprotected or protected otherwise."""
+    ours = offered.media[0]
+    if len(session.media) != 1 or session.media[0].kind != "audio" or not session.media[0].port:
+        raise NotAcceptable("The audio was refused")
+    media = session.media[0]
+    if not ours.cryptos:
+        if is_secure(media.protocol) or not session.address(media):
+            raise NotAcceptable("The answer does not fit the offer")
+        return Audio(session, 0, None)
+    suites = {crypto.tag: crypto.suite for crypto in ours.cryptos}
+    for crypto in media.cryptos:
+        if crypto.refusal is None and suites.get(crypto.tag) == crypto.suite:
+            return Audio(session, 0, crypto)
+    raise NotAcceptable("The called phone answered without SRTP")
+
+
+@dataclass
+class LegMedia:
+    """Our own end of one leg: address, keys and the description last sent. Keys stay the same for the length of the call."""
+
+    local: Local
+    keys: dict[Suite, str] = field(default_factory=dict)
+    remote: Audio | None = None
+    """What is in force, once both sides agree."""
+    sent: Session | None = None
+    _id: int = field(default_factory=lambda: secrets.randbits(62))
+    _version: int = 0
+
+    @property
+    def suite(self) -> Suite | None:
+        """The suite in force, None on a plain leg or before there is one."""
+        return Suite(self.remote.crypto.suite) if self.remote and self.remote.crypto else None
+
+    def offer(self, source: Audio, *, secure: bool) -> Session:
+        """An offer to this leg of what `source`, the other leg's peer, wants to hear and say."""
+        suites = (self.suite,) if self.suite else OFFERED
+        media = self._media(
+            "RTP/SAVP" if secure else "RTP/AVP",
+            source.media,
+            source.direction,
+            crypto_lines((suite, self._key(suite)) for suite in suites) if secure else (),
+        )
+        return self._session((media,))
+
+    def answer(self, offer: Audio, source: Audio) -> Session:
+        """The answer to this leg's `offer` that `source`, the other leg's peer, brought about."""
+        crypto: tuple[Attribute, ...] = ()
+        if offer.crypto is not None:
+            mine = CryptoAttribute(offer.crypto.tag, offer.crypto.suite, self._key(Suite(offer.crypto.suite)))
+            crypto = (Attribute("crypto", str(mine)),)
+        direction = source.direction.limited_to(offer.direction.reversed)
+        accepted = self._media(offer.media.protocol, source.media, direction, crypto)
+        return self._session(
+            tuple(accepted if index == offer.index else media.rejected() for index, media in enumerate(offer.session.media))
+        )
+
+    def again(self) -> Session | None:
+        """The description last sent, as an offer of our own to a re-INVITE without one."""
+        return self.sent
+
+    def leg(self, peer: str) -> bridge.Leg:
+        """What the media worker has to know of this leg. Raises ValueError before there is a description in force."""
+        if self.remote is None:
+            raise ValueError("nothing agreed yet")
+        media, crypto = self.remote.media, self.remote.crypto
+        return bridge.Leg(
+            crypto=Crypto(suite=Suite(crypto.suite), send_key=self._key(Suite(crypto.suite)), receive_key=_padded(crypto.key))
+            if crypto
+            else None,
+            address=self.remote.session.address(media),
+            port=media.port,
+            rtcp_port=min(media.rtcp_port, 65535),
+            peer=peer,
+            direction=self.remote.direction.value,
+        )
+
+    def _key(self, suite: Suite) -> str:
+        return self.keys.setdefault(suite, b64encode(secrets.token_bytes(suite.key_length)).decode())
+
+    def _media(self, protocol: str, described: Media, direction: Direction, crypto: tuple[Attribute, ...]) -> Media:
+        return Media(
+            "audio",
+            self.local.rtp_port,
+            protocol,
+            described.formats,
+            attributes=(
+                *described.payload,
+                *crypto,
+                Attribute("rtcp", f"{self.local.rtcp_port} IN IP4 {self.local.address}"),
+                Attribute(direction.value),
+            ),
+        )
+
+    def _session(self, media: tuple[Media, ...]) -> Session:
+        """The description with a version that rises only when something changed (RFC 3264 section 8)."""
+        address = f"IN IP4 {self.local.address}"
+        session = Session(f"- {self._id} {self._version} {address}", address, (), media)
+        if session != self.sent:
+            self._version += 1
+            session = replace(session, origin=f"- {self._id} {self._version} {address}")
+        self.sent = session
+        return session
+
+
+def _padded(key: str) -> str:
+    """Base64 with the padding that some phones leave out."""
+    return key + "=" * (-len(key) % 4)

@@ -1,0 +1,112 @@
+"""Who may call whom, and how protected. Pure: it sees a snapshot and answers.
+
+112 is decided first, before anything that could refuse it (EECC article 109).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from media_node.call.directory import Directory, Phone
+
+EMERGENCY: Final = frozenset({"112"})
+_VISUAL: Final = re.compile(r"[-.() ]")
+_DIALLABLE: Final = re.compile(r"\+?[0-9*#]{2,20}")
+
+
+class Protection(StrEnum):
+    """What media a leg may have."""
+
+    REQUIRED = "required"
+    """SRTP or no call."""
+    PREFERRED = "preferred"
+    """SRTP when the phone offers it, else plain RTP."""
+    NONE = "none"
+    """Plain RTP: the other side of the leg has no SRTP."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What could stand in the way of a call."""
+
+    draining: bool = False
+    calls: int = 0
+    """Calls the customer has now."""
+    allowed: int = 0
+    """Calls the customer may have; 0 for no bound."""
+
+
+@dataclass(frozen=True)
+class ToPhone:
+    """Ring this phone of the same customer."""
+
+    phone: Phone
+
+    @property
+    def protection(self) -> Protection:
+        """What the called phone is offered."""
+        return Protection.REQUIRED if self.phone.encrypted else Protection.NONE
+
+
+@dataclass(frozen=True)
+class ToTrunk:
+    """Hand the call to the provider that reaches all other numbers."""
+
+    number: str
+    emergency: bool
+
+    @property
+    def protection(self) -> Protection:
+        """What the trunk is offered: beyond the exchange a call is not protected, as the page says."""
+        return Protection.NONE
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The call is not made; `status` and `reason` go to the caller, `retry_after` in seconds where trying again helps."""
+
+    status: int
+    reason: str
+    retry_after: int | None = None
+
+
+Decision = ToPhone | ToTrunk | Refusal
+
+
+def normalised(dialled: str) -> str:
+    """What was dialled without visual separators (RFC 3966 section 5.1.1)."""
+    return _VISUAL.sub("", dialled)
+
+
+def is_emergency(dialled: str) -> bool:
+    """Whether this number is the emergency number."""
+    return normalised(dialled) in EMERGENCY
+
+
+def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, load: Load) -> Decision:
+    """Where the call goes; `trunk` says whether there is one."""
+    number = normalised(dialled)
+    if number in EMERGENCY:
+        return ToTrunk(number, emergency=True) if trunk else Refusal(503, "There is no way out to 112 on this node")
+    if load.draining:
+        return Refusal(503, "This node takes no new calls", retry_after=5)
+    if load.allowed and load.calls >= load.allowed:
+        return Refusal(480, "All lines of this customer are in use", retry_after=10)
+    colleague = directory.colleague(caller, dialled) or directory.colleague(caller, number)
+    if colleague == caller:
+        return Refusal(482, "A phone cannot call itself")
+    if colleague is not None:
+        return ToPhone(colleague)
+    if not _DIALLABLE.fullmatch(number):
+        return Refusal(404, "No such phone or number")
+    if not trunk:
+        return Refusal(404, "No such extension, and numbers outside cannot be reached from here")
+    return ToTrunk(number, emergency=False)
+
+
+def caller_protection(caller: Phone, *, emergency: bool) -> Protection:
+    """What the calling phone has to offer. A plain call to 112 is better than none."""
+    return Protection.REQUIRED if caller.encrypted and not emergency else Protection.PREFERRED
