@@ -1,0 +1,145 @@
+"""baresip as a desk phone or a trunk: a process with a configuration of its own, driven over ctrl_tcp."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import time
+import wave
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+MODULES = "/usr/lib/baresip/modules"
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 whose successor is free as well: baresip listens for TLS one above its SIP port."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def write_tone(path: Path, samples: list[int]) -> None:
+    """Samples (16 bit, 8 kHz, mono) as a WAV file, baresip's microphone. At its end baresip hangs up: let it outlast the call."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
+
+
+class Baresip:
+    """A running baresip. Leave its `with` block to end the process."""
+
+    def __init__(self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None) -> None:
+        """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS."""
+        directory.mkdir(parents=True)
+        self.log = directory / "log"
+        self.sip_port = free_port()
+        self._control_port = free_port()
+        config = [
+            f"sip_listen 127.0.0.1:{self.sip_port}",
+            f"audio_source aufile,{microphone}",
+            "audio_player aufile,/dev/null",
+            "audio_srate 8000-8000",
+            "audio_channels 1-1",
+            "rtp_stats yes",
+            f"module_path {MODULES}",
+            *(f"module {name}.so" for name in ("stdio", "g711", "aufile", "ausine", "srtp")),
+            "module_tmp account.so",
+            "module_app menu.so",
+            "module_app ctrl_tcp.so",
+            f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
+        ]
+        if ca_file is not None:
+            config.append(f"sip_cafile {ca_file}")
+        (directory / "config").write_text("\n".join(config) + "\n")
+        (directory / "accounts").write_text(account + "\n")
+        (directory / "contacts").write_text("")
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["baresip", "-4", "-v", "-s", "-f", directory], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._control = self._connect()
+        self._received = b""
+        self.events: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Baresip:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._control.close()
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _connect(self) -> socket.socket:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self._control_port))
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise AssertionError(f"baresip did not start:\n{self.text()}") from None
+                time.sleep(0.05)
+
+    def command(self, command: str, params: str = "") -> str:
+        """Send a command of baresip's menu (dial, hangup, callstat, hold, ...) and return what it answers."""
+        message = json.dumps({"command": command, "params": params, "token": command}).encode()
+        self._control.sendall(b"%d:%s," % (len(message), message))
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for message_ in self._read(0.2):
+                if message_.get("response") and message_.get("token") == command:
+                    return str(message_.get("data") or "")
+        raise AssertionError(f"baresip did not answer {command!r}:\n{self.text()}")
+
+    def _read(self, timeout: float) -> list[dict[str, Any]]:
+        self._control.settimeout(timeout)
+        try:
+            self._received += self._control.recv(65536)
+        except TimeoutError:
+            return []
+        messages = []
+        # Netstrings: LENGTH:JSON,
+        while match := re.match(rb"(\d+):", self._received):
+            end = match.end() + int(match[1])
+            if len(self._received) <= end:
+                break
+            message = json.loads(self._received[match.end() : end])
+            self._received = self._received[end + 1 :]
+            messages.append(message)
+            if message.get("event"):
+                self.events.append(message)
+        return messages
+
+    def wait_for(self, event: str, *, timeout: float = 15) -> dict[str, Any]:
+        """Wait for an event by its type (REGISTER_OK, CALL_ESTABLISHED, CALL_CLOSED, ...), past ones included."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for seen in self.events:
+                if seen["type"] == event:
+                    return seen
+            if time.monotonic() > deadline:
+                raise AssertionError(f"baresip saw no {event} but {[e['type'] for e in self.events]}:\n{self.text()[-6000:]}")
+            self._read(0.2)
+
+    def packets(self) -> tuple[int, int]:
+        """RTP packets sent and received in the last call that ended, as baresip counted them."""
+        counts = re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)
+        assert counts, f"no call has ended yet:\n{self.text()[-3000:]}"
+        return int(counts[-1][0]), int(counts[-1][1])
+
+    def text(self) -> str:
+        """Everything the program printed, its SIP trace included."""
+        return self.log.read_text(errors="replace")
