@@ -67,6 +67,7 @@ class Incoming:
     """Our tag in the responses to a request outside a dialog."""
     on_cancel: Callable[[Request], None] | None = None
     answered: bool = False
+    cancelled: bool = False
     _unconfirmed: asyncio.TimerHandle | None = None
 
     def respond(self, status: int, phrase: str = "", **headers: str) -> Response:
@@ -312,8 +313,10 @@ class Endpoint:
         self._servers[key] = run
         invite = self._invites.get((connection.number, server_key(request, "INVITE")))
         run.step(Respond(reply(request, 200 if invite else 481, to_tag=invite.tag if invite else secrets.token_hex(8))))
-        if invite is not None and not invite.answered and invite.on_cancel is not None:
-            invite.on_cancel(request)
+        if invite is not None and not invite.answered:
+            invite.cancelled = True
+            if invite.on_cancel is not None:
+                invite.on_cancel(request)
 
 
 def _note_source(request: Request, connection: Connection) -> None:

@@ -77,9 +77,9 @@ class Registrar:
         """The bindings of a user that have not expired, the oldest first."""
         return tuple(binding for binding in self._bindings.get(username, ()) if binding.expires_at > now)
 
-    def at(self, connection: int, now: float) -> str | None:
-        """The username registered over a connection, or None."""
-        return next((binding.username for binding in self._all() if binding.connection == connection and binding.expires_at > now), None)
+    def users(self, connection: int, now: float) -> list[str]:
+        """Who is registered over a connection: one phone, or the lines of one device."""
+        return [binding.username for binding in self._all() if binding.connection == connection and binding.expires_at > now]
 
     def drop_connection(self, connection: int) -> None:
         """Forgets what was bound to a connection that is gone."""

@@ -1,0 +1,655 @@
+"""One call: two dialogs and one bridge between them (a back-to-back user agent, RFC 7092).
+
+A call is one task that takes one event at a time from its inbox, so that nothing in it happens twice or at once. It reads as the
+call goes: `_ring` until somebody answers, `_talk` until somebody hangs up, then the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final, Protocol
+
+from sipmessage import URI, Address, CSeq, MediaType, Parameters, Request, Response
+
+from media_node.bridge import Leg, LegStats, Local
+from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
+from media_node.call.policy import Protection
+from media_node.call.record import CallRecord
+from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
+from media_node.sip.endpoint import Endpoint, Incoming, Outgoing
+from media_node.sip.message import PHRASES, reply
+from media_node.sip.sdp import Session
+from media_node.sip.transport import Connection
+
+NO_ANSWER: Final = 120.0
+"""Seconds a phone may ring."""
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+_SDP: Final = "application/sdp"
+_CHALLENGES: Final = (401, 407)
+
+
+class Side(StrEnum):
+    """The caller's leg and the called leg, by their names on the bridge."""
+
+    A = "a"
+    B = "b"
+
+    @property
+    def other(self) -> Side:
+        """The other leg."""
+        return Side.B if self is Side.A else Side.A
+
+
+class Media(Protocol):
+    """What a call needs of a media worker. Each may raise `bridge`-level errors derived from Exception when the worker is gone."""
+
+    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, Local]:
+        """Reserves both legs."""
+
+    async def set(self, call: str, leg: str, remote: Leg) -> None:
+        """Describes a leg, first or anew."""
+
+    async def close(self, call: str) -> Mapping[str, LegStats]:
+        """Ends the call and says what both legs saw."""
+
+
+class MediaFailed(Exception):
+    """The media worker refused or is gone."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One place to ring: where the request goes and over what."""
+
+    uri: URI
+    connection: Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the exchange decided about a call before it begins. Party names are masked already."""
+
+    customer_id: str
+    caller: str
+    called: str
+    from_address: Address
+    to_address: Address
+    targets: tuple[Target, ...]
+    caller_protection: Protection
+    called_protection: Protection
+    emergency: bool = False
+
+
+class Refused(Exception):
+    """The call ends before it was answered, with this response to the caller."""
+
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = headers
+
+
+# Events of a call's inbox.
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A response to one of the INVITEs that ring."""
+
+    branch: Branch
+    response: Response
+
+
+@dataclass(frozen=True)
+class Renegotiated:
+    """A response to the re-INVITE that was passed on."""
+
+    response: Response
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A request within the dialog of one side."""
+
+    side: Side
+    incoming: Incoming
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The ACK to a 2xx of ours."""
+
+    side: Side
+    ack: Request
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The sender of an INVITE, first or later, wants it back."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A connection is gone."""
+
+    connection: Connection
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End the call now: a media timeout, a shutdown, an ACK that never came."""
+
+    reason: str
+    cause: int = 0
+
+
+Event = Heard | Renegotiated | Requested | Acknowledged | Cancelled | Lost | Stop
+
+
+@dataclass(eq=False)
+class Branch:
+    """One INVITE that rings."""
+
+    target: Target
+    outgoing: Outgoing | None = None
+    failed: Response | None = None
+    audio: Audio | None = None
+    abandoned: bool = False
+
+
+@dataclass(eq=False)
+class Party:
+    """One side of an answered call."""
+
+    dialog: Dialog
+    connection: Connection
+
+
+@dataclass(eq=False)
+class Renegotiation:
+    """A re-INVITE (or UPDATE) of one side that waits for the other side's answer."""
+
+    side: Side
+    incoming: Incoming
+    offer: Audio
+    outgoing: Outgoing
+    passed_on: Session
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ended: what the record says, and what the side that did not hang up is told (RFC 3326)."""
+
+    reason: str
+    hung_up: Side | None = None
+    cause: int = 0
+
+
+@dataclass(eq=False)
+class Call:
+    """One call. `run` it as a task; everything else posts to its inbox."""
+
+    plan: Plan
+    incoming: Incoming
+    endpoint: Endpoint
+    media: Media
+    bind: Callable[[Dialog, Side], None]
+    """Tells the exchange which dialogs are this call's."""
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    answered_at: datetime | None = None
+    parties: dict[Side, Party] = field(default_factory=dict)
+    _legs: dict[Side, LegMedia] = field(default_factory=dict)
+    _inbox: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
+    _branches: list[Branch] = field(default_factory=list)
+    _offer: Audio | None = None
+    _pending: Renegotiation | None = None
+    _unconfirmed: dict[Side, Incoming] = field(default_factory=dict)
+    _awaits_answer: Side | None = None
+    _opened: bool = False
+
+    def post(self, event: Event) -> None:
+        """Puts an event into the inbox."""
+        self._inbox.put_nowait(event)
+
+    async def run(self) -> CallRecord:
+        """The whole call; its record at the end."""
+        self.incoming.on_cancel = lambda request: self.post(Cancelled())
+        try:
+            if self.incoming.cancelled:
+                raise Refused(487, "Cancelled")
+            await self._open()
+            await self._ring()
+            ending = await self._talk()
+            self._hang_up(ending)
+        except Refused as refusal:
+            self.incoming.respond(refusal.status, PHRASES.get(refusal.status, ""), **refusal.headers)
+            ending = Ending(f"{refusal.status} {refusal}")
+        except MediaFailed as error:
+            self.incoming.respond(503, Retry_After="5", Warning=warning("The media relay failed"))
+            ending = Ending(f"media relay failed: {error}", cause=503)
+            self._hang_up(ending)
+        finally:
+            for branch in self._branches:
+                self._abandon(branch)
+            stats = await self._close()
+        return CallRecord(
+            call_id=self.id,
+            customer_id=self.plan.customer_id,
+            caller=self.plan.caller,
+            called=self.plan.called,
+            started_at=self.started_at,
+            answered_at=self.answered_at,
+            ended_at=datetime.now(UTC),
+            reason=ending.reason,
+            legs=stats,
+        )
+
+    # Until somebody answers.
+
+    async def _open(self) -> None:
+        session = _description(self.incoming.request)
+        if session is None:
+            raise Refused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
+        try:
+            self._offer = read_offer(session, self.plan.caller_protection)
+            self.parties[Side.A] = Party(Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection)
+        except NotAcceptable as error:
+            raise Refused(488, str(error), Warning=warning(str(error)), Reason=why(488, str(error))) from error
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
+        self.bind(self.parties[Side.A].dialog, Side.A)
+        secure = {Side.A.value: self._offer.crypto is not None, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
+        try:
+            locals_ = await self.media.open(self.id, secure=secure)
+        except Exception as error:
+            raise MediaFailed(str(error)) from error
+        self._opened = True
+        self._legs = {side: LegMedia(locals_[side.value]) for side in Side}
+
+    async def _ring(self) -> None:
+        hops = self.incoming.request.max_forwards
+        for target in self.plan.targets:
+            self._invite(target, (MAX_FORWARDS if hops is None else hops) - 1)
+        deadline = asyncio.get_running_loop().time() + NO_ANSWER
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await self._inbox.get()
+            except TimeoutError as error:
+                raise Refused(480, "No answer", Reason='Q.850;cause=19;text="No answer"') from error
+            if await self._ringing(event):
+                return
+
+    async def _ringing(self, event: Event) -> bool:
+        """One event while it rings; True when somebody answered."""
+        match event:
+            case Heard(branch, response) if response.code < 200:
+                await self._progress(branch, response)
+            case Heard(branch, response) if response.code < 300:
+                await self._answered(branch, response)
+                return True
+            case Heard(branch, response):
+                branch.failed = response
+                failures = [branch.failed for branch in self._branches if branch.failed is not None]
+                if len(failures) == len(self._branches):
+                    raise _best(failures)
+            case Requested(Side.A, incoming) if incoming.request.method == "BYE":
+                incoming.respond(200)
+                raise Refused(487, "Caller hung up")
+            case Requested(_, incoming):
+                incoming.respond(200 if incoming.request.method == "OPTIONS" else 491)
+            case Cancelled():
+                raise Refused(487, "Cancelled")
+            case Lost(connection) if connection is self.incoming.connection:
+                raise Refused(487, "Caller's connection was lost")
+            case Stop(reason):
+                raise Refused(503, reason)
+        return False
+
+    def _invite(self, target: Target, max_forwards: int) -> None:
+        offer = self._legs[Side.B].sent or self._legs[Side.B].offer(
+            self._agreed_offer, secure=self.plan.called_protection is Protection.REQUIRED
+        )
+        request = Request("INVITE", target.uri)
+        request.headers.set("Max-Forwards", str(max_forwards))
+        source = self.plan.from_address
+        request.from_address = Address(source.uri, source.name, Parameters(tag=secrets.token_hex(8)))
+        request.to_address = self.plan.to_address
+        request.headers.set("Call-ID", secrets.token_hex(16))
+        request.cseq = CSeq(1, "INVITE")
+        request.contact = [self.endpoint.contact(target.connection)]
+        request.headers.set("Allow", ALLOW)
+        if self.plan.emergency:
+            request.headers.set("Priority", "emergency")
+        _describe(request, offer)
+        branch = Branch(target)
+        self._branches.append(branch)
+        branch.outgoing = self.endpoint.send(target.connection, request, lambda response: self._branch_heard(branch, response))
+
+    @property
+    def _agreed_offer(self) -> Audio:
+        if self._offer is None:
+            raise Refused(500, "No offer")
+        return self._offer
+
+    def _branch_heard(self, branch: Branch, response: Response) -> None:
+        if not branch.abandoned:
+            self.post(Heard(branch, response))
+        elif 200 <= response.code < 300:
+            # It answered while its CANCEL was under way, or somebody else was first (section 13.2.2.4).
+            self._decline(branch, response)
+
+    def _decline(self, branch: Branch, response: Response) -> None:
+        if branch.outgoing is None:
+            return
+        with contextlib.suppress(ValueError):
+            dialog = Dialog.as_client(branch.outgoing.request, response)
+            self._acknowledge(dialog, branch.target.connection, branch.outgoing.request.cseq.sequence)
+            self._bye(dialog, branch.target.connection, why(200, "Call completed elsewhere"))
+
+    async def _progress(self, branch: Branch, response: Response) -> None:
+        if response.code == 100:
+            return
+        session = _description(response)
+        if session is None:
+            self._respond(self.incoming, 180 if response.code == 180 else 183)
+            return
+        answer = await self._take_answer(branch, session)
+        self._respond(self.incoming, response.code, answer)
+
+    async def _answered(self, branch: Branch, response: Response) -> None:
+        invite = branch.outgoing.request if branch.outgoing else self.incoming.request
+        try:
+            dialog = Dialog.as_client(invite, response)
+        except ValueError as error:
+            raise Refused(502, "The called side's answer is not valid") from error
+        branch.failed = response  # nothing left to cancel
+        self._acknowledge(dialog, branch.target.connection, invite.cseq.sequence)
+        self.parties[Side.B] = Party(dialog, branch.target.connection)
+        self.bind(dialog, Side.B)
+        try:
+            if (session := _description(response)) is None:
+                raise Refused(502, "The called phone answered without a description")
+            answer = await self._take_answer(branch, session)
+        except Refused:
+            self._bye(dialog, branch.target.connection, why(488, "The answer cannot be used"))
+            raise
+        for other in self._branches:
+            self._abandon(other)
+        self.answered_at = datetime.now(UTC)
+        self._accept(Side.A, self.incoming, answer)
+
+    async def _take_answer(self, branch: Branch, session: Session) -> Session:
+        """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
+        a, b = self._legs[Side.A], self._legs[Side.B]
+        try:
+            if b.sent is None:
+                raise NotAcceptable("An answer without an offer")
+            branch.audio = b.remote = read_answer(session, b.sent)
+        except NotAcceptable as error:
+            raise Refused(488, str(error), Warning=warning(str(error))) from error
+        a.remote = self._agreed_offer
+        answer = a.answer(self._agreed_offer, b.remote)
+        await self._set(Side.B, branch.target.connection)
+        await self._set(Side.A, self.incoming.connection)
+        return answer
+
+    def _abandon(self, branch: Branch) -> None:
+        if branch.failed is None and not branch.abandoned and branch.outgoing is not None:
+            branch.abandoned = True
+            branch.outgoing.cancel()
+
+    # From the answer to the end.
+
+    async def _talk(self) -> Ending:
+        while True:
+            event = await self._inbox.get()
+            match event:
+                case Requested(side, incoming):
+                    if (ending := await self._requested(side, incoming)) is not None:
+                        return ending
+                case Acknowledged(side, ack):
+                    await self._acknowledged(side, ack)
+                case Renegotiated(response):
+                    if (ending := await self._renegotiated(response)) is not None:
+                        return ending
+                case Cancelled() if self._pending is not None:
+                    self._pending.outgoing.cancel()
+                case Heard(branch, response) if 200 <= response.code < 300:
+                    self._answered_again(branch, response)
+                case Lost(connection):
+                    for side, party in self.parties.items():
+                        if party.connection is connection:
+                            return Ending("connection lost", hung_up=side, cause=503)
+                case Stop(reason, cause):
+                    return Ending(reason, cause=cause)
+
+    async def _requested(self, side: Side, incoming: Incoming) -> Ending | None:
+        request = incoming.request
+        try:
+            self.parties[side].dialog.receive(request)
+        except OutOfOrder:
+            incoming.respond(500, Retry_After="1")
+            return None
+        except ValueError:
+            incoming.respond(400)
+            return None
+        match request.method:
+            case "BYE":
+                incoming.respond(200)
+                return Ending("completed", hung_up=side)
+            case "INVITE" | "UPDATE":
+                await self._renegotiate(side, incoming)
+            case "INFO":
+                self._pass_on(side, incoming)
+            case "OPTIONS":
+                incoming.respond(200, Allow=ALLOW, Accept=_SDP)
+            case _:
+                incoming.respond(405, Allow=ALLOW)
+        return None
+
+    async def _renegotiate(self, side: Side, incoming: Incoming) -> None:
+        """A re-INVITE or UPDATE (RFC 3261 section 14, RFC 3311): hold, resume, a new address or key."""
+        if self._pending is not None or side in self._unconfirmed:
+            incoming.respond(491)
+            return
+        try:
+            session = _description(incoming.request)
+        except Refused as refusal:
+            incoming.respond(refusal.status)
+            return
+        if session is None:
+            # No offer: a refreshed session. An INVITE is offered what was said before, and its ACK brings the answer.
+            if incoming.request.method == "UPDATE":
+                incoming.respond(200, Contact=str(self.endpoint.contact(incoming.connection)))
+            else:
+                self._awaits_answer = side
+                self._accept(side, incoming, self._legs[side].again())
+            return
+        leg, other = self._legs[side], self._legs[side.other]
+        try:
+            protection = Protection.REQUIRED if leg.suite else Protection.NONE
+            offer = read_offer(session, protection, leg.suite)
+        except NotAcceptable as error:
+            incoming.respond(488, Warning=warning(str(error)))
+            return
+        passed_on = other.offer(offer, secure=other.suite is not None)
+        party = self.parties[side.other]
+        request = party.dialog.request("INVITE", self.endpoint.contact(party.connection))
+        request.headers.set("Allow", ALLOW)
+        _describe(request, passed_on)
+        outgoing = self.endpoint.send(party.connection, request, lambda response: self.post(Renegotiated(response)))
+        incoming.on_cancel = lambda cancel: self.post(Cancelled())
+        self._pending = Renegotiation(side, incoming, offer, outgoing, passed_on)
+
+    async def _renegotiated(self, response: Response) -> Ending | None:
+        pending = self._pending
+        if pending is None or response.code < 200:
+            return None
+        self._pending = None
+        side, party = pending.side, self.parties[pending.side.other]
+        if response.code >= 300:
+            if response.code in (408, 481):
+                pending.incoming.respond(response.code)
+                return Ending("the other side has lost the call", cause=response.code)
+            pending.incoming.respond(502 if response.code in _CHALLENGES else response.code)
+            return None
+        party.dialog.refresh(response)
+        self._acknowledge(party.dialog, party.connection, pending.outgoing.request.cseq.sequence)
+        try:
+            session = _description(response)
+            if session is None:
+                raise NotAcceptable("An answer without a description")
+            answer = read_answer(session, pending.passed_on)
+        except (NotAcceptable, Refused) as error:
+            pending.incoming.respond(488, Warning=warning(str(error)))
+            return Ending("renegotiation failed", cause=488)
+        self._legs[side].remote, self._legs[side.other].remote = pending.offer, answer
+        for each in (side, side.other):
+            await self._set(each, self.parties[each].connection)
+        ours = self._legs[side].answer(pending.offer, answer)
+        if pending.incoming.request.method == "INVITE":
+            self._accept(side, pending.incoming, ours)
+        else:
+            self._respond(pending.incoming, 200, ours)
+        return None
+
+    async def _acknowledged(self, side: Side, ack: Request) -> None:
+        incoming = self._unconfirmed.get(side)
+        if incoming is None or incoming.request.cseq.sequence != ack.cseq.sequence:
+            return
+        incoming.confirm()
+        del self._unconfirmed[side]
+        if self._awaits_answer is side:
+            self._awaits_answer = None
+            leg = self._legs[side]
+            with contextlib.suppress(Refused, NotAcceptable):
+                session = _description(ack)
+                if session is not None and leg.sent is not None:
+                    leg.remote = read_answer(session, leg.sent)
+                    await self._set(side, self.parties[side].connection)
+
+    def _answered_again(self, branch: Branch, response: Response) -> None:
+        """A 2xx repeated because our ACK was lost, or of another phone behind a proxy that forks."""
+        party, invite = self.parties[Side.B], branch.outgoing.request if branch.outgoing else None
+        if invite is None:
+            return
+        if response.headers["To"] == party.dialog.remote:
+            self._acknowledge(party.dialog, party.connection, invite.cseq.sequence)
+        else:
+            self._decline(branch, response)
+
+    def _pass_on(self, side: Side, incoming: Incoming) -> None:
+        """An INFO, as DTMF by signalling is sent: the other side answers it."""
+        party = self.parties[side.other]
+        request = party.dialog.request("INFO", self.endpoint.contact(party.connection))
+        request.body = incoming.request.body
+        if (kind := incoming.request.headers.get("Content-Type")) is not None:
+            request.headers.set("Content-Type", kind)
+
+        def heard(response: Response) -> None:
+            if response.code >= 200:
+                incoming.respond(502 if response.code in _CHALLENGES else response.code)
+
+        self.endpoint.send(party.connection, request, heard)
+
+    def _hang_up(self, ending: Ending) -> None:
+        for side, party in self.parties.items():
+            if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
+                self._bye(party.dialog, party.connection, why(ending.cause, ending.reason) if ending.cause else "")
+        for incoming in self._unconfirmed.values():
+            incoming.confirm()
+        if self._pending is not None:
+            self._pending.incoming.respond(487)
+
+    # Small things both halves need.
+
+    def _accept(self, side: Side, incoming: Incoming, session: Session | None) -> None:
+        """A 200 to an INVITE, repeated until its ACK."""
+        response = self._respond(incoming, 200, session)
+        self._unconfirmed[side] = incoming
+        incoming.retransmit(response, lambda: self.post(Stop("no ACK", cause=408)))
+
+    def _respond(self, incoming: Incoming, status: int, session: Session | None = None) -> Response:
+        response = reply(incoming.request, status, to_tag=incoming.tag)
+        response.contact = [self.endpoint.contact(incoming.connection)]
+        response.headers.set("Allow", ALLOW)
+        if session is not None:
+            _describe(response, session)
+        incoming.send(response)
+        return response
+
+    def _acknowledge(self, dialog: Dialog, connection: Connection, sequence: int) -> None:
+        self.endpoint.acknowledge(connection, dialog.request("ACK", self.endpoint.contact(connection), sequence))
+
+    def _bye(self, dialog: Dialog, connection: Connection, reason: str = "") -> None:
+        request = dialog.request("BYE", self.endpoint.contact(connection))
+        if reason:
+            request.headers.set("Reason", reason)
+        self.endpoint.send(connection, request, lambda response: None)
+
+    async def _set(self, side: Side, connection: Connection) -> None:
+        try:
+            await self.media.set(self.id, side.value, self._legs[side].leg(connection.peer.host))
+        except Exception as error:
+            raise MediaFailed(str(error)) from error
+
+    async def _close(self) -> tuple[LegStats, ...]:
+        if not self._opened:
+            return ()
+        try:
+            stats = await self.media.close(self.id)
+        except Exception:  # the worker is gone, and its figures with it
+            return ()
+        return tuple(stats[side.value] for side in Side)
+
+
+def warning(text: str) -> str:
+    """A Warning header's value: 399 says that the text is for a person (RFC 3261 section 20.43)."""
+    return f'399 media-node "{_plain(text)}"'
+
+
+def why(cause: int, text: str) -> str:
+    """A Reason header's value (RFC 3326)."""
+    return f'SIP;cause={cause};text="{_plain(text)}"'
+
+
+def _plain(text: str) -> str:
+    """Text fit for a quoted string: some of it may be what a peer wrote."""
+    return "".join(" " if character in '"\\' or not character.isprintable() else character for character in text)
+
+
+def _description(message: Request | Response) -> Session | None:
+    """The SDP a message carries, or None. Raises Refused for another body or broken SDP."""
+    if not message.body:
+        return None
+    kind = message.headers.get("Content-Type", "") or ""
+    try:
+        if MediaType.parse(kind).mime_type.lower() != _SDP:
+            raise Refused(415, "Only SDP is understood", Accept=_SDP)
+        return Session.parse(message.body)
+    except ValueError as error:
+        raise Refused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
+
+
+def _describe(message: Request | Response, session: Session) -> None:
+    message.headers.set("Content-Type", _SDP)
+    message.body = str(session).encode()
+
+
+def _best(failures: list[Response]) -> Refused:
+    """The response that stands for all (RFC 3261 section 16.7 step 6): a global refusal first, then the lowest class and code."""
+    best = min(failures, key=lambda response: (response.code // 100 != 6, response.code // 100, response.code in (408, 503), response.code))
+    if best.code in _CHALLENGES or best.code < 400:
+        return Refused(502, f"The called side answered {best.code}")
+    if best.code in (408, 503):
+        return Refused(480, "The called side cannot be reached")
+    kept = {name.replace("-", "_"): value for name in ("Retry-After", "Warning", "Reason") if (value := best.headers.get(name))}
+    return Refused(best.code, PHRASES.get(best.code, best.phrase), **kept)
