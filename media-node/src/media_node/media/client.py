@@ -88,7 +88,8 @@ class MediaWorker:
         )
         ended = asyncio.ensure_future(process.wait())
         try:
-            await asyncio.wait({connected, ended}, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {connected, ended}
+            await asyncio.wait(both, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if not connected.done():
                 status = process.returncode
                 raise WorkerGone(f"media worker {index} did not come up: " + ("too slow" if status is None else f"exit status {status}"))

@@ -1,0 +1,90 @@
+"""Where a leg's media may be sent: believed only after packets from there verified under the leg's key.
+
+    pending ──verified──▶ proving ──verified again──▶ latched ──elsewhere, old source silent, newer, proved──▶ moved
+                             ▲ │ verified from another source                                                    │ ▲
+                             └─┘                                                                                 └─┘
+
+Only a verified packet and the signalling (over TLS) drive it. A packet that does not verify proves nothing, neither for nor against its
+source: it can move no media, and it cannot keep an honest phone from proving itself either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+Address = TypeVar("Address")
+"""Whatever tells one transport address from another; only compared."""
+
+PROOFS = 3
+"""Packets that must verify in a row: a 32-bit tag accepts one forgery in 2**32, three in a row 2**96."""
+
+SILENCE_S = 0.5
+"""Seconds a believed source must be silent before another may take its place: 25 packets of 20 ms."""
+
+
+REDIRECT_S = 10.0
+"""Seconds after an announced change of address during which the new one need not wait for silence."""
+
+
+class State(StrEnum):
+    """How far a leg's source is believed."""
+
+    PENDING = "pending"
+    PROVING = "proving"
+    LATCHED = "latched"
+    MOVED = "moved"
+
+
+@dataclass
+class Latch(Generic[Address]):
+    """The state of one leg's RTP, or of its RTCP where that has ports of its own. `now` is seconds on any monotonic clock."""
+
+    proofs: int = PROOFS
+    silence: float = SILENCE_S
+    state: State = State.PENDING
+    source: Address | None = None
+    """The believed address; None until latched."""
+
+    _heard: float = 0.0
+    _open_until: float = float("-inf")
+    _candidate: Address | None = None
+    _proved: int = 0
+
+    def admits(self, source: Address, now: float) -> bool:
+        """Whether a packet from `source` may be tried at all: not while the believed source is alive elsewhere.
+
+        Asked before decryption, so that a copy which overtakes the real packet does not use up its place in the replay list.
+        """
+        return self.source is None or source == self.source or now < self._open_until or now - self._heard >= self.silence
+
+    def verified(self, source: Address, newer: bool, now: float) -> bool:
+        """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the believed source changed."""
+        if source == self.source:
+            self._heard = now
+            self._candidate, self._proved = None, 0
+            return False
+        if not self.admits(source, now):
+            return False
+        if source != self._candidate:
+            self._candidate, self._proved = source, 0
+        if self.source is not None and not newer:
+            return False
+        self._proved += 1
+        if self._proved < self.proofs:
+            if self.state is State.PENDING:
+                self.state = State.PROVING
+            return False
+        self.state = State.LATCHED if self.source is None else State.MOVED
+        self.source, self._heard = source, now
+        self._candidate, self._proved, self._open_until = None, 0, float("-inf")
+        return True
+
+    def redirect(self, now: float) -> None:
+        """The signalling announced another address: whoever proves itself soon is believed without waiting for silence."""
+        self._open_until = now + REDIRECT_S
+
+    def heard(self, now: float) -> None:
+        """Packets of the believed source verified until `now`; what the relay's fast path tells instead of `verified` for each."""
+        self._heard = max(self._heard, now)
