@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,14 +36,25 @@ def write_tone(path: Path, samples: list[int]) -> None:
         file.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
 
 
+@dataclass(frozen=True)
+class Message:
+    """A SIP message of a phone's trace, and the IP address it came from."""
+
+    source: str
+    text: str
+
+
 class Baresip:
     """A running baresip. Leave its `with` block to end the process."""
 
-    def __init__(self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None) -> None:
-        """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS."""
+    def __init__(self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None, sip_port: int = 0) -> None:
+        """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS.
+
+        It listens on `sip_port` of 127.0.0.1 over UDP and TCP, on the next for TLS; 0 chooses a free pair.
+        """
         directory.mkdir(parents=True)
         self.log = directory / "log"
-        self.sip_port = free_port()
+        self.sip_port = sip_port or free_port()
         self._control_port = free_port()
         config = [
             f"sip_listen 127.0.0.1:{self.sip_port}",
@@ -139,6 +151,12 @@ class Baresip:
         counts = re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)
         assert counts, f"no call has ended yet:\n{self.text()[-3000:]}"
         return int(counts[-1][0]), int(counts[-1][1])
+
+    def messages(self) -> list[Message]:
+        """All SIP messages so far, as the trace shows them."""
+        # Each begins with a line "#" in colour, then "PROTOCOL source -> destination", and ends where the colour does.
+        found = re.findall(r"#\n\w+ (\S+):\d+ -> \S+\n(.*?)\x1b\[;m", self.text(), re.DOTALL)
+        return [Message(*groups) for groups in found]
 
     def text(self) -> str:
         """Everything the program printed, its SIP trace included."""
