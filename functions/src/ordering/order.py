@@ -248,9 +248,9 @@ def issue_credentials(order: Order, now: datetime) -> Order:
     """The order after its credentials were handed out; raises CredentialsTooEarlyError or CredentialsIssuedError."""
     if order.credentials_issued_at is not None:
         raise CredentialsIssuedError(order)
-    if order.state is not State.COMPLETED:
+    if order.state is not State.COMPLETED or order.sip is None:
         raise CredentialsTooEarlyError(order)
-    event = Event(order.version + 1, now, order.state, order.state, CUSTOMER, "Inloggegevens uitgegeven")
+    event = Event(order.version + 1, now, order.state, order.state, CUSTOMER)
     return replace(order, version=event.version, credentials_issued_at=now, last=event)
 
 

@@ -3,6 +3,7 @@
 import base64
 import heapq
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,14 +11,16 @@ from typing import Any
 
 from ordering import items
 from ordering.catalogue import Catalogue
-from ordering.credentials import FIRST_EXTENSION, PhoneCredentials, new_password
+from ordering.credentials import PhoneCredentials, new_password
 from ordering.order import Event, Order, ServingNode, State, issue_credentials
 from shared import dynamodb
 from shared.dynamodb import BusyError, Item, Write, marshal, unmarshal
 
 _IDEMPOTENCY_LASTS = timedelta(days=1)
+_ORDER_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _BY_STATE = "by-state"
 _ATTEMPTS = 8
+_FIXED_IN_A_VERSION = ("unitPriceCents", "validFrom", "unit", "period", "currency")
 # Orders of one millisecond share a sort key in the index; so many of them can a page skip over.
 _TIES = 16
 
@@ -36,6 +39,13 @@ class AlreadyPlacedError(Exception):
 
 class NoNodeError(Exception):
     """The order has no place on a node, so its phones cannot get credentials."""
+
+
+class ChangedOfferingError(ValueError):
+    """A version of an offering was changed in place; orders refer to it, so a change is a new version."""
+
+    def __init__(self, sk: str) -> None:
+        super().__init__(f"{sk} was loaded before with another price, unit or day; give the change a new version in catalogue.toml")
 
 
 class _ChangedMeanwhileError(Exception):
@@ -82,7 +92,7 @@ class OrderStore:
 
     def get(self, order_id: str) -> Order:
         """The order as it is; raises UnknownOrderError."""
-        item = dynamodb.get(self._orders, f"ORDER#{order_id}", "ORDER")
+        item = dynamodb.get(self._orders, _partition(order_id), "ORDER")
         if item is None:
             raise UnknownOrderError(order_id)
         return items.to_order(item)
@@ -90,7 +100,7 @@ class OrderStore:
     def history(self, order_id: str) -> tuple[Order, list[Event]]:
         """The order with all its events, oldest first; raises UnknownOrderError."""
         order, events = None, []
-        for item in dynamodb.partition(self._orders, f"ORDER#{order_id}"):
+        for item in dynamodb.partition(self._orders, _partition(order_id)):
             if item["sk"] == "ORDER":
                 order = items.to_order(item)
             else:
@@ -123,10 +133,7 @@ class OrderStore:
             before = self.get(order_id)
             after = issue_credentials(before, now)
             assignment = self._assignment(order_id)
-            phones = [
-                PhoneCredentials(FIRST_EXTENSION + number, phone["username"], new_password())
-                for number, phone in enumerate(assignment["phones"])
-            ]
+            phones = [PhoneCredentials(phone["extension"], phone["username"], new_password()) for phone in assignment["phones"]]
             try:
                 dynamodb.transact(*self._replace(before, after), self._put_ha1(assignment, phones, realm))
             except _ChangedMeanwhileError:
@@ -238,7 +245,7 @@ class CatalogueStore:
         held = {item["sk"]: item for item in dynamodb.partition(self._table, "CATALOGUE")}
         for sk, item in wanted.items():
             before = held.get(sk)
-            if before and any(before.get(name) != item.get(name) for name in _FIXED):
+            if before and sk.startswith("OFFERING#") and any(before[name] != item[name] for name in _FIXED_IN_A_VERSION):
                 raise ChangedOfferingError(sk)
         for sk, item in wanted.items():
             if held.get(sk) != {"pk": "CATALOGUE", "sk": sk, **item}:
@@ -249,14 +256,11 @@ class CatalogueStore:
                 dynamodb.client().delete_item(TableName=self._table, Key=marshal({"pk": "CATALOGUE", "sk": sk}))
 
 
-_FIXED = ("unitPriceCents", "validFrom", "unit", "period", "currency")
-
-
-class ChangedOfferingError(ValueError):
-    """A version of an offering was changed in place; orders refer to it, so a change is a new version."""
-
-    def __init__(self, sk: str) -> None:
-        super().__init__(f"{sk} was loaded before with another price, unit or day; give the change a new version in catalogue.toml")
+def _partition(order_id: str) -> str:
+    """The order's partition key; raises UnknownOrderError when this can be no order's id."""
+    if not _ORDER_ID.fullmatch(order_id):
+        raise UnknownOrderError(order_id)
+    return f"ORDER#{order_id}"
 
 
 def _record(item: Item) -> IdempotencyRecord:

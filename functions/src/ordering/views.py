@@ -49,9 +49,12 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
     return view
 
 
-def credentials(sip: SipServer, sip_domain: str, phones: Sequence[PhoneCredentials]) -> View:
-    """What a customer puts into the phones; it is told once."""
-    return {"sip": _sip(sip, sip_domain), "phones": [asdict(phone) for phone in phones]}
+def credentials(order: Order, sip_domain: str, phones: Sequence[PhoneCredentials]) -> View:
+    """What the customer of a completed order puts into the phones; it is told once."""
+    view: View = {"phones": [asdict(phone) for phone in phones]}
+    if order.sip:
+        view["sip"] = _sip(order.sip, sip_domain)
+    return view
 
 
 def _order(order: Order, sip_domain: str) -> View:

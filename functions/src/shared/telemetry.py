@@ -1,10 +1,13 @@
 """Log lines and metrics. Neither ever holds a request's body, a token or personal data: order ids, states and counts only."""
 
+import os
+
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-logger = Logger()
-metrics = Metrics()
+logger = Logger(serialize_stacktrace=False)
+# A namespace that is missing must not fail a request.
+metrics = Metrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "callvoip"))
 
 
 def count(metric: str) -> None:

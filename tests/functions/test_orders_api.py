@@ -1,0 +1,438 @@
+"""ordering.orders_api on AWS's DynamoDB Local: what a customer does with an order, and everything that can be wrong with it."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from hashlib import md5, sha256
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ordering import order as orders
+from ordering import orders_api
+from ordering.order import Actor, Role, SipServer, State
+from ordering.store import OrderStore
+from shared import clock, dynamodb, settings
+
+pytestmark = pytest.mark.needs("java")
+
+NOW = datetime(2026, 11, 21, 17, 5, tzinfo=UTC)
+SALES = Actor(Role.SALES, "verkoop@example.nl")
+FIELDS = {
+    "company": "Bakkerij Jansen",
+    "kvk": "12345678",
+    "name": "A. Jansen",
+    "email": "jansen@example.nl",
+    "telephone": "085 123 45 67",
+    "phones": "5",
+    "note": "Graag voor december",
+}
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+PERSONAL = ("Jansen", "jansen@example.nl", "851234567", "december")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+
+
+def everything() -> list[dynamodb.Item]:
+    """All items of the orders table."""
+    found = dynamodb.client().scan(TableName=settings.orders_table())
+    return [dynamodb.unmarshal(item) for item in found["Items"]]
+
+
+def store() -> OrderStore:
+    return orders_api.orders()
+
+
+def placed(api, **changes: object):
+    answer = api.post("/api/orders", json_body={**FIELDS, **changes})
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def complete(order_id: str, phones: int = 5) -> None:
+    """Bring an order into service, with the items that the fleet keeps for it."""
+    arn = "arn:aws:ec2:eu-central-1:123456789012:instance/i-0123456789abcdef0"
+    customer = store().get(order_id).customer_id
+    assignment = {
+        "pk": arn,
+        "sk": f"ASSIGNMENT#{order_id}",
+        "orderId": order_id,
+        "customerId": customer,
+        "encrypted": True,
+        "calls": 4,
+        "version": 1,
+        "phones": [{"username": f"{customer}-{101 + n}", "extension": 101 + n} for n in range(phones)],
+    }
+    allocation = {"pk": f"ALLOCATION#{order_id}", "sk": "ALLOCATION", "orderId": order_id, "nodeId": "n0001", "instanceArn": arn}
+    for item in (assignment, allocation):
+        dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
+    store().change(order_id, lambda found: orders.move(found, State.IN_PROGRESS, SALES, NOW))
+    store().change(order_id, lambda found: orders.complete(found, SipServer("n0001", "192.0.2.1", 5061), NOW))
+
+
+# --- placing an order
+
+
+def test_an_order_is_priced_recorded_and_answered_with_its_address_and_token(api) -> None:
+    answer = api.post("/api/orders", json_body={**FIELDS, "monthlyTotalCents": 1000})
+    body = answer.json
+    assert answer.status == 201
+    assert answer.headers["location"] == f"/api/orders/{body['id']}"
+    assert answer.headers["cache-control"] == "no-store"
+    assert body["href"] == f"/bestelling/{body['id']}?token={body['token']}"
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{10}", body["id"])
+    assert {key: value for key, value in body.items() if key not in ("id", "token", "href")} == {
+        "state": "acknowledged",
+        "version": 1,
+        "orderDate": "2026-11-21T17:05:00.000Z",
+        "category": "srtp",
+        "productOrderItem": [
+            {
+                "quantity": 5,
+                "productOffering": {
+                    "id": "srtp",
+                    "version": 1,
+                    "name": "SRTP: versleutelde gesprekken",
+                    "unit": "phone",
+                    "period": "month",
+                },
+                "unitPriceCents": 200,
+                "totalCents": 1000,
+            }
+        ],
+        "monthlyTotalCents": 1000,
+        "vatRatePercent": 21,
+        "monthlyTotalInclVatCents": 1210,
+        "credentials": "later",
+        "events": [{"at": "2026-11-21T17:05:00.000Z", "from": None, "to": "acknowledged"}],
+    }
+
+
+def test_an_order_is_two_items_and_no_token(api) -> None:
+    body = placed(api)
+    items = everything()
+    assert sorted(item["sk"] for item in items) == ["EVENT#000001", "ORDER"]
+    assert body["token"] not in json.dumps(items)
+    order = next(item for item in items if item["sk"] == "ORDER")
+    assert order["tokenSha256"] == sha256(body["token"].encode()).hexdigest()
+    assert order["relatedParty"]["telephone"] == "+31851234567"
+
+
+def test_a_form_without_javascript_leads_to_the_orders_own_page(api) -> None:
+    answer = api.post("/api/orders", form=FIELDS, headers=BROWSER)
+    assert answer.status == 303
+    page = api.get(answer.headers["location"], headers=BROWSER)
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert 'data-state="acknowledged"' in page.body
+    assert "€\u00a010,00, 21 november 2026 om 18.05 uur" in page.body
+
+
+def test_a_form_and_json_make_the_same_order(api) -> None:
+    by_form = api.post("/api/orders", form=FIELDS).headers["location"]
+    token = parse_qs(urlsplit(by_form).query)["token"][0]
+    order_id = urlsplit(by_form).path.rpartition("/")[2]
+    seen = api.get(f"/api/orders/{order_id}", headers=bearer(token)).json
+    sent = placed(api, phones=5)
+    same = ("state", "version", "category", "productOrderItem", "monthlyTotalCents", "credentials", "events")
+    assert [seen[name] for name in same] == [sent[name] for name in same]
+
+
+def test_what_is_typed_in_html_stays_text(api) -> None:
+    answer = api.post("/api/orders", form={**FIELDS, "company": "<script>alert(1)</script>", "phones": "vijf"}, headers=BROWSER)
+    assert answer.status == 422
+    assert "<script>" not in answer.body
+    assert "&lt;script&gt;" in answer.body
+
+
+# --- what can be wrong with an order
+
+
+WRONG = {
+    "empty": ({}, {"company": "missing", "name": "missing", "email": "missing", "telephone": "missing", "phones": "missing"}),
+    "no phones": ({**FIELDS, "phones": "0"}, {"phones": "too_small"}),
+    "minus one phone": ({**FIELDS, "phones": "-1"}, {"phones": "too_small"}),
+    "1e9 phones": ({**FIELDS, "phones": "1e9"}, {"phones": "not_integer"}),
+    "a billion phones": ({**FIELDS, "phones": "1000000000"}, {"phones": "too_large"}),
+    "vijf phones": ({**FIELDS, "phones": "vijf"}, {"phones": "not_integer"}),
+    "a long name": ({**FIELDS, "name": "n" * 300}, {"name": "too_long"}),
+    "an address without @": ({**FIELDS, "email": "jansen.example.nl"}, {"email": "invalid"}),
+    "an unknown category": ({**FIELDS, "category": "fax"}, {"category": "invalid"}),
+    "a category that is a path": ({**FIELDS, "category": "../brand"}, {"category": "invalid"}),
+    "a total that is none": ({**FIELDS, "monthlyTotalCents": "tien"}, {"monthlyTotalCents": "invalid"}),
+}
+
+
+@pytest.mark.parametrize(("fields", "errors"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("way", ["json", "form", "browser"])
+def test_wrong_fields_are_told_in_dutch_and_nothing_is_written(api, fields, errors, way: str) -> None:
+    if way == "json":
+        answer = api.post("/api/orders", json_body=fields)
+    else:
+        answer = api.post("/api/orders", form=fields, headers=BROWSER if way == "browser" else {})
+    assert answer.status == 422
+    if way == "browser":
+        assert re.findall(r'href="#(\w+)"', answer.body) == list(errors)
+        assert f'value="{fields.get("company", "")}"' in answer.body
+    else:
+        problem = answer.json
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {error["field"]: error["code"] for error in problem["errors"]} == errors
+        assert problem["title"] == "Niet alles is goed ingevuld"
+        assert problem["status"] == 422
+        assert problem["instance"] == "/api/orders"
+        assert problem["correlationId"]
+    assert everything() == []
+
+
+@pytest.mark.parametrize("phones", [1e9, -1, 0, 5.5, True, [5], {"n": 5}, None])
+def test_json_of_another_type_is_wrong_too(api, phones: object) -> None:
+    answer = api.post("/api/orders", json_body={**FIELDS, "phones": phones})
+    assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (422, ["phones"])
+
+
+BODIES = {
+    "broken json": ("application/json", "{", 400),
+    "json that is no object": ("application/json", "[1]", 400),
+    "deep json": ("application/json", "[" * 60_000, 400),
+    "a number of 5000 digits": ("application/json", '{"phones":' + "9" * 5000 + "}", 400),
+    "no utf-8": ("application/json", b"\xff\xfe", 400),
+    "no body": ("application/json", None, 400),
+    "too many fields": ("application/x-www-form-urlencoded", "&".join(f"f{n}=1" for n in range(200)).encode(), 400),
+    "too much": ("application/json", "{" + " " * 70_000 + "}", 413),
+    "xml": ("application/xml", "<order/>", 415),
+    "no content type": ("", "company=Jansen", 415),
+    "multipart": ("multipart/form-data; boundary=x", b"--x--", 415),
+}
+
+
+@pytest.mark.parametrize(("kind", "body", "status"), BODIES.values(), ids=BODIES.keys())
+def test_a_body_that_cannot_be_read_is_refused(api, kind: str, body, status: int) -> None:
+    answer = api.post("/api/orders", body=body, headers={"content-type": kind})
+    assert (answer.status, answer.json["status"]) == (status, status)
+    assert everything() == []
+
+
+def test_half_a_character_is_replaced_and_not_a_fault(api) -> None:
+    answer = api.post("/api/orders", body=json.dumps({**FIELDS, "company": "\ud83d"}), headers={"content-type": "application/json"})
+    assert answer.status == 201
+
+
+def test_another_total_than_ours_is_a_conflict_with_both(api) -> None:
+    answer = api.post("/api/orders", json_body={**FIELDS, "monthlyTotalCents": 900})
+    assert answer.status == 409
+    assert (answer.json["monthlyTotalCents"], answer.json["clientMonthlyTotalCents"]) == (1000, 900)
+    assert "€\u00a010,00" in answer.json["detail"]
+    page = api.post("/api/orders", form={**FIELDS, "monthlyTotalCents": "900"}, headers=BROWSER)
+    assert page.status == 409
+    assert 'href="#phones"' in page.body
+    assert everything() == []
+
+
+# --- the same order twice
+
+
+def test_the_same_request_with_the_same_key_gets_the_first_answer(api) -> None:
+    key = {"idempotency-key": "6d0f1c9e-51c5-4a8c-9d3b-0f6a0b1d2c3e"}
+    first = api.post("/api/orders", json_body=FIELDS, headers=key)
+    again = api.post("/api/orders", json_body={**FIELDS, "telephone": "+31 85 1234567"}, headers=key)
+    assert (again.status, again.json) == (first.status, first.json)
+    assert sorted(item["sk"] for item in everything()) == ["EVENT#000001", "IDEMPOTENCY", "ORDER"]
+
+
+def test_another_request_with_the_same_key_is_refused(api) -> None:
+    key = {"idempotency-key": "6d0f1c9e-51c5-4a8c-9d3b-0f6a0b1d2c3e"}
+    placed_first = api.post("/api/orders", json_body=FIELDS, headers=key)
+    other = api.post("/api/orders", json_body={**FIELDS, "phones": 6}, headers=key)
+    assert (placed_first.status, other.status) == (201, 422)
+    assert other.json["type"] == "urn:callvoip:problem:idempotency-key-reused"
+
+
+def test_the_key_of_a_form_works_like_the_header(api) -> None:
+    form = {**FIELDS, "idempotencyKey": "8f14e45f-ceea-467f-a9d3-1f0b6a0b1d2c"}
+    first = api.post("/api/orders", form=form, headers=BROWSER)
+    again = api.post("/api/orders", form=form, headers=BROWSER)
+    assert first.status == again.status == 303
+    assert first.headers["location"] == again.headers["location"]
+
+
+def test_a_key_is_forgotten_after_a_day(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = {"idempotency-key": "once-a-day"}
+    first = api.post("/api/orders", json_body=FIELDS, headers=key)
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=1, seconds=1))
+    second = api.post("/api/orders", json_body=FIELDS, headers=key)
+    assert (first.status, second.status) == (201, 201)
+    assert first.json["id"] != second.json["id"]
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "é", "a b"])
+def test_an_odd_key_is_refused(api, key: str) -> None:
+    assert api.post("/api/orders", json_body=FIELDS, headers={"idempotency-key": key}).status == 400
+
+
+def test_neither_the_key_nor_the_token_can_be_read_from_the_table(api) -> None:
+    answer = api.post("/api/orders", json_body=FIELDS, headers={"idempotency-key": "a-very-unguessable-key"})
+    kept = json.dumps(everything())
+    assert "a-very-unguessable-key" not in kept
+    assert answer.json["token"] not in kept
+
+
+def test_two_hundred_parallel_posts_with_one_key_make_one_order(api, side_by_side) -> None:
+    request = partial(api.post, "/api/orders", json_body=FIELDS, headers={"idempotency-key": "all-at-once"})
+    answers = side_by_side([request] * 200)
+    assert {answer.status for answer in answers} == {201}, next(answer.body for answer in answers if answer.status != 201)
+    assert len({answer.body for answer in answers}) == 1
+    assert sorted(item["sk"] for item in everything()) == ["EVENT#000001", "IDEMPOTENCY", "ORDER"]
+
+
+# --- following an order
+
+
+def test_the_order_is_read_with_its_token_only(api) -> None:
+    body = placed(api)
+    read = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"]))
+    by_query = api.get(f"/api/orders/{body['id']}?token={body['token']}")
+    assert read.status == by_query.status == 200
+    assert read.json == by_query.json == {name: value for name, value in body.items() if name not in ("token", "href")}
+
+
+def test_a_customer_sees_no_personal_data_and_no_colleague(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.move(found, State.IN_PROGRESS, SALES, NOW))
+    read = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"]))
+    assert not any(text in read.body for text in (*PERSONAL, "verkoop@example.nl"))
+
+
+@pytest.mark.parametrize("route", ["/api/orders/{id}", "/bestelling/{id}"])
+@pytest.mark.parametrize("headers", [{}, BROWSER], ids=["program", "browser"])
+def test_an_unknown_order_and_a_wrong_token_are_answered_alike(api, route: str, headers) -> None:
+    body = placed(api)
+    known = route.format(id=body["id"])
+    unknown = route.format(id="0" * 10)
+    answers = [
+        api.get(f"{known}?token=wrong", headers=headers),
+        api.get(known, headers=headers),
+        api.get(known, headers={**headers, **bearer("")}),
+        api.get(f"{unknown}?token={body['token']}", headers=headers),
+        api.get(route.format(id="x" * 3000), headers=headers),
+        api.get(route.format(id="lowercase1"), headers=headers),
+    ]
+    assert {answer.status for answer in answers} == {404}
+    if headers:
+        assert {answer.headers["content-type"] for answer in answers} == {"text/html; charset=utf-8"}
+        assert all("Wij kennen geen bestelling op dit adres" in answer.body for answer in answers)
+    else:
+        assert len({(answer.json["title"], answer.json["detail"]) for answer in answers}) == 1
+
+
+def test_an_unknown_route_and_method_are_problems(api) -> None:
+    for answer in (api.get("/api/nothing"), api.request("DELETE", "/api/orders/0000000000"), api.get("/api/orders")):
+        assert answer.status == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+# --- the phones' credentials
+
+
+@pytest.mark.parametrize("way", ["header", "query", "field"])
+def test_credentials_are_told_once_and_stored_as_hashes(api, way: str) -> None:
+    body = placed(api)
+    complete(body["id"])
+    path, token = f"/api/orders/{body['id']}/credentials", body["token"]
+
+    def ask() -> Any:
+        if way == "header":
+            return api.post(path, headers=bearer(token))
+        return api.post(f"{path}?token={token}") if way == "query" else api.post(path, form={"token": token})
+
+    first = ask()
+    assert first.status == 200
+    told = first.json
+    assert told["sip"] == {"domain": "sip.callvoiptelefonie.example.nl", "host": "192.0.2.1", "port": 5061, "transport": "tls"}
+    assert [phone["extension"] for phone in told["phones"]] == [101, 102, 103, 104, 105]
+    assert len({phone["password"] for phone in told["phones"]}) == 5
+
+    found = dynamodb.client().scan(TableName=settings.fleet_table())["Items"]
+    assignment = next(item for item in map(dynamodb.unmarshal, found) if item["sk"].startswith("ASSIGNMENT#"))
+    assert assignment["version"] == 2
+    for phone, kept in zip(told["phones"], assignment["phones"], strict=True):
+        text = f"{phone['username']}:{told['sip']['domain']}:{phone['password']}".encode()
+        assert kept["ha1"] == {"SHA-256": sha256(text).hexdigest(), "MD5": md5(text).hexdigest()}
+        assert phone["password"] not in json.dumps([found, everything()])
+
+    second = ask()
+    assert second.status == 409
+    assert "21 november 2026 om 18.05 uur" in second.json["detail"]
+    read = api.get(f"/api/orders/{body['id']}", headers=bearer(token)).json
+    assert (read["credentials"], read["credentialsIssuedAt"]) == ("issued", "2026-11-21T17:05:00.000Z")
+    assert read["events"][-1] == {"at": "2026-11-21T17:05:00.000Z", "from": "completed", "to": "completed"}
+
+
+def test_credentials_are_not_there_before_the_order_is_completed(api) -> None:
+    body = placed(api)
+    answer = api.post(f"/api/orders/{body['id']}/credentials", headers=bearer(body["token"]))
+    assert (answer.status, answer.json["state"]) == (409, "acknowledged")
+
+
+def test_credentials_are_for_the_token_only(api) -> None:
+    body = placed(api)
+    complete(body["id"])
+    path = f"/api/orders/{body['id']}/credentials"
+    assert [api.post(path).status, api.post(path, headers=bearer("wrong")).status] == [404, 404]
+
+
+def test_credentials_without_javascript_stand_on_the_orders_page_once(api) -> None:
+    body = placed(api)
+    complete(body["id"])
+    path, form = f"/bestelling/{body['id']}/credentials", {"token": body["token"]}
+    first = api.post(path, form=form, headers=BROWSER)
+    assert first.status == 200
+    assert len(re.findall(r'data-password="\w{20}"', first.body)) == 5
+    second = api.post(path, form=form, headers=BROWSER)
+    assert second.status == 409
+    assert "De inloggegevens zijn op 21 november 2026 om 18.05 uur al getoond" in second.body
+    assert "data-password" not in second.body
+
+
+def test_parallel_requests_get_the_credentials_once(api, side_by_side) -> None:
+    body = placed(api)
+    complete(body["id"])
+
+    request = partial(api.post, f"/api/orders/{body['id']}/credentials", headers=bearer(body["token"]))
+    statuses = sorted(answer.status for answer in side_by_side([request] * 10))
+    assert statuses == [200, *[409] * 9]
+
+
+# --- what the log says
+
+
+def test_no_personal_data_token_or_password_is_logged(api, log) -> None:
+    body = placed(api)
+    api.post("/api/orders", json_body={**FIELDS, "phones": "vijf"})
+    complete(body["id"])
+    told = api.post(f"/api/orders/{body['id']}/credentials", headers=bearer(body["token"])).json
+    assert body["id"] in log.getvalue()
+    for secret in (*PERSONAL, body["token"], *(phone["password"] for phone in told["phones"])):
+        assert secret not in log.getvalue()
+
+
+def test_a_fault_of_ours_is_told_without_the_inside_and_is_found_in_the_log(api, monkeypatch, log) -> None:
+    monkeypatch.setenv("ORDERS_TABLE", "gone")
+    settings.required.cache_clear()
+    store()._orders = "gone"
+    answer = api.post("/api/orders", json_body=FIELDS)
+    assert answer.status == 500
+    assert answer.json["correlationId"] in answer.json["detail"]
+    assert "gone" not in answer.body
+    logged = [json.loads(line) for line in log.getvalue().splitlines() if '"fault"' in line]
+    assert [line["correlation_id"] for line in logged] == [answer.json["correlationId"]]
