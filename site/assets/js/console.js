@@ -49,8 +49,8 @@ async function attempt(action) {
     if (problem.status === 401 && !signedInJustNow()) {
       keepDraft();
       await signIn();
-    } else if (problem.status === 401 || problem.status === 403) {
-      showProblem({ title: "U hebt geen toegang", detail: "Uw account hoort niet bij verkoop. Vraag de beheerder om toegang." });
+    } else if (problem.status === 401) {
+      showProblem({ title: "U hebt geen toegang", detail: "Uw account wordt hier niet geaccepteerd. Vraag de beheerder om toegang." });
     } else {
       showProblem(problem);
     }
@@ -75,13 +75,13 @@ function showReasonError(message) {
 // --- the list
 
 function row(order) {
-  const quantity = order.quantity ?? order.productOrderItem?.[0]?.quantity;
+  const { quantity } = order.productOrderItem[0];
   const link = element("a", { href: addressOf(stateShown(), order.id), class: "code" }, order.id);
   return element(
     "tr",
     { "data-order-id": order.id, "aria-current": order.id === orderShown() ? "true" : null },
     element("th", { scope: "row" }, link),
-    element("td", {}, order.company ?? order.relatedParty?.company ?? "", quantity ? element("small", {}, ` ${quantity} ${quantity === 1 ? "telefoon" : "telefoons"}`) : ""),
+    element("td", {}, order.relatedParty.company, element("small", {}, ` ${quantity} ${quantity === 1 ? "telefoon" : "telefoons"}`)),
     element("td", {}, element("time", { datetime: order.orderDate }, when(order.orderDate))),
     element("td", { class: "number" }, euro(order.monthlyTotalCents)),
   );
@@ -117,13 +117,13 @@ function fact(name, ...value) {
 }
 
 function facts(order) {
-  const party = order.relatedParty ?? {};
+  const party = order.relatedParty;
   return [
-    fact("Bedrijf", party.company ?? ""),
+    fact("Bedrijf", party.company),
     party.kvk ? fact("KvK-nummer", party.kvk) : null,
-    fact("Naam", party.name ?? ""),
-    fact("E-mail", element("a", { href: `mailto:${party.email}` }, party.email ?? "")),
-    fact("Telefoon", element("a", { href: `tel:${party.telephone}` }, party.telephone ?? "")),
+    fact("Naam", party.name),
+    fact("E-mail", element("a", { href: `mailto:${party.email}` }, party.email)),
+    fact("Telefoon", element("a", { href: `tel:${party.telephone}` }, party.telephone)),
     ...order.productOrderItem.map((item) => fact(item.productOffering.name, `${item.quantity} × ${euro(item.unitPriceCents)} = ${euro(item.totalCents)}`)),
     fact("Per maand", `${euro(order.monthlyTotalCents)} excl. btw, ${euro(order.monthlyTotalInclVatCents)} incl. ${order.vatRatePercent}% btw`),
     order.note ? fact("Opmerking", order.note) : null,
@@ -155,6 +155,7 @@ function fillDetail(order) {
   byId("facts").replaceChildren(...facts(order));
   byId("timeline").replaceChildren(...[...order.events].reverse().map(event));
   byId("review").hidden = order.state !== "acknowledged" && order.state !== "pending";
+  byId("approve").hidden = order.state !== "acknowledged";
   byId("back").href = addressOf(stateShown());
   if (another) {
     byId("reason").value = draftOf(order.id);

@@ -1,8 +1,7 @@
 // The order's own page keeps itself up to date. The server renders; this script only asks whether there is something new,
 // and then takes the new parts over. Without it, the visitor reloads and the buttons work as plain forms.
 
-import { byId, element } from "./dom.js";
-import { noConnection, problemOf } from "./problem.js";
+import { byId } from "./dom.js";
 
 const EVERY_MS = 2000;
 const AT_MOST_MS = 30_000;
@@ -54,29 +53,18 @@ async function follow(wait = EVERY_MS) {
 
 /** Ask for the credentials without leaving the page, so that its address stays one that can be kept. */
 async function issue(form) {
-  const place = form.closest("[data-live]");
   const button = byId("issue-credentials");
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
-  let problem;
   try {
     const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new URLSearchParams(new FormData(form)) });
-    if (response.ok) {
-      takeOver(await response.text());
-      byId("credentials-title").focus();
-      return;
-    }
-    problem = await problemOf(response);
-    if (response.status === 409) {
-      problem.title = "De inloggegevens zijn al opgehaald";
-      problem.detail = "Herlaad deze pagina om te zien wanneer.";
-    }
+    if (!response.ok && response.status !== 409) throw new Error(`the credentials answered ${response.status}`);
+    takeOver(await response.text()); // on 409 the page itself says why there are none
+    byId("credentials-title").focus();
   } catch {
-    problem = noConnection;
+    button.removeAttribute("aria-disabled");
+    say("De inloggegevens konden wij niet ophalen. Controleer uw internetverbinding en probeer het nog eens.");
   }
-  button.removeAttribute("aria-disabled");
-  place.querySelector(".notice--bad")?.remove();
-  place.append(element("div", { class: "notice notice--bad", role: "alert" }, element("p", {}, element("strong", {}, `${problem.title}. `), problem.detail)));
 }
 
 page.addEventListener("submit", (event) => {

