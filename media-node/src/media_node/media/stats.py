@@ -132,7 +132,7 @@ def round_trip(block: ReportBlock, ntp_now: int) -> float | None:
 
 
 def mean_opinion_score(*, lost: int, expected: int, jitter: float, round_trip_s: float, payload_type: int) -> float | None:
-    """The E-model's estimate (ITU-T G.107) for what one leg delivered: 1.0 to 4.4; None when nothing was expected.
+    """The E-model's estimate (ITU-T G.107) for what one leg delivered: 1.0 to 4.41; None when nothing was expected.
 
     One-way delay is taken as half the round trip and a jitter buffer of twice the jitter; loss as random; all else at its default.
     """
@@ -143,5 +143,10 @@ def mean_opinion_score(*, lost: int, expected: int, jitter: float, round_trip_s:
     loss = 100 * max(0, lost) / expected
     delay_impairment = 0.024 * delay_ms + 0.11 * max(0.0, delay_ms - 177.3)
     loss_impairment = codec.ie + (95 - codec.ie) * loss / (loss + codec.bpl)
-    rating = max(0.0, min(100.0, 93.2 - delay_impairment - loss_impairment))
-    return round(1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6, 2)
+    return opinion_of(93.2 - delay_impairment - loss_impairment)
+
+
+def opinion_of(rating: float) -> float:
+    """The opinion score that goes with transmission rating R (ITU-T G.107 annex B)."""
+    rating = max(0.0, min(100.0, rating))
+    return max(1.0, round(1 + 0.035 * rating + rating * (rating - 60) * (100 - rating) * 7e-6, 2))
