@@ -1,0 +1,64 @@
+"""The node's configuration: a TOML file written by the instance's user data. It names parameters and never holds a secret."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """/etc/media-node/node.toml. Ports are UDP but for `port`, the TLS port; times are in seconds, `cdr_days` in days."""
+
+    fleet_table: str
+    cdr_table: str
+    region: str
+    cdr_days: int
+    domain: str
+    port: int
+    certificate_parameter: str
+    private_key_parameter: str
+    workers: int
+    srtp_port: int
+    rtp_ports: tuple[int, int]
+    timeout: float
+    trunk_parameter: str
+    directory: Path
+    drain: float
+    emergency_drain: float
+
+    @classmethod
+    def load(cls, path: Path) -> Config:
+        """Reads the file. Raises OSError when it cannot, ValueError naming what is missing or wrong."""
+        return cls.parse(tomllib.loads(path.read_text()))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Config:
+        """From the parsed TOML. Raises ValueError."""
+        try:
+            fleet, sip, media, state = data["fleet"], data["sip"], data["media"], data["state"]
+            low, high = media.get("rtp_ports", (21000, 21999))
+            return cls(
+                fleet_table=str(fleet["table"]),
+                cdr_table=str(fleet["cdr_table"]),
+                region=str(fleet["region"]),
+                cdr_days=int(fleet.get("cdr_days", 90)),
+                domain=str(sip["domain"]),
+                port=int(sip.get("port", 5061)),
+                certificate_parameter=str(sip["certificate_parameter"]),
+                private_key_parameter=str(sip["private_key_parameter"]),
+                workers=int(media.get("workers", 1)),
+                srtp_port=int(media.get("srtp_port", 20000)),
+                rtp_ports=(int(low), int(high)),
+                timeout=float(media.get("timeout_s", 60)),
+                trunk_parameter=str(data.get("trunk", {}).get("parameter", "")),
+                directory=Path(state["directory"]),
+                drain=float(state.get("drain_s", 5)),
+                emergency_drain=float(state.get("emergency_drain_s", 600)),
+            )
+        except KeyError as error:
+            raise ValueError(f"node.toml lacks {error.args[0]}") from error
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"node.toml: {error}") from error

@@ -1,0 +1,72 @@
+"""What the node says of itself in its own partition: HEARTBEAT every few seconds, REPORT when something changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from media_node.call.directory import Environment
+from media_node.control.aws import to_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+INTERVAL: Final = 5.0
+"""Seconds between heartbeats."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the probe found in one environment. `at` is epoch milliseconds; `error` says why it is not ok."""
+
+    ok: bool
+    at: int
+    suites: tuple[str | None, ...] = ()
+    packets: int = 0
+    plaintext_packets: int = 0
+    error: str = ""
+
+    def item(self) -> dict[str, Any]:
+        """Under the names of the fleet table."""
+        return {
+            "ok": self.ok,
+            "at": self.at,
+            "suites": [suite or "none" for suite in self.suites],
+            "packets": self.packets,
+            "plaintextPackets": self.plaintext_packets,
+            **({"error": self.error} if self.error else {}),
+        }
+
+
+def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> dict[str, Any]:
+    """The assignments part of a REPORT: what is loaded, and what the probe found where it has been."""
+    return {
+        environment.order_id: {
+            "version": environment.version,
+            "phones": len(environment.phones),
+            **({"probe": probes[environment.order_id].item()} if environment.order_id in probes else {}),
+        }
+        for environment in environments
+    }
+
+
+class Voice:
+    """Writes both items. Its methods block and raise aws.Unavailable."""
+
+    def __init__(self, client: DynamoDBClient, table: str, arn: str) -> None:
+        self._client = client
+        self._table = table
+        self._arn = arn
+
+    def beat(self, *, state: str, address: str, sip_port: int, calls: int, registrations: int) -> None:
+        """The node lives and is this busy."""
+        self._put("HEARTBEAT", {"state": state, "address": address, "sipPort": sip_port, "calls": calls, "registrations": registrations})
+
+    def report(self, assignments: dict[str, Any]) -> None:
+        """The node has loaded and probed this."""
+        self._put("REPORT", {"assignments": assignments})
+
+    def _put(self, kind: str, values: dict[str, Any]) -> None:
+        item = {"pk": self._arn, "sk": kind, "at": time.time_ns() // 1_000_000, **values}
+        self._client.put_item(TableName=self._table, Item=to_item(item))

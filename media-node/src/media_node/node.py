@@ -1,0 +1,345 @@
+"""The media node as a whole: joins signalling, media workers and control, and keeps them going until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.exchange import Exchange
+from media_node.call.record import CallRecord
+from media_node.call.trunk import TrunkAddress
+from media_node.config import Config
+from media_node.control import assignments, aws, instance, parameters
+from media_node.control.heartbeat import INTERVAL, Probed, Voice, report
+from media_node.control.instance import Instance
+from media_node.control.records import Spool
+from media_node.log import log
+from media_node.media.client import MediaWorker, WorkerGone
+from media_node.probe.check import Account, check
+from media_node.probe.phone import Refused
+from media_node.sip.digest import Algorithm
+from media_node.sip.transport import Listener, listen_tls, server_context
+
+POLL: Final = 2.0
+"""Seconds between looks at the assignments."""
+REFRESH: Final = 600.0
+"""Seconds between looks at certificate and trunk."""
+PROBE_SECONDS: Final = 1.5
+_RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+
+T = TypeVar("T")
+
+
+class Node:
+    """One media node. `run` it until `stop` is called."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stopping = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._to_upload = asyncio.Event()
+        self._workers: dict[int, MediaWorker] = {}
+        self._environments: tuple[Environment, ...] = ()
+        self._guests: tuple[Phone, ...] = ()
+        self._probes: dict[str, Probed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._spool = Spool(config.directory / "records")
+        # systemd's own directory when there is one: a Unix socket's path must be short.
+        self._run_directory = Path(os.environ.get("RUNTIME_DIRECTORY") or config.directory / "run")
+        self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._tls = server_context()
+        self._chain = ""
+        self._here: Instance
+        self._listener: Listener
+        self.exchange = Exchange(domain=config.domain, media=self._worker, records=self._record, log=log)
+
+    def stop(self) -> None:
+        """Begins to drain; a second time it no longer waits for calls to end."""
+        if self._stopping.is_set():
+            self._hurry.set()
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Starts, serves and, once stopped, drains. Raises OSError when the TLS port is taken."""
+        config = self._config
+        self._here = await self._patiently("instance metadata", lambda: asyncio.to_thread(instance.read, instance.endpoint()))
+        self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
+        self._voice = Voice(self._dynamodb, config.fleet_table, self._here.arn)
+        await self._patiently("parameters", self._refresh)
+        for index in range(config.workers):
+            self._workers[index] = await self._start_worker(index)
+        try:
+            self._listener = await listen_tls(
+                self.exchange.endpoint,
+                host=self._here.address,
+                port=config.port,
+                context=self._tls,
+                announced_host=self._here.announced,
+            )
+            log("listening", address=self._here.address, port=self._listener.local.port, instance=self._here.instance_id)
+            _notify("READY=1")
+            await self._serve()
+        finally:
+            await asyncio.gather(*(worker.stop() for worker in self._workers.values()), return_exceptions=True)
+
+    async def _serve(self) -> None:
+        loops = [
+            asyncio.create_task(self._again(name, work, seconds, wake))
+            for name, work, seconds, wake in (
+                ("assignments", self._poll, POLL, None),
+                ("heartbeat", self._beat, INTERVAL, None),
+                ("report", self._report, INTERVAL, self._changed),
+                ("records", self._upload, 30.0, self._to_upload),
+                ("parameters", self._refresh, REFRESH, None),
+            )
+        ]
+        loops.append(asyncio.create_task(self._probe_all()))
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
+            for loop in loops:
+                if loop.done():
+                    loop.result()  # none of them ends by itself
+            await self._drain()
+        finally:
+            stopping.cancel()
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self._listener.close()
+
+    async def _drain(self) -> None:
+        log("draining", calls=len(self.exchange.calls))
+        _notify("STOPPING=1")
+        self.exchange.draining = True
+        with contextlib.suppress(*aws.Unavailable):
+            await self._beat()
+        drain = asyncio.create_task(self.exchange.drain(self._config.drain, self._config.emergency_drain))
+        hurry = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
+        if not drain.done():
+            drain.cancel()
+            await self.exchange.drain(0, 0)
+        hurry.cancel()
+        with contextlib.suppress(*aws.Unavailable):
+            await self._upload()
+        log("stopped", records_waiting=len(self._spool.waiting()))
+
+    # Media.
+
+    def _worker(self) -> MediaWorker:
+        """The worker with the fewest calls. Raises LookupError when none is up."""
+        if not self._workers:
+            raise LookupError("no media worker is up")
+        return min(self._workers.values(), key=lambda worker: worker.calls)
+
+    async def _start_worker(self, index: int) -> MediaWorker:
+        config = self._config
+        return await MediaWorker.start(
+            index=index,
+            address=self._here.address,
+            announce=self._here.announced,
+            srtp_port=config.srtp_port,
+            rtp_ports=config.rtp_ports,
+            timeout_s=config.timeout,
+            run_directory=self._run_directory,
+            on_event=self._media_event,
+        )
+
+    def _media_event(self, event: dict[str, Any]) -> None:
+        self.exchange.media_event(event)
+        if event.get("event") == "gone" and not self._stopping.is_set():
+            index = int(event["worker"])
+            self._workers.pop(index, None)
+            task = asyncio.get_running_loop().create_task(self._replace_worker(index))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _replace_worker(self, index: int) -> None:
+        for wait in (0.2, *_RETRY, *([_RETRY[-1]] * 1000)):
+            await asyncio.sleep(wait)
+            try:
+                self._workers[index] = await self._start_worker(index)
+            except (WorkerGone, OSError) as error:
+                log("media worker does not start", worker=index, error=str(error))
+            else:
+                log("media worker replaced", worker=index)
+                return
+
+    # Control: everything that speaks to AWS runs in a thread.
+
+    async def _poll(self) -> None:
+        found = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
+        if found == self._environments:
+            return
+        orders = {environment.order_id for environment in found}
+        self._probes = {order: probed for order, probed in self._probes.items() if order in orders}
+        self._environments = found
+        self._assign()
+        log("assignments loaded", environments=len(found), phones=sum(len(environment.phones) for environment in found))
+        self._changed.set()
+
+    def _assign(self) -> None:
+        self.exchange.assign(Directory(self._environments, self._guests))
+
+    async def _beat(self) -> None:
+        await asyncio.to_thread(
+            self._voice.beat,
+            state="draining" if self.exchange.draining else "ready",
+            address=self._here.announced,
+            sip_port=self._listener.local.port,
+            calls=len(self.exchange.calls),
+            registrations=len(self.exchange.registrar),
+        )
+
+    _reported: dict[str, Any] | None = None
+
+    async def _report(self) -> None:
+        wanted = report(self._environments, self._probes)
+        if wanted != self._reported:
+            await asyncio.to_thread(self._voice.report, wanted)
+            self._reported = wanted
+
+    def _record(self, record: CallRecord) -> None:
+        if record.customer_id and self._config.cdr_days and not self._is_probe(record):
+            self._spool.add(record.call_id, record.item(self._config.cdr_days))
+            self._to_upload.set()
+
+    @staticmethod
+    def _is_probe(record: CallRecord) -> bool:
+        """The probe's calls are no calls of the customer."""
+        return record.caller.startswith(_GUEST)
+
+    async def _upload(self) -> None:
+        sent = await asyncio.to_thread(self._spool.upload, self._dynamodb, self._config.cdr_table)
+        if sent:
+            log("call records sent", records=sent)
+
+    async def _refresh(self) -> None:
+        """Certificate and trunk as they are now. Raises LookupError, ValueError or ssl.SSLError for parameters that cannot be used."""
+        config = self._config
+        names = [config.certificate_parameter, config.private_key_parameter, *filter(None, [config.trunk_parameter])]
+        values = await asyncio.to_thread(parameters.read, self._ssm, names)
+        chain = values[config.certificate_parameter]
+        if chain != self._chain:
+            parameters.load_chain(self._tls, chain, values[config.private_key_parameter])
+            self._chain = chain
+        address = TrunkAddress.parse(json.loads(values.get(config.trunk_parameter) or "{}"))
+        self.exchange.use_trunk(address, local_host=self._here.address, announced_host=self._here.announced)
+
+    # The probe: no environment is called ready before a call has gone through it.
+
+    async def _probe_all(self) -> None:
+        attempts = 0
+        while True:
+            todo = [environment for environment in self._environments if not self._is_proven(environment)]
+            for environment in todo:
+                self._probes[environment.order_id] = probed = await self._probe(environment)
+                log("probe", order=environment.order_id, ok=probed.ok, error=probed.error)
+                self._changed.set()
+            attempts = attempts + 1 if any(not self._is_proven(environment) for environment in todo) else 0
+            await asyncio.sleep(min(0.2 * 2**attempts, 30))
+
+    def _is_proven(self, environment: Environment) -> bool:
+        probed = self._probes.get(environment.order_id)
+        return probed is not None and probed.ok
+
+    async def _probe(self, environment: Environment) -> Probed:
+        accounts = [Account(f"{environment.customer_id}-{_GUEST}{name}", secrets.token_urlsafe(24)) for name in ("1", "2")]
+        self._guests = tuple(
+            Phone(
+                username=account.username,
+                extension=account.username.removeprefix(f"{environment.customer_id}-"),
+                customer_id=environment.customer_id,
+                encrypted=environment.encrypted,
+                ha1={algorithm.value: algorithm.ha1(account.username, self._config.domain, account.password) for algorithm in Algorithm},
+            )
+            for account in accounts
+        )
+        self._assign()
+        context = ssl.create_default_context(cadata=self._chain)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the chain may hold the leaf alone
+        at = time.time_ns() // 1_000_000
+        try:
+            result = await check(
+                host=self._here.address,
+                port=self._listener.local.port,
+                domain=self._config.domain,
+                context=context,
+                caller=accounts[0],
+                callee=accounts[1],
+                seconds=PROBE_SECONDS,
+                # An instance does not reach itself by its public address.
+                media_host=self._here.address,
+            )
+        except (Refused, OSError, TimeoutError, ValueError) as error:
+            return Probed(ok=False, at=at, error=str(error) or type(error).__name__)
+        finally:
+            self._guests = ()
+            self._assign()
+        return Probed(
+            ok=result.ok,
+            at=at,
+            suites=tuple(leg.suite for leg in result.legs),
+            packets=min(leg.packets for leg in result.legs),
+            plaintext_packets=result.plaintext_packets,
+            error="" if result.ok else "the audio did not arrive as it was sent, or not protected",
+        )
+
+    # Patience.
+
+    async def _patiently(self, what: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks until there is an answer: an instance boots faster than what it depends on may be ready."""
+        attempt = 0
+        while True:
+            try:
+                return await ask()
+            except (*aws.Unavailable, OSError, LookupError, ValueError) as error:
+                wait = _RETRY[min(attempt, len(_RETRY) - 1)]
+                attempt += 1
+                log("waiting", what=what, error=str(error), retry_s=wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
+                raise asyncio.CancelledError
+
+    async def _again(self, name: str, work: Callable[[], Awaitable[None]], seconds: float, wake: asyncio.Event | None) -> None:
+        """Does the work every so many seconds, or when woken; what AWS or a bad item throws is logged and tried again."""
+        failing = False
+        while True:
+            if wake is not None:
+                wake.clear()
+            try:
+                await work()
+            except (*aws.Unavailable, OSError, LookupError, ValueError) as error:
+                if not failing:
+                    log("failing", what=name, error=str(error))
+                failing = True
+            else:
+                if failing:
+                    log("working again", what=name)
+                failing = False
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait() if wake is not None else asyncio.Event().wait(), seconds)
+
+
+_GUEST: Final = "probe"
+
+
+def _notify(state: str) -> None:
+    """Tells systemd (sd_notify(3)), where it listens."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+            channel.connect("\0" + path[1:] if path.startswith("@") else path)
+            channel.send(state.encode())
