@@ -14,10 +14,13 @@ from infra.stack import CallvoipStack
 REGION = "eu-central-1"
 """Where everything stands, and what the privacy page says about it."""
 
+# The CDK command would give the second: it puts each resource's path into the template, for people and for local/.
+CONTEXT = {"@aws-cdk/aws-iam:minimizePolicies": True, "aws:cdk:enable-path-metadata": True}
+
 
 def build(output: str | None = None, *, certificate_arn: str | None = None, region: str = REGION) -> App:
     """The app with its stack and its checks, ready to synthesise into `output`."""
-    app = App(outdir=output, analytics_reporting=False, context={"@aws-cdk/aws-iam:minimizePolicies": True})
+    app = App(outdir=output, analytics_reporting=False, context=CONTEXT)
     CallvoipStack(app, "Callvoip", brand=read_brand(), certificate_arn=certificate_arn, region=region)
     check(app)
     return app

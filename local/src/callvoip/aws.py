@@ -1,0 +1,318 @@
+"""Deploys a cloud assembly into the emulated AWS, and says what came of each resource.
+
+What programs speak with over AWS's API (tables, queues, network, launch templates, ...) moto's CloudFormation makes. The rest (functions,
+routes, distribution, user pool, ...) is run by local/ itself from the template; such a resource only needs names, and gets them here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import boto3
+from botocore.config import Config
+
+from callvoip.template import Assembly, Resource, Scope, Stack, UnresolvedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ACCOUNT = "123456789012"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+MADE_BY_MOTO = frozenset(
+    {
+        "AWS::DynamoDB::Table",
+        "AWS::EC2::LaunchTemplate",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::VPC",
+        "AWS::IAM::InstanceProfile",
+        "AWS::IAM::Role",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SSM::Parameter",
+    }
+)
+
+_DYNAMIC = re.compile(r"\{\{resolve:secretsmanager:(.+?):SecretString:::?\}\}")
+
+_ARNS = {
+    "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
+    "AWS::CloudFront::Distribution": "cloudfront::{account}:distribution/{name}",
+    "AWS::CloudFront::Function": "cloudfront::{account}:function/{name}",
+    "AWS::Cognito::UserPool": "cognito-idp:{region}:{account}:userpool/{name}",
+    "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
+    "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
+    "AWS::S3::Bucket": "s3:::{name}",
+    "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}",
+}
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """Where the emulated AWS answers."""
+
+    endpoint: str
+    region: str
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of it."""
+        return boto3.client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=10),
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What makes boto3 in another process speak with it (not for media nodes: they get credentials as instances do)."""
+        return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+
+    @asynccontextmanager
+    async def changes(self, service: str) -> AsyncIterator[AsyncIterator[None]]:
+        """Yields an iterator that gives one None at once and one after each write to `service`, many at once counting as one."""
+        async with aiohttp.ClientSession(self.endpoint, timeout=aiohttp.ClientTimeout(total=None)) as session:
+
+            async def each() -> AsyncIterator[None]:
+                seen = -1
+                while True:
+                    async with session.get("/callvoip/changes", params={"service": service, "after": seen}) as answer:
+                        writes = (await answer.json())["writes"]
+                    if writes != seen:
+                        seen = writes
+                        yield
+
+            yield each()
+
+
+async def send(emulated: Emulated, queue_arn: str, message: Mapping[str, Any]) -> None:
+    """Put a message into an SQS queue, as a failure destination gets it."""
+    queues = emulated.client("sqs")
+    url = (await asyncio.to_thread(queues.get_queue_url, QueueName=queue_arn.rsplit(":", 1)[1]))["QueueUrl"]
+    await asyncio.to_thread(queues.send_message, QueueUrl=url, MessageBody=json.dumps(message))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A resource as it stands: `properties` resolved, `name` what Ref gives, `arn` empty for what has none."""
+
+    logical_id: str
+    type: str
+    name: str
+    arn: str
+    properties: Mapping[str, Any]
+    path: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Everything that was deployed."""
+
+    region: str
+    resources: tuple[Deployed, ...]
+    assembly: Assembly
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Generated values of AWS::SecretsManager::Secret by ARN."""
+
+    def all(self, kind: str) -> Iterator[Deployed]:
+        """The resources of one type, in the template's order."""
+        return (resource for resource in self.resources if resource.type == kind)
+
+    def the(self, kind: str) -> Deployed:
+        """The only resource of a type. Raises LookupError when there is none or more than one."""
+        found = list(self.all(kind))
+        if len(found) != 1:
+            raise LookupError(f"the template has {len(found)} resources of type {kind}, one was expected")
+        return found[0]
+
+    def secret(self, text: str) -> str:
+        """`text` with its dynamic references to Secrets Manager (`{{resolve:secretsmanager:ARN:SecretString:::}}`) replaced."""
+        return _DYNAMIC.sub(lambda match: self.secrets[match[1]], text)
+
+    def named(self, kind: str, name: str) -> Deployed:
+        """The resource of a type that Ref calls `name` or that has it as ARN (with or without a version)."""
+        for resource in self.all(kind):
+            if name == resource.name or (resource.arn and (name == resource.arn or name.startswith(f"{resource.arn}:"))):
+                return resource
+        raise LookupError(f"there is no {kind} {name}")
+
+
+def listening_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """A listening TCP socket. Raises OSError when the port is taken."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def deploy(assembly: Assembly, emulated: Emulated) -> Deployment:
+    """Make every stack of the assembly, in order. Raises RuntimeError when moto refuses one."""
+    exports: dict[str, Any] = {}
+    resources: list[Deployed] = []
+    for stack in assembly.stacks:
+        scope = _scope(stack, exports)
+        _make(stack, scope, emulated)
+        for output in stack.template.get("Outputs", {}).values():
+            if "Export" in output:
+                exports[scope.resolve(output["Export"]["Name"])] = scope.resolve(output["Value"])
+        resources += [_deployed(scope, resource) for resource in stack.resources.values() if scope.exists(resource)]
+    values = {resource.name: secrets.token_urlsafe(30) for resource in resources if resource.type == "AWS::SecretsManager::Secret"}
+    return Deployment(region=assembly.stacks[0].region, resources=tuple(resources), assembly=assembly, secrets=values)
+
+
+def _deployed(scope: Scope, resource: Resource) -> Deployed:
+    try:
+        arn = str(scope.attribute(resource.logical_id, "Arn"))
+    except UnresolvedError:
+        arn = ""
+    return Deployed(
+        logical_id=resource.logical_id,
+        type=resource.type,
+        name=str(scope.reference(resource.logical_id)),
+        arn=arn,
+        properties=scope.resolve(resource.properties),
+        path=resource.path,
+    )
+
+
+def _scope(stack: Stack, exports: Mapping[str, Any]) -> Scope:
+    pseudo = {
+        "AWS::AccountId": ACCOUNT,
+        "AWS::Region": stack.region,
+        "AWS::Partition": "aws",
+        "AWS::URLSuffix": "amazonaws.com",
+        "AWS::StackName": stack.name,
+        "AWS::StackId": f"arn:aws:cloudformation:{stack.region}:{ACCOUNT}:stack/{stack.name}/local",
+        "AWS::NotificationARNs": [],
+    }
+    scope = Scope(stack, pseudo, _parameters(stack), exports)
+    resources = stack.resources
+
+    def invent(logical_id: str, attribute: str | None) -> Any:
+        resource = resources[logical_id]
+        if resource.type in MADE_BY_MOTO:
+            raise UnresolvedError(f"{logical_id} is not made yet")
+        return _name(scope, resource) if attribute is None else _attribute(scope, resource, attribute)
+
+    scope.invent = invent
+    return scope
+
+
+def _parameters(stack: Stack) -> dict[str, Any]:
+    """Defaults; a parameter that names a public SSM parameter (an image's id) gets an id that moto takes."""
+    values = {}
+    for name, parameter in stack.template.get("Parameters", {}).items():
+        image = parameter["Type"].startswith("AWS::SSM::Parameter::Value<AWS::EC2::Image")
+        values[name] = "ami-0123456789abcdef0" if image else parameter.get("Default", "")
+    return values
+
+
+def _digest(stack: Stack, logical_id: str, length: int) -> str:
+    return hashlib.sha256(f"{stack.name}/{logical_id}".encode()).hexdigest()[:length]
+
+
+def _name(scope: Scope, resource: Resource) -> str:
+    """What Ref gives for a resource that only local/ knows, in the shape it has on AWS."""
+    digest = _digest(scope.stack, resource.logical_id, 26)
+    match resource.type:
+        case "AWS::Cognito::UserPool":
+            return f"{scope.stack.region}_{digest[:9]}"
+        case "AWS::Cognito::UserPoolDomain":
+            return str(scope.resolve(resource.properties["Domain"]))
+        case "AWS::Cognito::UserPoolGroup":
+            return str(scope.resolve(resource.properties["GroupName"]))
+        case "AWS::ApiGatewayV2::Api":
+            return digest[:10]
+        case "AWS::CloudFront::Distribution":
+            return f"E{digest[:13].upper()}"
+        case "AWS::SecretsManager::Secret":
+            return _arn(scope, resource, resource.logical_id)
+        case "AWS::Lambda::Version":
+            function = scope.resolve(resource.properties["FunctionName"])
+            return f"arn:aws:lambda:{scope.stack.region}:{ACCOUNT}:function:{function}:1"
+        case "AWS::S3::Bucket":
+            return f"{scope.stack.name}-{resource.logical_id}".lower()
+    return f"{scope.stack.name}-{resource.logical_id}"
+
+
+def _arn(scope: Scope, resource: Resource, name: str) -> str:
+    return "arn:aws:" + _ARNS[resource.type].format(region=scope.stack.region, account=ACCOUNT, name=name)
+
+
+def _attribute(scope: Scope, resource: Resource, attribute: str) -> str:
+    name = _name(scope, resource)
+    match resource.type, attribute:
+        case _, "Arn" | "FunctionARN":
+            if resource.type not in _ARNS:
+                raise UnresolvedError(f"{resource.type} has no ARN")
+            return _arn(scope, resource, name)
+        case "AWS::Cognito::UserPool", "ProviderURL":
+            return f"https://cognito-idp.{scope.stack.region}.amazonaws.com/{name}"
+        case "AWS::CloudFront::Distribution", "DomainName":
+            return f"{name.lower()}.cloudfront.net"
+        case "AWS::S3::Bucket", "RegionalDomainName":
+            return f"{name}.s3.{scope.stack.region}.amazonaws.com"
+    return f"{name}-{attribute}"
+
+
+def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:
+    """Let moto make its part, and learn from it what the others refer to."""
+    mine = {name: resource for name, resource in stack.resources.items() if resource.type in MADE_BY_MOTO and scope.exists(resource)}
+    if not mine:
+        return
+    outputs = {
+        _output(name, attribute): {"Value": {"Fn::GetAtt": [name, attribute]}}
+        for name, attribute in sorted(_attributes_used(stack.template))
+        if name in mine
+    }
+    body = {
+        "Resources": {
+            name: {"Type": resource.type, "Properties": scope.resolve(resource.properties, partial=True)} for name, resource in mine.items()
+        },
+        "Outputs": outputs,
+    }
+    formation = emulated.client("cloudformation")
+    formation.create_stack(StackName=stack.name, TemplateBody=json.dumps(body))
+    made = formation.describe_stacks(StackName=stack.name)["Stacks"][0]
+    if made["StackStatus"] != "CREATE_COMPLETE":
+        raise RuntimeError(f"moto says {made['StackStatus']} of {stack.name}: {made.get('StackStatusReason', 'no reason')}")
+    for resource in formation.describe_stack_resources(StackName=stack.name)["StackResources"]:
+        scope.refs[resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
+    values = {output["OutputKey"]: output["OutputValue"] for output in made.get("Outputs", [])}
+    for name, attribute in _attributes_used(stack.template):
+        if name in mine:
+            scope.attributes[name, attribute] = values[_output(name, attribute)]
+
+
+def _output(name: str, attribute: str) -> str:
+    return hashlib.sha256(f"{name}.{attribute}".encode()).hexdigest()[:32]
+
+
+def _attributes_used(value: Any) -> set[tuple[str, str]]:
+    """All (resource, attribute) pairs that Fn::GetAtt names anywhere in a template."""
+    if isinstance(value, list):
+        return {pair for item in value for pair in _attributes_used(item)}
+    if not isinstance(value, dict):
+        return set()
+    found = {pair for item in value.values() for pair in _attributes_used(item)}
+    argument = value.get("Fn::GetAtt")
+    if isinstance(argument, list) and all(isinstance(part, str) for part in argument):
+        found.add((argument[0], argument[1]))
+    return found

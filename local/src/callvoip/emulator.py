@@ -1,0 +1,102 @@
+"""The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
+
+Two things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
+table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
+polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+CHANGES_PATH = "/callvoip/changes"
+WAIT_SECONDS = 20.0
+
+_CREDENTIAL = re.compile(r"Credential=[^/]*/[^/]*/[^/]*/([^/,]+)/")
+# Amazon names its reading actions so, in every API used here.
+_READS = ("Get", "Describe", "List", "Query", "Scan", "BatchGet", "TransactGet")
+
+StartResponse = Callable[..., Any]
+Environ = dict[str, Any]
+
+
+class Emulator:
+    """WSGI application around moto's."""
+
+    def __init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._dynamodb = threading.Lock()
+        self._changed = threading.Condition()
+        self._writes: Counter[str] = Counter()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ["PATH_INFO"] == CHANGES_PATH:
+            return self._wait(environ, start_response)
+        credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+        service = credential[1] if credential else ""
+        action = _action(environ)
+        if service != "dynamodb":
+            answer = self._moto(environ, start_response)
+        else:
+            with self._dynamodb:
+                answer = list(self._moto(environ, start_response))
+        if service and not action.startswith(_READS):
+            with self._changed:
+                self._writes[service] += 1
+                self._changed.notify_all()
+        return answer  # type: ignore[no-any-return]
+
+    def _wait(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        query = parse_qs(environ["QUERY_STRING"])
+        service, after = query["service"][0], int(query["after"][0])
+        with self._changed:
+            self._changed.wait_for(lambda: self._writes[service] > after, WAIT_SECONDS)
+            body = json.dumps({"writes": self._writes[service]}).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def _action(environ: Environ) -> str:
+    """The operation's name: in a header (DynamoDB, SQS, SSM) or in the form that is the body (EC2)."""
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        return target.rpartition(".")[2]
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    action: str = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    return action
+
+
+class _QuietHandler(MotoRequestHandler):
+    def log_request(self, *arguments: Any) -> None:
+        """Requests carry personal data; only errors are logged."""
+
+
+def main() -> None:
+    """Serve on the inherited socket until the process is ended."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    descriptor = parser.parse_args().fd
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        host, port = listening.getsockname()[:2]
+    server = make_server(host, port, Emulator(), threaded=True, request_handler=_QuietHandler, fd=descriptor)
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

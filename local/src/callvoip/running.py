@@ -1,0 +1,165 @@
+"""A local system from start to stop: the emulated AWS, the functions, the front, the sign-in page and the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from callvoip import ec2, front, operator_values, sign_in, template
+from callvoip.aws import Deployment, Emulated, deploy, listening_socket
+from callvoip.edge import EdgeFunctions
+from callvoip.operator_values import Trunk
+from callvoip.paths import CDK_OUT
+from callvoip.process import Child, base_environment
+from callvoip.runtime import Runtime
+from callvoip.triggers import Triggers
+
+
+@dataclass(frozen=True)
+class Sip:
+    """Where the first node listens once there is one, and the authority that signed its certificate."""
+
+    host: str
+    port: int
+    domain: str
+    ca_file: str
+
+
+@dataclass(frozen=True)
+class Sales:
+    """Who may sign in to the console."""
+
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What the ready file says."""
+
+    site: str
+    api: str
+    console: str
+    aws_endpoint: str
+    sip: Sip
+    sales: Sales
+    logs: str
+    pid: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As the ready file has it."""
+        return asdict(self)
+
+
+@asynccontextmanager
+async def system(*, port: int, trunk: Trunk | None, logs: Path | None, say: Callable[[str], None]) -> AsyncIterator[Ready]:
+    """Start everything from cdk.out/; stop everything when left. Raises OSError when the port is taken."""
+    async with AsyncExitStack() as stack:
+        site_socket = stack.enter_context(listening_socket(port=port))
+        port = site_socket.getsockname()[1]
+        scratch = Path(tempfile.mkdtemp(prefix="callvoip-"))
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        logs = logs or scratch / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_own_log(logs / "local.log"))
+
+        assembly = template.load(CDK_OUT)
+        say("starting the emulated AWS ...")
+        emulated = await _emulator(stack, assembly.stacks[0].region, logs)
+        deployment = await asyncio.to_thread(deploy, assembly, emulated)
+        config = ec2.node_config(ec2.launch_template_user_data(deployment))
+        certificate = await asyncio.to_thread(operator_values.put, emulated, config, trunk)
+        ca_file = scratch / "ca.pem"
+        ca_file.write_text(certificate.authority)
+
+        say("starting the functions and the site ...")
+        site, login_socket = f"http://127.0.0.1:{port}", stack.enter_context(listening_socket())
+        login = f"http://127.0.0.1:{login_socket.getsockname()[1]}"
+        aliases = local_origins(deployment, site=site, login=login)
+        signer = sign_in.read(deployment, aliases, password=secrets.token_urlsafe(12))
+        await _serve(stack, signer.application(), login_socket)
+        runtime = await stack.enter_async_context(Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch))
+        edge = await stack.enter_async_context(EdgeFunctions())
+        await _serve(stack, front.application(front.Front(deployment, runtime, edge, signer.keys, aliases)), site_socket)
+        triggers = await stack.enter_async_context(Triggers(deployment, emulated, runtime))
+        await stack.enter_async_context(
+            ec2.Ec2(emulated, port=port, role=_node_role(deployment), scratch=scratch, logs=logs / "nodes", publish=triggers.publish)
+        )
+        yield Ready(
+            site=site,
+            api=f"{site}/api",
+            console=f"{site}/console/",
+            aws_endpoint=emulated.endpoint,
+            sip=Sip(host=ec2.address(port, 1), port=config["sip"]["port"], domain=config["sip"]["domain"], ca_file=str(ca_file)),
+            sales=Sales(user=signer.user.name, password=signer.user.password),
+            logs=str(logs),
+            pid=os.getpid(),
+        )
+
+
+def local_origins(deployment: Deployment, *, site: str, login: str) -> dict[str, str]:
+    """What AWS's origins are called here: the site's and the sign-in page's."""
+    distribution = deployment.the("AWS::CloudFront::Distribution")
+    names = distribution.properties["DistributionConfig"].get("Aliases") or [f"{distribution.name.lower()}.cloudfront.net"]
+    prefix = deployment.the("AWS::Cognito::UserPoolDomain").name
+    return {
+        **{f"https://{name}": site for name in names},
+        f"https://{prefix}.auth.{deployment.region}.amazoncognito.com": login,
+    }
+
+
+def _node_role(deployment: Deployment) -> str:
+    data = deployment.the("AWS::EC2::LaunchTemplate").properties["LaunchTemplateData"]
+    profile = deployment.named("AWS::IAM::InstanceProfile", data["IamInstanceProfile"]["Arn"])
+    return str(profile.properties["Roles"][0])
+
+
+async def _emulator(stack: AsyncExitStack, region: str, logs: Path) -> Emulated:
+    """Start moto and wait until it answers."""
+    listening = stack.enter_context(listening_socket())
+    endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    descriptor = listening.fileno()
+    child = await Child.start(
+        [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor)],
+        log=logs / "aws.log",
+        env=base_environment(),
+        pass_fds=[descriptor],
+    )
+    stack.push_async_callback(child.stop)
+    # The socket listens already: the first request waits until the server takes it.
+    listening.close()
+    return Emulated(endpoint, region)
+
+
+async def _serve(stack: AsyncExitStack, application: web.Application, listening: socket.socket) -> None:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listening).start()
+
+
+@contextmanager
+def _own_log(path: Path) -> Iterator[None]:
+    """Send what this process logs to a file for as long as the system runs."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
