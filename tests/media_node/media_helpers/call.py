@@ -57,9 +57,9 @@ class Call:
         self.a_at, self.b_at = where["a"], where["b"]
         return self
 
-    async def describe(self, *, a: dict[str, Any] | None = None, b: dict[str, Any] | None = None) -> None:
-        await self.worker.set(self.name, "a", self.a.leg(**(a or {})))
-        await self.worker.set(self.name, "b", self.b.leg(**(b or {})))
+    async def describe(self, *, a_says: dict[str, Any] | None = None, b_says: dict[str, Any] | None = None) -> None:
+        await self.worker.set(self.name, "a", self.a.leg(**(a_says or {})))
+        await self.worker.set(self.name, "b", self.b.leg(**(b_says or {})))
 
     async def stats(self) -> tuple[LegStats, LegStats]:
         stats = await self.worker.stats(self.name)

@@ -125,9 +125,7 @@ class Phone:
 
     def next(self, payload: bytes | None = None, *, payload_type: int = 8, marker: bool = False, step: int = 160) -> Rtp:
         """The next packet of this phone's stream, in plain."""
-        packet = Rtp(
-            self.sequence, self.timestamp, self.ssrc, audio(self.sent) if payload is None else payload, payload_type, marker
-        )
+        packet = Rtp(self.sequence, self.timestamp, self.ssrc, audio(self.sent) if payload is None else payload, payload_type, marker)
         self.sequence = self.sequence + 1 & 0xFFFF
         self.timestamp = self.timestamp + step & 0xFFFFFFFF
         self.sent += 1
