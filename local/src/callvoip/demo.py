@@ -1,0 +1,185 @@
+"""`./dev demo`: the main job from order to encrypted call, without a browser, on a fresh local system."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from callvoip.client import Client, RequestRefusedError
+from callvoip.system import LocalSystem, StartError
+
+PHONES = 5
+TALK_SECONDS = 5
+READY_SECONDS = 120.0
+"""How long a node may take from approval to the order's completion."""
+
+ORDER = {
+    "company": "Bakkerij Voorbeeld",
+    "name": "Jo de Tester",
+    "email": "jo@example.nl",
+    "telephone": "085 555 01 23",
+    "phones": PHONES,
+}
+
+
+class StepFailedError(Exception):
+    """A step did not hold; the text says what was seen."""
+
+
+class Story:
+    """Prints one line a step with its time, and remembers which step is being told."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.step = ""
+        self._quiet = quiet
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since the story began."""
+        return time.monotonic() - self._started
+
+    @contextmanager
+    def told(self, step: str) -> Iterator[Callable[[str], None]]:
+        """One step; call what is yielded with what was seen."""
+        self.step = step
+        started = time.monotonic()
+        seen: list[str] = []
+        yield seen.append
+        if not self._quiet:
+            print(f"{self.seconds:6.1f} s  {step} ({time.monotonic() - started:.1f} s){''.join(f': {text}' for text in seen)}", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Tell the story; exit status 0 only when every step held."""
+    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    options = parser.parse_args(arguments)
+    logs = Path(tempfile.mkdtemp(prefix="callvoip-demo-"))
+    story = Story(quiet=options.json)
+    try:
+        proof = tell(story, logs)
+    except (StepFailedError, StartError, RequestRefusedError, requests.RequestException) as error:
+        print(f"./dev demo: the step '{story.step}' failed: {error}\nLogs: {logs}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        shutil.rmtree(logs)
+        return 130
+    shutil.rmtree(logs)
+    print(json.dumps(proof) if options.json else _for_people(proof))
+    return 0
+
+
+def tell(story: Story, logs: Path) -> dict[str, Any]:
+    """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system raise."""
+    with story.told("start the local system") as seen:
+        system = LocalSystem.start(logs=logs)
+        seen(system.site)
+    with system:
+        visitor = Client(system.api)
+        with story.told("read the price") as seen:
+            offerings = {offering["id"]: offering for offering in visitor.get("/prices")["offerings"]}
+            expected = PHONES * offerings["srtp"]["unitPriceCents"]
+            seen(f"{_euro(offerings['srtp']['unitPriceCents'])} per phone per month")
+        with story.told("order SRTP") as seen:
+            placed = visitor.post("/orders", {**ORDER, "monthlyTotalCents": expected})
+            ordered = story.seconds
+            _hold(placed["monthlyTotalCents"] == expected, f"the order costs {placed['monthlyTotalCents']} cents instead of {expected}")
+            seen(f"order {placed['id']}, {PHONES} phones, {_euro(expected)} per month excl. VAT")
+        customer = Client(system.api, placed["token"])
+        with story.told("approve as sales") as seen:
+            sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
+            queue = [order["id"] for order in sales.get("/sales/orders?state=acknowledged")["items"]]
+            _hold(queue == [placed["id"]], f"the queue holds {queue}")
+            approved_order = sales.post(f"/sales/orders/{placed['id']}/approve")
+            approved = story.seconds
+            _hold(approved_order["state"] == "inProgress", f"the order is {approved_order['state']}")
+            seen(approved_order["state"])
+        with story.told("media node boots, loads the phones and passes its probe call") as seen:
+            order = _wait_until_completed(customer, placed["id"])
+            ready = story.seconds
+            node = sales.get(f"/sales/orders/{placed['id']}")["node"]
+            _hold(node["state"] == "ready", f"node {node['id']} is {node['state']}")
+            seen(f"node {node['id']} at {order['sip']['host']}:{order['sip']['port']}, order {order['state']}")
+        with story.told("hand out the phones' credentials, once") as seen:
+            phones = customer.post(f"/orders/{placed['id']}/credentials")["phones"]
+            _hold(len(phones) == PHONES, f"credentials for {len(phones)} phones")
+            seen(f"extensions {phones[0]['extension']} to {phones[-1]['extension']}")
+        with story.told(f"call {phones[1]['extension']} from {phones[0]['extension']} for {TALK_SECONDS} s") as seen:
+            call = _call(system, order["sip"], phones[:2])
+            _hold(
+                bool(call["audio_ok"]) and call["plaintext_packets"] == 0 and all(leg["suite"] and leg["packets"] for leg in call["legs"]),
+                json.dumps(call),
+            )
+            seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
+    return {
+        "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
+        "node": {"id": node["id"], "state": node["state"]},
+        "call": call,
+        "seconds": {
+            "total": round(story.seconds, 2),
+            "order_to_approved": round(approved - ordered, 2),
+            "approved_to_ready": round(ready - approved, 2),
+        },
+    }
+
+
+def _hold(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise StepFailedError(otherwise)
+
+
+def _wait_until_completed(customer: Client, order_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        order: dict[str, Any] = customer.get(f"/orders/{order_id}")
+        if order["state"] == "completed":
+            return order
+        _hold(order["state"] == "inProgress", f"the order became {order['state']}: {order['events'][-1].get('why', 'no reason given')}")
+        _hold(time.monotonic() < deadline, f"not completed {READY_SECONDS:.0f} s after approval")
+        time.sleep(0.1)
+
+
+def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]) -> dict[str, Any]:
+    """A call between two phones by the node's own probe program, which says what arrived."""
+    caller, callee = (f"{phone['username']}:{phone['password']}" for phone in phones)
+    command = [
+        *(sys.executable, "-m", "media_node.probe", "--json", "--seconds", str(TALK_SECONDS), "--ca-file", str(system.ca_file)),
+        *("--host", sip["host"], "--port", str(sip["port"]), "--domain", sip["domain"], "--caller", caller, "--callee", callee),
+    ]
+    deadline = time.monotonic() + 15
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # The node reads its assignments every few seconds; until then it does not know the passwords.
+        if done.returncode != 2 or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    _hold(bool(done.stdout), f"the probe ended with status {done.returncode}: {done.stderr.strip()}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def _euro(cents: int) -> str:
+    return f"EUR {cents // 100}.{cents % 100:02}"
+
+
+def _for_people(proof: dict[str, Any]) -> str:
+    order, node, call, seconds = proof["order"], proof["node"], proof["call"], proof["seconds"]
+    legs = "\n".join(f"  leg {name}: {leg['suite']}, {leg['packets']} packets" for name, leg in zip("ab", call["legs"], strict=True))
+    return (
+        f"\nProof\n  order {order['id']} is {order['state']} at {_euro(order['monthly_total_cents'])} per month\n"
+        f"  node {node['id']} is {node['state']}\n{legs}\n  plaintext packets: {call['plaintext_packets']}\n"
+        f"  audio as it was sent, both ways: {'yes' if call['audio_ok'] else 'no'}\n"
+        f"  from approval to service: {seconds['approved_to_ready']} s; all in {seconds['total']} s"
+    )
