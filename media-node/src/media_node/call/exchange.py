@@ -193,7 +193,7 @@ class Exchange:
                 return None
             stale = True
         response = reply(request, status, to_tag=incoming.tag)
-        response.headers.setlist(challenge, self._authenticator.challenges(now, stale=stale))
+        response.headers.setlist(challenge, self._authenticator.challenges(now, stale=stale, agent=request.headers.get("User-Agent") or ""))
         incoming.send(response)
         return None
 

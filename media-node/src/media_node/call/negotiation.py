@@ -154,6 +154,8 @@ class LegMedia:
             rtcp_port=min(media.rtcp_port, 65535),
             peer=peer,
             direction=self.remote.direction.value,
+            # A plain leg has no tag to prove its source. Its signalling peer is as good a witness as its SDP, and the only one behind NAT.
+            symmetric=crypto is None,
         )
 
     def _key(self, suite: Suite) -> str:

@@ -19,6 +19,9 @@ NONCE_LIFETIME: Final = 300.0
 """Seconds until a nonce is stale."""
 _MAX_NONCES: Final = 10_000
 _MAX_LENGTH: Final = 2048
+_ONLY_MD5: Final = re.compile(r"baresip v[0-2]\.")
+"""User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC 8760 section 2.4).
+MD5 is accepted from every phone, so nobody gains by calling himself one of these."""
 _PARAMETER: Final = re.compile(r'[ \t]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?:,|$)')
 
 
@@ -158,11 +161,12 @@ class Authenticator:
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     _counts: dict[str, int] = field(default_factory=dict)
 
-    def challenges(self, now: float, *, stale: bool = False) -> list[str]:
-        """One header value per algorithm, the strongest first."""
+    def challenges(self, now: float, *, stale: bool = False, agent: str = "") -> list[str]:
+        """One header value per algorithm, the strongest first; `agent` is the User-Agent that is asked."""
         nonce = self._nonce(now)
+        offered = (Algorithm.MD5,) if _ONLY_MD5.match(agent) else tuple(Algorithm)
         suffix = ", stale=true" if stale else ""
-        return [f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in Algorithm]
+        return [f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in offered]
 
     def judge(self, credentials: Credentials, *, method: str, uri: str, ha1: Ha1 | None, now: float) -> Verdict:
         """What the credentials are worth for this request; `ha1` is None for an unknown user, who costs the same time to refuse."""
