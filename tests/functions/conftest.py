@@ -128,6 +128,9 @@ class Context:
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:test"
     aws_request_id: str = "9b1c7e4e-0d1c-4c57-8f0e-2c8a3d1f5b6a"
 
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -4,7 +4,7 @@ import base64
 import heapq
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ _IDEMPOTENCY_LASTS = timedelta(days=1)
 _ORDER_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _BY_STATE = "by-state"
 _ATTEMPTS = 8
+_MOST_AT_ONCE = 100
 _FIXED_IN_A_VERSION = ("unitPriceCents", "validFrom", "unit", "period", "currency")
 # Orders of one millisecond share a sort key in the index; so many of them can a page skip over.
 _TIES = 16
@@ -157,6 +158,16 @@ class OrderStore:
         orders = [items.to_order(found[f"ORDER#{order_id}", "ORDER"]) for _, order_id in page[:limit]]
         more = _write_cursor(page[limit - 1]) if len(page) > limit else None
         return Page(tuple(order for order in orders if order.state in states), more)
+
+    def in_states(self, *states: State) -> Iterator[Order]:
+        """All orders in these states, newest first."""
+        cursor = None
+        while True:
+            page = self.newest(states, _MOST_AT_ONCE, cursor)
+            yield from page.orders
+            cursor = page.next
+            if cursor is None:
+                return
 
     def counts(self) -> dict[State, int]:
         """How many orders there are in each state."""
