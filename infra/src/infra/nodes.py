@@ -27,6 +27,8 @@ MEDIA_WORKERS = 1
 SRTP_PORT = 20000
 RTP_PORTS = (21000, 21999)
 
+INSTANCE_TYPES = ("c7g.medium", "c8g.medium", "c6g.medium")
+"""In order of preference; the second is asked for when a zone has no more of the first. None is of the throttled T family."""
 CAPACITY_CALLS = 100
 """Concurrent protected calls a node is sold for; ./dev bench measures what it can carry."""
 
@@ -55,7 +57,7 @@ class Nodes(Construct):
         self.launch_template = ec2.LaunchTemplate(
             self,
             "LaunchTemplate",
-            instance_type=ec2.InstanceType("c7g.medium"),
+            instance_type=ec2.InstanceType(INSTANCE_TYPES[0]),
             machine_image=ec2.MachineImage.from_ssm_parameter(IMAGE_PARAMETER),
             user_data=ec2.UserData.custom(cloud_config(sip_domain, fleet, cdr, bundle)),
             role=self.role,
@@ -90,10 +92,10 @@ class Nodes(Construct):
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         # IAM itself fills in who asks: a node reaches the items under its own ARN and no others.
         own_partition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["${ec2:SourceInstanceARN}"]}}
-        role.add_to_policy(allow(["dynamodb:GetItem", "dynamodb:Query"], fleet.table_arn, conditions=own_partition))
+        role.add_to_policy(allow(["dynamodb:Query"], fleet.table_arn, conditions=own_partition))
         role.add_to_policy(
             allow(
-                ["dynamodb:PutItem", "dynamodb:UpdateItem"],
+                ["dynamodb:PutItem"],
                 fleet.table_arn,
                 conditions={
                     "ForAllValues:StringEquals": {
@@ -101,6 +103,7 @@ class Nodes(Construct):
                         # What HEARTBEAT and REPORT are made of; not what an ASSIGNMENT is made of.
                         "dynamodb:Attributes": ["pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations", "assignments"],
                     },
+                    # What stood there before is not for reading.
                     "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE"]},
                 },
             )
@@ -111,7 +114,7 @@ class Nodes(Construct):
         parameters = f"arn:{Aws.PARTITION}:ssm:{Aws.REGION}:{Aws.ACCOUNT_ID}:parameter"
         role.add_to_policy(
             allow(
-                ["ssm:GetParameter", "ssm:GetParameters"],
+                ["ssm:GetParameters"],
                 *(f"{parameters}{name}" for name in (CERTIFICATE_PARAMETER, PRIVATE_KEY_PARAMETER, TRUNK_PARAMETER)),
             )
         )

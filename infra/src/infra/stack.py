@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_secretsmanager import ISecret
 from constructs import Construct
 
 from infra.api import Api
 from infra.checks import acknowledge
 from infra.functions import Functions, allow
-from infra.nodes import CAPACITY_CALLS, Nodes
+from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
 from infra.places import Brand
 from infra.reconciler import ReconcilerTriggers
 from infra.sign_in import SALES_GROUP, SignIn
@@ -20,7 +21,6 @@ MAX_NODES = 4
 """A ceiling on cost: the reconciler never has more nodes than this."""
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
-CHANGE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:ConditionCheckItem")
 
 
 class CallvoipStack(Stack):
@@ -41,37 +41,40 @@ class CallvoipStack(Stack):
             connect=(sign_in.domain.base_url(),),
         )
         console = sign_in.add_console(f"{website.url}/console/")
-        self._functions = Functions(
-            self,
-            "Functions",
-            environment={
-                "ORDERS_TABLE": self._tables.orders.table_name,
-                "CATALOGUE_TABLE": self._tables.catalogue.table_name,
-                "FLEET_TABLE": self._tables.fleet.table_name,
-                "CDR_TABLE": self._tables.cdr.table_name,
-                "FLEET_NAME": self.stack_name,
-                "NODE_CAPACITY_CALLS": str(CAPACITY_CALLS),
-                "MAX_NODES": str(MAX_NODES),
-                "SALES_GROUP": SALES_GROUP,
-                "POWERTOOLS_METRICS_NAMESPACE": "callvoip",
-                "LOG_LEVEL": "INFO",
-            },
-        )
-        self._serve(api, issuer=sign_in.pool.user_pool_provider_url, audience=console.user_pool_client_id)
+        self._functions = Functions(self, "Functions", environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"})
+        self._serve(api, issuer=sign_in.pool.user_pool_provider_url, audience=console.user_pool_client_id, origin=website.origin_secret)
         self._load_catalogue()
         self._reconcile()
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
 
-    def _serve(self, api: Api, *, issuer: str, audience: str) -> None:
+    def _serve(self, api: Api, *, issuer: str, audience: str, origin: ISecret) -> None:
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
-        orders, catalogue, fleet = self._tables.orders.table_arn, self._tables.catalogue.table_arn, self._tables.fleet.table_arn
-        prices = self._functions.add("Prices", "ordering.prices_api.handler", may=[allow(READ, catalogue)])
+        orders, catalogue, fleet = self._tables.orders, self._tables.catalogue, self._tables.fleet
+        # The value is filled in at the deploy; whoever may read a function's configuration may read it.
+        through = {"ORIGIN_SECRET": origin.secret_value.unsafe_unwrap()}
+        prices = self._functions.add(
+            "Prices",
+            "ordering.prices_api.handler",
+            may=[allow(["dynamodb:Query"], catalogue.table_arn)],
+            environment={**through, "CATALOGUE_TABLE": catalogue.table_name},
+        )
         api.serve("Prices", prices, "GET /api/prices")
         ordering = self._functions.add(
             "Orders",
             "ordering.orders_api.handler",
-            may=[allow((*READ, *CHANGE), orders), allow(READ, catalogue), allow((*READ, *CHANGE), fleet)],
+            may=[
+                allow([*READ, "dynamodb:PutItem"], orders.table_arn),
+                allow(["dynamodb:Query"], catalogue.table_arn),
+                # Where the order is served, and the hashes of its phones' passwords.
+                allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
+            ],
+            environment={
+                **through,
+                "ORDERS_TABLE": orders.table_name,
+                "CATALOGUE_TABLE": catalogue.table_name,
+                "FLEET_TABLE": fleet.table_name,
+            },
         )
         api.serve(
             "Orders",
@@ -87,7 +90,17 @@ class CallvoipStack(Stack):
         sales = self._functions.add(
             "Sales",
             "ordering.sales_api.handler",
-            may=[allow((*READ, *CHANGE), orders), allow(["dynamodb:Query"], f"{orders}/index/{ORDERS_BY_STATE}"), allow(READ, fleet)],
+            may=[
+                allow([*READ, "dynamodb:BatchGetItem", "dynamodb:PutItem"], orders.table_arn),
+                self._may_list_orders(),
+                allow(["dynamodb:GetItem"], fleet.table_arn),
+            ],
+            environment={
+                **through,
+                "ORDERS_TABLE": orders.table_name,
+                "FLEET_TABLE": fleet.table_name,
+                "SALES_GROUP": SALES_GROUP,
+            },
         )
         api.serve_colleagues(
             "Sales",
@@ -100,30 +113,41 @@ class CallvoipStack(Stack):
             audience=audience,
         )
 
+    def _may_list_orders(self) -> iam.PolicyStatement:
+        return allow(["dynamodb:Query"], f"{self._tables.orders.table_arn}/index/{ORDERS_BY_STATE}")
+
     def _load_catalogue(self) -> None:
         """site/data/catalogue.toml goes into its table at every deploy that changes the bundle."""
         loader = self._functions.add(
             "CatalogueLoader",
             "ordering.catalogue_loader.handler",
-            may=[allow((*READ, "dynamodb:PutItem", "dynamodb:BatchWriteItem"), self._tables.catalogue.table_arn)],
+            may=[allow(["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], self._tables.catalogue.table_arn)],
+            environment={"CATALOGUE_TABLE": self._tables.catalogue.table_name},
             timeout=Duration.minutes(1),
         )
         triggers.Trigger(self, "LoadCatalogue", handler=loader, execute_after=[self._tables])
 
     def _reconcile(self) -> None:
-        orders, fleet = self._tables.orders.table_arn, self._tables.fleet.table_arn
+        orders, fleet = self._tables.orders, self._tables.fleet
+        writes = ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]
         reconciler = self._functions.add(
             "Reconciler",
             "fleet.reconciler.handler",
             may=[
-                allow((*READ, *CHANGE), orders),
-                allow(["dynamodb:Query"], f"{orders}/index/{ORDERS_BY_STATE}"),
-                allow((*READ, *CHANGE, "dynamodb:DeleteItem"), fleet),
+                allow([*READ, "dynamodb:BatchGetItem", *writes], orders.table_arn),
+                self._may_list_orders(),
+                allow([*READ, "dynamodb:BatchGetItem", *writes, "dynamodb:DeleteItem"], fleet.table_arn),
                 *self._may_run_nodes(),
             ],
             environment={
+                "ORDERS_TABLE": orders.table_name,
+                "FLEET_TABLE": fleet.table_name,
+                "FLEET_NAME": self.stack_name,
                 "LAUNCH_TEMPLATE_ID": self._nodes.launch_template.launch_template_id or "",
                 "SUBNET_IDS": ",".join(self._nodes.subnet_ids),
+                "INSTANCE_TYPES": ",".join(INSTANCE_TYPES),
+                "NODE_CAPACITY_CALLS": str(CAPACITY_CALLS),
+                "MAX_NODES": str(MAX_NODES),
             },
             timeout=Duration.minutes(1),
         )
@@ -137,7 +161,7 @@ class CallvoipStack(Stack):
             *(f"IAM5[Resource::{ec2}:<AWS::AccountId>:{kind}/*]" for kind in ("instance", "volume", "network-interface")),
             f"IAM5[Resource::{ec2}::image/*]",
         )
-        ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=self._tables.orders, fleet=self._tables.fleet)
+        ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=orders, fleet=fleet)
 
     def _may_run_nodes(self) -> list[iam.PolicyStatement]:
         """Start what the launch template describes, in our subnets only; end only what carries this fleet's tag."""

@@ -19,7 +19,8 @@ class Tables(Construct):
             index_name=ORDERS_BY_STATE,
             partition_key=dynamodb.Attribute(name="state", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="orderDate", type=dynamodb.AttributeType.STRING),
-            projection_type=dynamodb.ProjectionType.ALL,
+            # Keys only: the index says which orders, the table says how they are.
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.catalogue = self._table("Catalogue")
         self.fleet = self._table("Fleet", stream=True)

@@ -238,6 +238,8 @@ def _name(scope: Scope, resource: Resource) -> str:
             return str(scope.resolve(resource.properties["Domain"]))
         case "AWS::Cognito::UserPoolGroup":
             return str(scope.resolve(resource.properties["GroupName"]))
+        case "AWS::Cognito::UserPoolClient":
+            return digest
         case "AWS::ApiGatewayV2::Api":
             return digest[:10]
         case "AWS::CloudFront::Distribution":

@@ -14,7 +14,7 @@ from typing import IO
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 8.0
 """How long a process may take to end by itself after SIGTERM."""
 
 

@@ -73,7 +73,7 @@ def _function(deployment: Deployment, resource: Deployed) -> Function:
         label=re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", resource.path.split("/")[-2]).lower()),
         handler=properties["Handler"],
         code=deployment.assembly.asset(properties["Code"]["S3Key"]),
-        environment=properties.get("Environment", {}).get("Variables", {}),
+        environment={name: deployment.secret(value) for name, value in properties.get("Environment", {}).get("Variables", {}).items()},
         timeout=float(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
     )

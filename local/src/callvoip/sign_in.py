@@ -25,7 +25,7 @@ from callvoip.aws import Deployment
 
 CODE_SECONDS = 300
 _PAGE = """<!doctype html>
-<html lang="nl"><head><meta charset="utf-8"><title>Inloggen</title><meta name="viewport" content="width=device-width">
+<html lang="nl"><head><meta charset="utf-8"><title>Inloggen</title><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
 <style>body{{font:1rem/1.5 sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem}}input,button{{font:inherit;width:100%;padding:.5rem;
 margin:.25rem 0 1rem;box-sizing:border-box}}[role=alert]{{color:#b00020}}</style></head>
 <body><main><h1>Inloggen</h1><p>Deze pagina vervangt de inlogpagina van Amazon Cognito op uw eigen machine.</p>{alert}
@@ -141,7 +141,7 @@ class SignIn:
             error = "invalid_scope"
         if error:
             return _redirect(query["redirect_uri"], error=error, state=query.get("state"))
-        return web.Response(status=302, headers={"Location": f"/login?{request.query_string}"})
+        return web.Response(status=302, headers={"Location": f"/login?{request.rel_url.raw_query_string}"})
 
     async def _form(self, request: web.Request) -> web.Response:
         if refused := self._refused(request.query):
@@ -150,7 +150,7 @@ class SignIn:
 
     def _page(self, request: web.Request, *, username: str = "", wrong: bool = False) -> web.Response:
         alert = '<p role="alert">De gebruikersnaam of het wachtwoord klopt niet.</p>' if wrong else ""
-        text = _PAGE.format(alert=alert, query=html.escape(request.query_string), username=html.escape(username))
+        text = _PAGE.format(alert=alert, query=html.escape(request.rel_url.raw_query_string), username=html.escape(username))
         return web.Response(status=400 if wrong else 200, text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def _login(self, request: web.Request) -> web.Response:
