@@ -75,7 +75,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A page of its own; a console message of level warning or worse, or an uncaught error, fails the test that did not expect it."""
+    """A page of its own, in a Dutch browser."""
     context = chromium.new_context(locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": 1280, "height": 900})
     context.set_default_timeout(10_000)
     yield context.new_page()

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -299,11 +298,6 @@ def example(**changes: object) -> dict[str, object]:
         "note": "",
     }
     return {**fields, **changes}
-
-
-def moment() -> datetime:
-    """The time, for tests that compare with what a page says."""
-    return clock.now()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ let offline = false; // the last thing that went wrong was the connection
 const address = () => new URLSearchParams(location.search);
 const stateShown = () => (states[address().get("state")] ? address().get("state") : FIRST_STATE);
 const orderShown = () => address().get("order");
-const nameOf = (state) => states[state]?.name ?? state;
+const nameOf = (state) => states[state]?.sales_name ?? state;
 
 function addressOf(state, order) {
   return `?${new URLSearchParams({ state, ...(order ? { order } : {}) })}`;

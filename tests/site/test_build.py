@@ -1,0 +1,165 @@
+"""The site builds without a warning, refuses an editor's slips, and what it makes is whole."""
+
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.site.conftest import ROOT, build
+from tests.site.document import pages
+
+DATA = ROOT / "site/data"
+# The address of an article is content: links to it are out in the world, whoever the provider is.
+SLUGS_THAT_MAY_NAME_THE_PROVIDER = {"avg-callvoiptelefonie"}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of site/ and content/ to spoil."""
+    shutil.copytree(ROOT / "site", tmp_path / "site", ignore=shutil.ignore_patterns("public", "resources"))
+    shutil.copytree(ROOT / "content", tmp_path / "content")
+    return tmp_path
+
+
+def spoiled(copy: Path, article: str, old: str, new: str) -> str:
+    """What the build says after one change of an article."""
+    file = copy / "content" / article
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    built = build(copy / "out", source=copy / "site")
+    assert built.returncode != 0, "the build accepted it"
+    return built.stdout + built.stderr
+
+
+def test_no_name_that_hugo_calls_deprecated_is_used(tmp_path: Path) -> None:
+    built = build(tmp_path / "out", "--logLevel", "info")
+    assert built.returncode == 0
+    assert "deprecated" not in (built.stdout + built.stderr).lower()
+
+
+def test_an_unknown_key_in_the_front_matter_fails_the_build_and_names_the_file(copy: Path) -> None:
+    said = spoiled(copy, "contact.md", "title:", "titel: Contact\ntitle:")
+    assert "contact.md" in said and '"titel"' in said
+
+
+def test_an_unknown_contact_person_fails_the_build_and_names_the_file(copy: Path) -> None:
+    said = spoiled(copy, "nieuws/avg-callvoiptelefonie.md", "- 1991", "- 2991")
+    assert "avg-callvoiptelefonie.md" in said and "2991" in said
+
+
+def test_a_link_that_leads_nowhere_fails_the_build(copy: Path) -> None:
+    assert "/prijs/" in spoiled(copy, "_index.md", "(/prijzen/)", "(/prijs/)")
+
+
+def test_a_price_of_an_unknown_offering_fails_the_build(copy: Path) -> None:
+    assert "srtq" in spoiled(copy, "voorwaarden.md", 'price "srtp"', 'price "srtq"')
+
+
+def test_every_page_is_well_formed(site: Path) -> None:
+    for address, document in pages(site).items():
+        assert not document.faults, address
+        assert len(document.ids) == len(set(document.ids)), address
+        assert len(document.all("h1")) == 1, address
+        assert document.all("html")[0].attributes["lang"] == "nl-NL"
+
+
+def test_headings_never_skip_a_level(site: Path) -> None:
+    for address, document in pages(site).items():
+        levels = [int(element.tag[1]) for element in document.elements if re.fullmatch("h[1-6]", element.tag)]
+        for before, after in zip(levels, levels[1:], strict=False):
+            # A heading of the second level may come before the page's own in the document, never a deeper one after a shallower.
+            assert after <= before + 1, (address, levels)
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(site: Path) -> None:
+    for address, document in pages(site).items():
+        for element in document.elements:
+            names = element.attributes
+            assert "style" not in names and element.tag != "style", (address, element)
+            assert not any(name.startswith("on") for name in names), (address, element)
+            if element.tag == "script":
+                assert names.get("src", "").startswith("/") or names.get("type") == "application/json", (address, element)
+            if element.tag in {"script", "img", "iframe", "source", "video"}:
+                assert not urlsplit(names.get("src", "")).netloc, (address, element)
+            if element.tag == "link" and names["rel"] in {"stylesheet", "icon", "preload"}:
+                assert names["href"].startswith("/"), (address, element)
+            if names.get("src", "").endswith(".js") or names.get("rel") == "stylesheet":
+                assert names["integrity"].startswith("sha256-"), (address, element)
+
+
+def test_every_internal_link_and_fragment_resolves(site: Path) -> None:
+    documents = pages(site)
+    for address, document in documents.items():
+        for element in document.all("a"):
+            href = element.attributes["href"]
+            link = urlsplit(href)
+            if link.scheme or link.netloc or href.startswith("?"):
+                continue
+            target = link.path or address
+            assert target in documents or (site / target.strip("/")).is_file(), (address, href)
+            if link.fragment:
+                assert link.fragment in documents[target].ids, (address, href)
+
+
+def test_every_label_describes_a_control_and_every_reference_resolves(site: Path) -> None:
+    for address, document in pages(site).items():
+        for element in document.elements:
+            for name in ("for", "aria-labelledby", "aria-describedby"):
+                for wanted in element.attributes.get(name, "").split():
+                    assert wanted in document.ids, (address, element, wanted)
+
+
+def test_only_brand_toml_names_the_provider() -> None:
+    brand = tomllib.loads((DATA / "brand.toml").read_text())
+    names = re.compile("|".join(re.escape(brand[key]) for key in ("name", "short_name")), re.IGNORECASE)
+    for folder in ("site", "content"):
+        for file in (ROOT / folder).rglob("*"):
+            if file == DATA / "brand.toml" or not file.is_file() or "public" in file.parts or "resources" in file.parts:
+                continue
+            text = f"{file.relative_to(ROOT)}\n{file.read_text()}"
+            for slug in SLUGS_THAT_MAY_NAME_THE_PROVIDER:
+                text = text.replace(slug, "")
+            # callvoip is also what this code is called: the command and its build.
+            found = [match for match in names.findall(text.replace("callvoip.build", ""))]
+            assert not found, (file, found)
+
+
+def test_another_provider_changes_one_file(copy: Path) -> None:
+    brand = copy / "site/data/brand.toml"
+    old = tomllib.loads(brand.read_text())
+    brand.write_text(brand.read_text().replace(old["name"], "Telefonie Anders").replace(old["domain"], "anders.example"))
+    assert build(copy / "out", source=copy / "site").returncode == 0
+    for file in (copy / "out").rglob("*"):
+        if file.is_file() and file.suffix in {".html", ".j2", ".xml", ".txt"}:
+            text = file.read_text().replace("/avg-callvoiptelefonie/", "")
+            assert old["name"] not in text.replace(old["legal_name"], "").replace(old["sip_domain"], ""), file
+            assert old["domain"] not in text.replace(old["sip_domain"], ""), file
+
+
+def test_the_sitemap_lists_what_may_be_found_and_nothing_else(site: Path) -> None:
+    sitemap = (site / "sitemap.xml").read_text()
+    listed = {urlsplit(address).path for address in re.findall("<loc>(.*?)</loc>", sitemap)}
+    findable = {
+        address
+        for address, document in pages(site).items()
+        if not any(meta.attributes.get("name") == "robots" for meta in document.all("meta"))
+    }
+    assert listed == findable
+    assert "/console/" not in listed and "/avg-callvoiptelefonie/" in listed
+
+
+def test_an_article_that_hides_from_google_says_noindex_and_leaves_the_sitemap(copy: Path) -> None:
+    file = copy / "content/nieuws/avg-callvoiptelefonie.md"
+    file.write_text(file.read_text().replace("hideingoogle: false", "hideingoogle: true"))
+    assert build(copy / "out", source=copy / "site").returncode == 0
+    assert '<meta name="robots" content="noindex">' in (copy / "out/avg-callvoiptelefonie/index.html").read_text()
+    assert "avg-callvoiptelefonie" not in (copy / "out/sitemap.xml").read_text()
+
+
+def test_views_are_not_part_of_the_site(site: Path) -> None:
+    assert {file.name for file in (site / "views").iterdir()} == {"order-form.j2", "order.j2", "problem.j2"}
+    assert not list((site / "views").rglob("*.html"))
