@@ -1,8 +1,9 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Two things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
+Three things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
 table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
-polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N.
+polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
+keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -33,6 +35,23 @@ StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A WSGI answer."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+_MISMATCH = Answered(
+    "400 Bad Request",
+    [("Content-Type", "text/xml")],
+    b"<Response><Errors><Error><Code>IdempotentParameterMismatch</Code><Message>The client token was used with other parameters."
+    b"</Message></Error></Errors><RequestID>local</RequestID></Response>",
+)
+
+
 class Emulator:
     """WSGI application around moto's."""
 
@@ -41,6 +60,8 @@ class Emulator:
         self._dynamodb = threading.Lock()
         self._changed = threading.Condition()
         self._writes: Counter[str] = Counter()
+        self._launches = threading.Lock()
+        self._launched: dict[str, tuple[str, Answered]] = {}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -49,7 +70,9 @@ class Emulator:
         credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         service = credential[1] if credential else ""
         action = _action(environ)
-        if service != "dynamodb":
+        if action == "RunInstances":
+            answer = self._launch(environ, start_response)
+        elif service != "dynamodb":
             answer = self._moto(environ, start_response)
         else:
             with self._dynamodb:
@@ -58,7 +81,22 @@ class Emulator:
             with self._changed:
                 self._writes[service] += 1
                 self._changed.notify_all()
-        return answer  # type: ignore[no-any-return]
+        return answer
+
+    def _launch(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """The same token gets the first answer again, and an error when anything else in the request differs."""
+        form = environ["wsgi.input"].getvalue().decode(errors="replace")
+        token = parse_qs(form).get("ClientToken", [""])[0]
+        with self._launches:
+            if token not in self._launched:
+                answered = _collect(self._moto, environ)
+                if token and answered.status.startswith("200"):
+                    self._launched[token] = (form, answered)
+            else:
+                first, answered = self._launched[token]
+                answered = answered if first == form else _MISMATCH
+        start_response(answered.status, answered.headers)
+        return [answered.body]
 
     def _wait(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ["QUERY_STRING"])
@@ -68,6 +106,17 @@ class Emulator:
             body = json.dumps({"writes": self._writes[service]}).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+def _collect(application: Any, environ: Environ) -> Answered:
+    """A whole answer of a WSGI application."""
+    head: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+        head[:] = [status, headers]
+
+    body = b"".join(application(environ, start_response))
+    return Answered(head[0], head[1], body)
 
 
 def _action(environ: Environ) -> str:

@@ -56,13 +56,8 @@ class FunctionError(Exception):
 
 
 def functions(deployment: Deployment) -> list[Function]:
-    """The functions of ours in the template, not those that CDK brings along for the deploy itself."""
-    return [_function(deployment, resource) for resource in deployment.all("AWS::Lambda::Function") if _is_python(resource)]
-
-
-def _is_python(resource: Deployed) -> bool:
-    # CDK's own deploy-time helpers (uploader, trigger) have no layers and no architecture of ours.
-    return resource.properties.get("Architectures") == ["arm64"]
+    """All functions of the template; those that CDK brings along for the deploy itself are never called here."""
+    return [_function(deployment, resource) for resource in deployment.all("AWS::Lambda::Function")]
 
 
 def _function(deployment: Deployment, resource: Deployed) -> Function:

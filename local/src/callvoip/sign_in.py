@@ -25,7 +25,8 @@ from callvoip.aws import Deployment
 
 CODE_SECONDS = 300
 _PAGE = """<!doctype html>
-<html lang="nl"><head><meta charset="utf-8"><title>Inloggen</title><link rel="icon" href="data:,"><meta name="viewport" content="width=device-width">
+<html lang="nl"><head><meta charset="utf-8"><title>Inloggen</title><link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width">
 <style>body{{font:1rem/1.5 sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem}}input,button{{font:inherit;width:100%;padding:.5rem;
 margin:.25rem 0 1rem;box-sizing:border-box}}[role=alert]{{color:#b00020}}</style></head>
 <body><main><h1>Inloggen</h1><p>Deze pagina vervangt de inlogpagina van Amazon Cognito op uw eigen machine.</p>{alert}

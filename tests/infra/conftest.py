@@ -1,0 +1,72 @@
+"""The infrastructure synthesised once a session, with a stand-in for what the build makes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callvoip.edge import NODE
+from callvoip.paths import ROOT
+
+
+@dataclass(frozen=True)
+class Template:
+    """A synthesised template and what tests ask of it."""
+
+    body: dict[str, Any]
+    directory: Path
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Properties of all resources of a type, by logical id."""
+        return {name: entry.get("Properties", {}) for name, entry in self.body["Resources"].items() if entry["Type"] == kind}
+
+    def statements(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(logical id, statement) of every identity policy."""
+        for name, policy in self.resources("AWS::IAM::Policy").items():
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def listed(value: Any) -> list[Any]:
+    """IAM writes a list of one without brackets."""
+    return value if isinstance(value, list) else [value]
+
+
+Synthesise = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """Runs infra's app in a checkout of its own: only what the app reads, with next to nothing to upload."""
+    root = tmp_path_factory.mktemp("checkout")
+    for name in ("functions", "layer", "media-node", "site"):
+        directory = root / "build" / name
+        directory.mkdir(parents=True)
+        (directory / "index.html").write_text(name)
+    (root / "site" / "data").mkdir(parents=True)
+    (root / "site" / "data" / "brand.toml").write_bytes((ROOT / "site/data/brand.toml").read_bytes())
+    environment = {**os.environ, "CALLVOIP_ROOT": str(root), "PATH": f"{NODE.parent}:{os.environ['PATH']}"}
+    for name in [name for name in environment if name.startswith("AWS_")]:
+        del environment[name]
+
+    def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "infra.app", str(output), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def template(synthesise: Synthesise, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The template as `./dev synth` makes it; a finding of cdk-nag that nobody acknowledged fails every test here."""
+    output = tmp_path_factory.mktemp("cdk.out")
+    done = synthesise(output)
+    if done.returncode:
+        pytest.fail(f"synthesis failed:\n{done.stdout}{done.stderr}", pytrace=False)
+    return Template(json.loads((output / "Callvoip.template.json").read_text()), output)

@@ -1,0 +1,266 @@
+"""What the template promises, whatever constructs it came from."""
+
+import json
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def functions(template) -> dict[str, Any]:
+    """Our functions by handler, without those that CDK brings along for the deploy."""
+    found = template.resources("AWS::Lambda::Function")
+    return {function["Handler"]: function for name, function in found.items() if name.startswith("Functions")}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_every_check_of_cdk_nag_ran_and_none_is_left(template):
+    report = json.loads((template.directory / "validation-report.json").read_text())
+    assert report["pluginReports"], "no plugin has run"
+    assert [plugin["conclusion"] for plugin in report["pluginReports"]] == ["success"] * len(report["pluginReports"])
+
+
+def test_every_table_can_be_restored_to_any_second_and_survives_the_stack(template):
+    tables = template.resources("AWS::DynamoDB::Table")
+    assert len(tables) == 4
+    for name, table in tables.items():
+        assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
+        assert table["DeletionProtectionEnabled"] is True, name
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}, name
+        assert template.body["Resources"][name]["DeletionPolicy"] == "Retain", name
+        assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"], name
+
+
+def test_orders_and_fleet_stream_both_images(template):
+    streams = {name for name, table in template.resources("AWS::DynamoDB::Table").items() if "StreamSpecification" in table}
+    assert {name[:12] for name in streams} == {"TablesOrders", "TablesFleet2"}
+    for name in streams:
+        assert template.resources("AWS::DynamoDB::Table")[name]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_orders_are_found_by_state_and_date(template):
+    [index] = [index for table in template.resources("AWS::DynamoDB::Table").values() for index in table.get("GlobalSecondaryIndexes", [])]
+    assert index["IndexName"] == "by-state"
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["state", "orderDate"]
+
+
+def test_no_policy_allows_every_action(template):
+    for name, statement in template.statements():
+        for action in as_list(statement["Action"]):
+            assert action != "*" and not action.endswith(":*"), f"{name}: {action}"
+
+
+def test_our_own_policies_name_actions_and_tables_in_full(template):
+    ours = [(name, statement) for name, statement in template.statements() if name.startswith(("Functions", "Nodes"))]
+    assert ours
+    for name, statement in ours:
+        for action in as_list(statement["Action"]):
+            assert "*" not in action, f"{name}: {action}"
+            if action.startswith("dynamodb:") and not action.endswith("Streams"):
+                assert "*" not in as_list(statement["Resource"]), f"{name}: {action}"
+
+
+def test_no_function_may_scan_a_table(template):
+    assert not [name for name, statement in template.statements() if "dynamodb:Scan" in as_list(statement["Action"])]
+
+
+def test_every_function_has_a_role_of_its_own(functions):
+    roles = [json.dumps(function["Role"]) for function in functions.values()]
+    assert len(set(roles)) == len(roles) == 5
+
+
+def test_functions_run_on_arm64_with_two_weeks_of_log(template, functions):
+    for function in functions.values():
+        assert function["Runtime"] == "python3.13"
+        log = function["LoggingConfig"]["LogGroup"]["Ref"]
+        assert template.resources("AWS::Logs::LogGroup")[log]["RetentionInDays"] == 14
+
+
+def test_only_functions_that_may_use_a_table_know_its_name(functions):
+    known = {
+        handler: sorted(name for name in function["Environment"]["Variables"] if name.endswith("_TABLE"))
+        for handler, function in functions.items()
+    }
+    assert known == {
+        "ordering.prices_api.handler": ["CATALOGUE_TABLE"],
+        "ordering.orders_api.handler": ["CATALOGUE_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
+        "ordering.sales_api.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
+        "ordering.catalogue_loader.handler": ["CATALOGUE_TABLE"],
+        "fleet.reconciler.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
+    }
+
+
+def _node_statements(template) -> list[dict[str, Any]]:
+    return [statement for name, statement in template.statements() if name.startswith("NodesRole")]
+
+
+def _on_the_fleet_table(template) -> list[dict[str, Any]]:
+    return [statement for statement in _node_statements(template) if "TablesFleet" in json.dumps(statement["Resource"])]
+
+
+def test_a_node_reaches_only_its_own_partition_of_the_fleet_table(template):
+    own = {"dynamodb:LeadingKeys": ["${ec2:SourceInstanceARN}"]}
+    fleet = [
+        statement
+        for statement in _node_statements(template)
+        if any(action.startswith("dynamodb:") for action in as_list(statement["Action"]))
+        and "TablesFleet" in json.dumps(statement["Resource"])
+    ]
+    assert sorted(action for statement in fleet for action in as_list(statement["Action"])) == ["dynamodb:PutItem", "dynamodb:Query"]
+    for statement in fleet:
+        assert statement["Condition"]["ForAllValues:StringEquals"].items() >= own.items()
+
+
+def test_a_node_cannot_write_what_an_assignment_is_made_of(template):
+    [write] = [
+        s for s in _node_statements(template) if "dynamodb:PutItem" in as_list(s["Action"]) and "TablesFleet" in json.dumps(s["Resource"])
+    ]
+    assert not {"phones", "customerId", "ha1", "encrypted"} & set(write["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"])
+
+
+def test_a_node_cannot_read_parameters_but_its_own_three(template):
+    [read] = [statement for statement in _node_statements(template) if "ssm:GetParameters" in as_list(statement["Action"])]
+    names = [json.dumps(resource).split("parameter")[-1] for resource in read["Resource"]]
+    assert [name.strip('"]}') for name in names] == ["/callvoip/sip/certificate", "/callvoip/sip/private-key", "/callvoip/sip/trunk"]
+
+
+def test_nodes_end_only_by_their_fleets_tag(template):
+    [end] = [statement for _, statement in template.statements() if "ec2:TerminateInstances" in as_list(statement["Action"])]
+    assert end["Condition"] == {"StringEquals": {"aws:ResourceTag/callvoip:fleet": "Callvoip"}}
+
+
+def test_every_asynchronous_hop_has_a_dead_letter_queue(template, functions):
+    queues = set(template.resources("AWS::SQS::Queue"))
+    for mapping in template.resources("AWS::Lambda::EventSourceMapping").values():
+        assert mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0] in queues
+        assert mapping["BisectBatchOnFunctionError"] is True
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["MaximumRetryAttempts"] >= 0, "without an end one bad record blocks its shard for a day"
+    targets = [target for rule in template.resources("AWS::Events::Rule").values() for target in rule["Targets"]]
+    assert len(targets) == 2
+    for target in targets:
+        assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] in queues
+    asynchronous = {json.dumps(entry["FunctionName"]) for entry in template.resources("AWS::Lambda::EventInvokeConfig").values()}
+    assert len(asynchronous) == 1
+
+
+def test_functions_without_a_queue_are_called_synchronously(template):
+    """API Gateway and the deploy wait for the answer; nobody else may call."""
+    callers = {entry["Principal"] for entry in template.resources("AWS::Lambda::Permission").values()}
+    assert callers == {"apigateway.amazonaws.com", "events.amazonaws.com"}
+
+
+def test_heartbeats_start_nothing(template):
+    patterns = [
+        json.loads(entry["Pattern"])
+        for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
+        for entry in mapping.get("FilterCriteria", {}).get("Filters", [])
+    ]
+    assert patterns == [{"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": ["HEARTBEAT"]}]}}}}]
+
+
+def test_routes_of_sales_need_a_token_and_no_others_do(template):
+    routes = {route["RouteKey"]: route["AuthorizationType"] for route in template.resources("AWS::ApiGatewayV2::Route").values()}
+    assert routes == {
+        "GET /api/prices": "NONE",
+        "POST /api/orders": "NONE",
+        "GET /api/orders/{id}": "NONE",
+        "POST /api/orders/{id}/credentials": "NONE",
+        "GET /bestelling/{id}": "NONE",
+        "POST /bestelling/{id}/credentials": "NONE",
+        "$default": "NONE",
+        "GET /api/sales/orders": "JWT",
+        "GET /api/sales/orders/{id}": "JWT",
+        "POST /api/sales/orders/{id}/approve": "JWT",
+        "POST /api/sales/orders/{id}/reject": "JWT",
+    }
+
+
+def test_tokens_must_be_the_pools_own_and_for_the_console(template):
+    [authorizer] = template.resources("AWS::ApiGatewayV2::Authorizer").values()
+    [pool], [client] = template.resources("AWS::Cognito::UserPool"), template.resources("AWS::Cognito::UserPoolClient")
+    assert authorizer["JwtConfiguration"] == {"Audience": [{"Ref": client}], "Issuer": {"Fn::GetAtt": [pool, "ProviderURL"]}}
+
+
+def test_the_console_is_a_public_client_with_the_code_flow_only(template):
+    [client] = template.resources("AWS::Cognito::UserPoolClient").values()
+    assert client["GenerateSecret"] is False
+    assert client["AllowedOAuthFlows"] == ["code"]
+
+
+def test_staff_are_invited_and_need_a_second_factor(template):
+    [pool] = template.resources("AWS::Cognito::UserPool").values()
+    assert pool["AdminCreateUserConfig"]["AllowAdminCreateUserOnly"] is True
+    assert pool["MfaConfiguration"] == "ON"
+
+
+def test_no_bucket_is_public(template):
+    for bucket in template.resources("AWS::S3::Bucket").values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    for policy in template.resources("AWS::S3::BucketPolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow":
+                assert statement["Principal"] != "*" and statement["Principal"] != {"AWS": "*"}
+
+
+def test_what_functions_answer_is_never_cached_and_gets_no_host_of_the_viewer(template):
+    [distribution] = template.resources("AWS::CloudFront::Distribution").values()
+    dynamic = distribution["DistributionConfig"]["CacheBehaviors"]
+    assert [behaviour["PathPattern"] for behaviour in dynamic] == ["/api/*", "/bestelling/*"]
+    for behaviour in dynamic:
+        # CachingDisabled and AllViewerExceptHostHeader, by the ids that AWS gave them.
+        assert behaviour["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+        assert behaviour["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+
+
+def test_an_error_page_never_takes_the_place_of_the_apis_404(template):
+    [distribution] = template.resources("AWS::CloudFront::Distribution").values()
+    assert [entry["ErrorCode"] for entry in distribution["DistributionConfig"]["CustomErrorResponses"]] == [403]
+
+
+def test_scripts_and_styles_come_from_the_site_only(template):
+    [policy] = template.resources("AWS::CloudFront::ResponseHeadersPolicy").values()
+    security = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    content = json.dumps(security["ContentSecurityPolicy"])
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in content
+    assert "unsafe" not in content
+    assert security["ReferrerPolicy"] == {"Override": True, "ReferrerPolicy": "no-referrer"}
+    assert security["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+
+
+def test_nodes_ask_for_tokens_at_their_metadata_service_and_have_encrypted_disks(template):
+    [launch_template] = template.resources("AWS::EC2::LaunchTemplate").values()
+    data = launch_template["LaunchTemplateData"]
+    assert data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    for disk in data["BlockDeviceMappings"]:
+        assert disk["Ebs"]["Encrypted"] is True
+
+
+def test_only_sip_over_tls_and_media_reach_a_node(template):
+    [group] = template.resources("AWS::EC2::SecurityGroup").values()
+    rules = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupIngress"]}
+    assert rules == {("tcp", 5061, 5061), ("udp", 20000, 20001), ("udp", 21000, 21999)}
+
+
+def test_there_is_no_nat_gateway(template):
+    assert not template.resources("AWS::EC2::NatGateway")
+
+
+def test_user_data_holds_no_secret(template):
+    text = json.dumps(template.resources("AWS::EC2::LaunchTemplate"))
+    assert "certificate_parameter" in text
+    assert "PRIVATE KEY" not in text and "resolve:secretsmanager" not in text
+
+
+def test_the_sites_own_domain_needs_a_certificate(template, synthesise, tmp_path):
+    [plain] = template.resources("AWS::CloudFront::Distribution").values()
+    assert "Aliases" not in plain["DistributionConfig"]
+    done = synthesise(tmp_path, "--certificate-arn=arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555")
+    assert done.returncode == 0, done.stderr
+    body = json.loads((tmp_path / "Callvoip.template.json").read_text())
+    [named] = [r["Properties"] for r in body["Resources"].values() if r["Type"] == "AWS::CloudFront::Distribution"]
+    assert len(named["DistributionConfig"]["Aliases"]) == 1
+    assert named["DistributionConfig"]["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
