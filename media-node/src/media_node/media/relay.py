@@ -240,6 +240,8 @@ class Relay:
                 continue
             head, stamp, out = heads[i], stamps[i], flow.out
             sequence = head & 0xFFFF
+            if out.source is not flow:
+                out.carry_on(flow, sequence, stamp, now)
             step = sequence - flow.highest & 0xFFFF
             if step < 0x8000:
                 flow.highest += step
@@ -348,9 +350,6 @@ class Relay:
         if stream.paused:
             stream.excuse(sequence)
             stream.paused = False
-        if stream.out.source is not stream:
-            stream.out.carry_on(stream, sequence, timestamp, now)
-            self._forget_routes(self._of_leg[leg])
         self._batch.replace(i, plain)
         self._remember(inlet, leg, stream, source)
         return stream
