@@ -148,6 +148,14 @@ class Baresip:
                 raise AssertionError(f"baresip saw no {event} but {[e['type'] for e in self.events]}:\n{self.text()[-6000:]}")
             self._read(0.2)
 
+    def wait_for_text(self, pattern: str, *, timeout: float = 15) -> str:
+        """Wait until what was printed matches; all of it. For what ctrl_tcp tells no event of."""
+        deadline = time.monotonic() + timeout
+        while not re.search(pattern, self.text()):
+            assert time.monotonic() < deadline, f"baresip did not print {pattern!r}:\n{self.text()[-6000:]}"
+            time.sleep(0.05)
+        return self.text()
+
     def packets(self) -> tuple[int, int]:
         """RTP packets sent and received in the last call that ended, as baresip counted them."""
         counts = re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)
