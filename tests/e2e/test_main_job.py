@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from callvoip.system import LocalSystem
 from media_node.probe.audio import alaw
 from tests.e2e.capture import Datagram, capture, likeness
-from tests.media_node.baresip import Baresip, free_port, write_tone
+from tests.media_node.baresip import Baresip, write_tone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("chromium", "baresip", "tshark"), pytest.mark.timeout(240)]
 
@@ -57,17 +57,6 @@ class Customer:
             f';outbound="sip:{self.host}:{self.port};transport=tls";mediaenc={encryption};audio_codecs=pcma;answermode=auto'
         )
         return Baresip(directory / extension, account=line, microphone=microphone, ca_file=self.ca_file)
-
-
-@pytest.fixture(scope="module")
-def trunk_port() -> int:
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def system(trunk_port: int) -> Iterator[LocalSystem]:
-    with LocalSystem.start(trunk=f"127.0.0.1:{trunk_port}") as system:
-        yield system
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Client:
     """JSON requests to one system, with a bearer token where one is given."""
 
     def __init__(self, api: str, token: str = "") -> None:
+        self.token = token
         self._api = api
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
