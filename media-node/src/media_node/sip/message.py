@@ -22,6 +22,7 @@ _CRLF: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 _FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 _LENGTH: Final = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) (\S+) SIP/(\d+\.\d+)")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*)", re.DOTALL)
@@ -103,15 +104,15 @@ class Framer:
 
     def _next(self) -> bytes | KeepAlive | None:
         buffer = self._buffer
-        while buffer.startswith(_CRLF):
+        while True:
             if buffer.startswith(_END):
                 del buffer[:4]
                 return PING
             if _END.startswith(buffer):
-                return None
+                return None  # nothing, or the beginning of a keep-alive
+            if not buffer.startswith(_CRLF):
+                break
             del buffer[:2]
-        if not buffer:
-            return None
         self._look_at_start_line()
         end = buffer.find(_END, 0, MAX_HEAD)
         if end < 0:
@@ -200,7 +201,11 @@ def _read(lines: list[str]) -> Headers:
         name = name.rstrip(" \t")
         if not colon or not _TOKEN.fullmatch(name):
             raise Malformed(400, "a header line without a name", headers)
-        headers.add(COMPACT_FORMS.get(name.lower(), name), value.strip(" \t"))
+        name = COMPACT_FORMS.get(name.lower(), name)
+        value = value.strip(" \t")
+        if name.lower() == "via":
+            value = _COMMA.sub(", ", value)  # sipmessage knows no space before a comma
+        headers.add(name, value)
     return headers
 
 
