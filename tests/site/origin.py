@@ -6,7 +6,7 @@ import json
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -319,10 +319,11 @@ def serve(site: Path) -> Iterator[Origin]:
             self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Referrer-Policy", "no-referrer")
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(BrokenPipeError, ConnectionResetError):  # the browser went on
+                self.end_headers()
+                self.wfile.write(body)
 
-        do_GET = do_POST = handle_any  # noqa: N815
+        do_GET = do_POST = handle_any
 
         def log_message(self, format: str, *args: object) -> None:
             pass

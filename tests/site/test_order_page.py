@@ -61,7 +61,9 @@ def test_credentials_are_shown_once_and_the_address_stays_one_to_keep(page: Page
     expect(page.locator("main")).to_contain_text("De inloggegevens zijn opgehaald op")
 
 
-def test_credentials_that_were_taken_elsewhere_are_said_to_be(page: Page, origin: Origin, href: str, order_id: str, chromium: Browser) -> None:
+def test_credentials_that_were_taken_elsewhere_are_said_to_be(
+    page: Page, origin: Origin, href: str, order_id: str, chromium: Browser
+) -> None:
     origin.move(order_id, State.IN_PROGRESS, SALES)
     origin.complete(order_id)
     page.goto(origin.url + href)

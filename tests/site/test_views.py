@@ -179,7 +179,12 @@ def test_nothing_that_came_from_outside_becomes_markup(views: Path) -> None:
         error_list=[{"field": HOSTILE, "message": HOSTILE}],
         idempotency_key=HOSTILE,
     )
-    view = order_view("completed", id=HOSTILE, credentials="available", events=[{"at": "2026-11-21T17:05:00Z", "from": HOSTILE, "to": HOSTILE, "why": HOSTILE}])
+    view = order_view(
+        "completed",
+        id=HOSTILE,
+        credentials="available",
+        events=[{"at": "2026-11-21T17:05:00Z", "from": HOSTILE, "to": HOSTILE, "why": HOSTILE}],
+    )
     view["productOrderItem"][0]["productOffering"]["name"] = HOSTILE
     problem = {"title": HOSTILE, "detail": HOSTILE, "status": 404, "correlationId": HOSTILE}
     hostile_order = [
