@@ -32,8 +32,9 @@ def hugo() -> Path:
 
 def build(destination: Path, *options: str, source: Path = ROOT / "site") -> subprocess.CompletedProcess[str]:
     """Build the site as callvoip.build does, with every warning an error."""
-    command = [hugo(), "--source", source, "--destination", destination, "--panicOnWarning", "--printPathWarnings", "--noBuildLock"]
-    return subprocess.run([*command, "--cleanDestinationDir", *options], capture_output=True, text=True, timeout=60)
+    strict = ("--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir")
+    command = [str(hugo()), "--source", str(source), "--destination", str(destination), *strict, *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
-"""Every page, as a browser shows it on a telephone and on a desk, light and dark: no fault for axe, no word on the console, no scroll sideways."""
+"""Every page, on a telephone and on a desk, light and dark: no fault for axe, no word on the console, no scroll sideways."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -18,7 +19,8 @@ PAINTED = """() => new Promise((done) => {
     .observe({ type: "paint", buffered: true });
   setTimeout(done, 10000, false);
 })"""
-SIZES = [(360, "light"), (1280, "dark"), (320, "dark"), (1280, "light")]
+Scheme = Literal["light", "dark"]
+SIZES: list[tuple[int, Scheme]] = [(360, "light"), (1280, "dark"), (320, "dark"), (1280, "light")]
 
 
 def order_id(href: str) -> str:
@@ -62,10 +64,9 @@ def nothing(page: Page) -> None:
     page.wait_for_load_state()
 
 
-def visit(origin: Origin, chromium: Browser, width: int, scheme: str, address: str, prepare: Callable[[Page], None] = nothing) -> None:
+def visit(origin: Origin, chromium: Browser, width: int, scheme: Scheme, address: str, prepare: Callable[[Page], None] = nothing) -> None:
     """Open a page, prepare it, and fail on any fault."""
-    dark = "dark" if scheme == "dark" else "light"
-    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=dark, locale="nl-NL", reduced_motion="reduce")
+    context = chromium.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme, locale="nl-NL", reduced_motion="reduce")
     try:
         page = context.new_page()
         said: list[str] = []
@@ -89,7 +90,7 @@ def visit(origin: Origin, chromium: Browser, width: int, scheme: str, address: s
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_every_static_page(origin: Origin, chromium: Browser, width: int, scheme: str) -> None:
+def test_every_static_page(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     for address in pages(origin.site):
         if address not in {"/404.html", "/console/"}:
             visit(origin, chromium, width, scheme, address)
@@ -97,19 +98,19 @@ def test_every_static_page(origin: Origin, chromium: Browser, width: int, scheme
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_the_form_with_errors(origin: Origin, chromium: Browser, width: int, scheme: str) -> None:
+def test_the_form_with_errors(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     visit(origin, chromium, width, scheme, "/versleutelde-telefoongesprekken/", with_errors)
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_the_page_of_an_order_in_each_state(origin: Origin, chromium: Browser, width: int, scheme: str) -> None:
+def test_the_page_of_an_order_in_each_state(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     for states in ((), (State.IN_PROGRESS,), (State.REJECTED,), (State.IN_PROGRESS, State.COMPLETED)):
         visit(origin, chromium, width, scheme, placed(origin, *states))
     visit(origin, chromium, width, scheme, placed(origin, State.IN_PROGRESS, State.COMPLETED), with_credentials)
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: str) -> None:
+def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     placed(origin)
     visit(origin, chromium, width, scheme, "/console/", with_orders)
     visit(origin, chromium, width, scheme, "/console/", with_order)

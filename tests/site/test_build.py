@@ -1,5 +1,6 @@
 """The site builds without a warning, refuses an editor's slips, and what it makes is whole."""
 
+import itertools
 import re
 import shutil
 import tomllib
@@ -70,7 +71,7 @@ def test_every_page_is_well_formed(site: Path) -> None:
 def test_headings_never_skip_a_level(site: Path) -> None:
     for address, document in pages(site).items():
         levels = [int(element.tag[1]) for element in document.elements if re.fullmatch("h[1-6]", element.tag)]
-        for before, after in zip(levels, levels[1:], strict=False):
+        for before, after in itertools.pairwise(levels):
             # A heading of the second level may come before the page's own in the document, never a deeper one after a shallower.
             assert after <= before + 1, (address, levels)
 
@@ -124,7 +125,7 @@ def test_only_brand_toml_names_the_provider() -> None:
             for slug in SLUGS_THAT_MAY_NAME_THE_PROVIDER:
                 text = text.replace(slug, "")
             # callvoip is also what this code is called: the command and its build.
-            found = [match for match in names.findall(text.replace("callvoip.build", ""))]
+            found = names.findall(text.replace("callvoip.build", ""))
             assert not found, (file, found)
 
 
