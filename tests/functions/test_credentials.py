@@ -1,0 +1,42 @@
+"""ordering.credentials: what is told once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ordering import credentials
+from ordering.credentials import PhoneCredentials
+
+
+def test_ha1_is_that_of_rfc_7616() -> None:
+    """The example of RFC 7616 section 3.9.1; its values are those of the user, realm and password alone."""
+    mufasa = PhoneCredentials(101, "Mufasa", "Circle of Life")
+    assert mufasa.ha1("http-auth@example.org") == {
+        "SHA-256": "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232",
+        "MD5": "3d78807defe7de2157e2b0b6573a855f",
+    }
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1), st.text(), st.text())
+def test_a_sealed_token_opens_with_its_key_and_request_only(key: str, request: str, other: str) -> None:
+    token = credentials.new_token()
+    sealed = credentials.seal(token, key, request)
+    assert token not in sealed
+    assert credentials.unseal(sealed, key, request) == token
+    if other != request:
+        with pytest.raises((UnicodeDecodeError, AssertionError)):
+            assert credentials.unseal(sealed, key, other) == token
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_only_the_token_matches_its_hash(guess: str) -> None:
+    token = credentials.new_token()
+    assert credentials.matches(token, credentials.sha256(token))
+    assert not credentials.matches(guess, credentials.sha256(token))
+
+
+def test_what_is_read_aloud_or_typed_has_no_look_alikes() -> None:
+    for _ in range(200):
+        assert not set(credentials.new_order_id()) & set("ILOU")
+        assert not set(credentials.new_customer_id()) & set("0o1il")
+        assert not set(credentials.new_password()) & set("0Oo1IilL")
