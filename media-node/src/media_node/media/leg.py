@@ -10,9 +10,19 @@ from enum import StrEnum
 
 from media_node import bridge
 from media_node.media.latch import Latch
-from media_node.media.packet import Report, ReportBlock, SenderInfo, middle_32, ntp_time
+from media_node.media.packet import Report, ReportBlock, SenderInfo, looks_plain, middle_32, ntp_time
 from media_node.media.port import Port, Source, host_of, source_of
-from media_node.media.srtp import AuthenticationFailed, MalformedPacket, ReceiveContext, SendContext, SrtpError, decode_key, rtcp_index
+from media_node.media.srtp import (
+    AuthenticationFailed,
+    MalformedPacket,
+    ReceiveContext,
+    Replayed,
+    SendContext,
+    SrtpError,
+    TooOld,
+    decode_key,
+    rtcp_index,
+)
 from media_node.media.stats import mean_opinion_score, round_trip
 from media_node.media.stream import Inbound, Outbound
 
@@ -57,13 +67,13 @@ class Unnegotiable(ValueError):
     """A description that does not fit the leg it is for."""
 
 
-def reason(error: SrtpError) -> Refusal:
-    """The counter of a packet libsrtp refused."""
-    if isinstance(error, AuthenticationFailed):
-        return Refusal.UNAUTHENTICATED
-    if isinstance(error, MalformedPacket):
-        return Refusal.MALFORMED
-    return {"Replayed": Refusal.REPLAYED, "TooOld": Refusal.TOO_OLD}.get(type(error).__name__, Refusal.UNAUTHENTICATED)
+REASONS = {MalformedPacket: Refusal.MALFORMED, Replayed: Refusal.REPLAYED, TooOld: Refusal.TOO_OLD}
+
+
+def reason(error: SrtpError, packet: bytes) -> Refusal:
+    """The counter of a packet libsrtp refused. Whether it was sent in clear can only be guessed from its looks."""
+    found = REASONS.get(type(error), Refusal.UNAUTHENTICATED)
+    return Refusal.PLAINTEXT if found is not Refusal.MALFORMED and looks_plain(packet) else found
 
 
 class Leg:

@@ -212,7 +212,7 @@ class Relay:
         if any(codes):
             for i, code in zip(known, codes, strict=True):
                 if code:
-                    self._refuse_known(flows, i, reason(failure(code)))
+                    self._refuse_known(flows, i, reason(failure(code), self._batch.packet(i)))
 
     def _check(self, known: Sequence[int], flows: list[Inbound | None]) -> None:
         """What a tag would have told of a plain packet: that it is whole, and RTP."""
@@ -224,8 +224,6 @@ class Relay:
     def _refuse_known(self, flows: list[Inbound | None], i: int, why: Refusal) -> None:
         flow = flows[i]
         assert flow is not None  # noqa: S101 - only flows that were found are checked
-        if why is Refusal.UNAUTHENTICATED and rtp.looks_plain(self._batch.packet(i)):
-            why = Refusal.PLAINTEXT
         flow.leg.refused[why] += 1
         flows[i] = None
 
@@ -378,11 +376,9 @@ class Relay:
                 plain, context = leg.unprotect(packet, now)
             except SrtpError as error:
                 if blamed is None and (stream is not None or source in leg.announced() or source == leg.latch.source):
-                    blamed, why = leg, reason(error)
+                    blamed, why = leg, reason(error, packet)
                 continue
             return leg, plain, context
-        if blamed is not None and why is Refusal.UNAUTHENTICATED and rtp.looks_plain(packet):
-            why = Refusal.PLAINTEXT
         self._refuse(blamed, why)
         return None
 
@@ -428,7 +424,7 @@ class Relay:
                 plain, newer = leg.unprotect_rtcp(packet)
             except SrtpError as error:
                 if blamed is None and (ssrc in leg.inbound or source in leg.announced() or source == latch.source):
-                    blamed, why = leg, reason(error)
+                    blamed, why = leg, Refusal.PLAINTEXT if rtp.is_plain_rtcp(packet) else reason(error, b"")
                 continue
             self._directory.know(leg, ("ssrc", ssrc))
             if not inlet.rtcp:
@@ -436,8 +432,6 @@ class Relay:
             elif latch.verified(source, newer, now):
                 self._directory.know(leg, source)
             return leg, plain
-        if why is Refusal.UNAUTHENTICATED and rtp.is_plain_rtcp(packet):
-            why = Refusal.PLAINTEXT
         self._refuse(blamed, why)
         return None
 
