@@ -1,0 +1,68 @@
+"""What the emulated AWS does better than moto alone."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+@pytest.fixture
+def table(emulated) -> str:
+    emulated.client("dynamodb").create_table(
+        TableName="t",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return "t"
+
+
+def test_a_failing_transaction_loses_nobody_elses_writes(emulated, table):
+    def fail() -> None:
+        client = emulated.client("dynamodb")
+        for _ in range(20):
+            put = {"TableName": table, "Item": {"pk": {"S": "never"}}, "ConditionExpression": "attribute_exists(pk)"}
+            with pytest.raises(ClientError, match="TransactionCanceled"):
+                client.transact_write_items(TransactItems=[{"Put": put}])
+
+    def write(start: int) -> None:
+        client = emulated.client("dynamodb")
+        for number in range(start, start + 40):
+            client.put_item(TableName=table, Item={"pk": {"S": str(number)}})
+
+    with ThreadPoolExecutor() as pool:
+        for work in [pool.submit(fail), pool.submit(fail), pool.submit(write, 0), pool.submit(write, 100)]:
+            work.result()
+    assert emulated.client("dynamodb").scan(TableName=table, Select="COUNT")["Count"] == 80
+
+
+async def test_whoever_waits_hears_of_writes_and_not_of_reads(emulated, table):
+    client = emulated.client("dynamodb")
+    async with emulated.changes("dynamodb") as changes:
+        await anext(changes)
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.to_thread(client.get_item, TableName=table, Key={"pk": {"S": "x"}})
+        await asyncio.to_thread(emulated.client("ec2").describe_instances)
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        await asyncio.to_thread(client.put_item, TableName=table, Item={"pk": {"S": "x"}})
+        await asyncio.wait_for(waiting, 2)
+
+
+def launch(emulated, token: str, **changes):
+    request = {"ImageId": "ami-12345678", "InstanceType": "c7g.medium", "MinCount": 1, "MaxCount": 1, "ClientToken": token, **changes}
+    return emulated.client("ec2").run_instances(**request)["Instances"][0]["InstanceId"]
+
+
+def test_the_same_client_token_gives_the_same_instance(emulated):
+    with ThreadPoolExecutor() as pool:
+        first = {work.result() for work in [pool.submit(launch, emulated, "a") for _ in range(4)]}
+    assert len(first) == 1
+    assert launch(emulated, "b") not in first
+
+
+def test_a_client_token_with_another_request_is_refused(emulated):
+    launch(emulated, "a")
+    with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
+        launch(emulated, "a", InstanceType="c8g.medium")
