@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ time.sleep(60)
 @pytest.fixture
 def port() -> int:
     with listening_socket() as listening:
-        return listening.getsockname()[1]
+        return int(listening.getsockname()[1])
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ async def ec2(emulated: Emulated, port: int, tmp_path: Path, happened) -> AsyncI
 async def launch(emulated: Emulated) -> str:
     client = emulated.client("ec2")
     made = await asyncio.to_thread(client.run_instances, MinCount=1, MaxCount=1, ImageId="ami-12345678", UserData=USER_DATA)
-    return made["Instances"][0]["InstanceId"]
+    return str(made["Instances"][0]["InstanceId"])
 
 
 async def eventually(check: Callable[[], object], seconds: float = 15) -> None:
@@ -85,7 +86,7 @@ async def eventually(check: Callable[[], object], seconds: float = 15) -> None:
     raise AssertionError("it did not happen")
 
 
-async def said(tmp_path: Path, instance: str) -> dict:
+async def said(tmp_path: Path, instance: str) -> Any:
     path = tmp_path / instance / "var/lib/media-node/said.json"
     await eventually(lambda: path.exists() and path.stat().st_size)
     return json.loads(path.read_text())

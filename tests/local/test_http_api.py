@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import jwt
 import pytest
@@ -119,7 +120,7 @@ def test_a_public_route_looks_at_no_token():
     assert asked_with("Bearer rubbish", Route("GET /api/prices", "prices")) is None
 
 
-def made(route=SALES, parameters=None, claims=None, **request):
+def made(route: Route = SALES, parameters: Any = None, claims: Any = None, **request: Any) -> dict[str, Any]:
     fields = {"method": "GET", "path": "/api/sales/orders", **request}
     return event(route, parameters or {}, Request(**fields), claims, api_id="abc123", region="eu-central-1", now=NOW)
 

@@ -44,9 +44,7 @@ def test_a_trunk_is_an_address_with_or_without_a_transport(text, trunk):
     assert parse_trunk(text) == trunk
 
 
-@pytest.mark.parametrize(
-    "text", ["", "host", "host:", ":5060", "host:0", "host:70000", "host:5060;transport=carrier-pigeon", "host:x;lr=1"]
-)
+@pytest.mark.parametrize("text", ["", "host", "host:", ":5060", "host:0", "host:70000", "host:5060;transport=pigeon", "host:x;lr=1"])
 def test_what_is_no_trunk_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_trunk(text)

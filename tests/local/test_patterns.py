@@ -1,5 +1,7 @@
 """Event patterns; moto's own matcher, written by others from the same documentation, is the judge where it can be."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from callvoip.patterns import matches
 NEWS = {"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": ["HEARTBEAT"]}]}}}}
 
 
-def record(sk: str) -> dict:
+def record(sk: str) -> dict[str, Any]:
     return {"eventName": "MODIFY", "dynamodb": {"Keys": {"pk": {"S": "x"}, "sk": {"S": sk}}}}
 
 

@@ -1,5 +1,7 @@
 """Batches of a stream that fail: retried, cut in two, and in the end given up, in order."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +9,7 @@ from callvoip.runtime import FunctionError
 from callvoip.streams import Source, process
 
 
-def records(count: int) -> list[dict]:
+def records(count: int) -> list[dict[str, Any]]:
     return [{"dynamodb": {"SequenceNumber": str(number)}} for number in range(count)]
 
 

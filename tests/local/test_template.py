@@ -104,7 +104,7 @@ def test_split_undoes_join(parts, separator):
 
 
 def test_stacks_come_in_the_order_they_need_each_other(tmp_path):
-    def artifact(name, *needs):
+    def artifact(name: str, *needs: str) -> dict[str, object]:
         (tmp_path / f"{name}.json").write_text(json.dumps({"Resources": {}}))
         return {
             "type": "aws:cloudformation:stack",
