@@ -264,6 +264,8 @@ class Call:
             raise Refused(488, str(error), Warning=warning(str(error)), Reason=why(488, str(error))) from error
         except ValueError as error:
             raise Refused(400, str(error)) from error
+        if not self.plan.targets:
+            raise Refused(480, "Not registered", Warning=warning("The called phone is not registered"))
         self.bind(self.parties[Side.A].dialog, Side.A)
         secure = {Side.A.value: self._offer.crypto is not None, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
         try:

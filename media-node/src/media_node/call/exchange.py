@@ -274,9 +274,6 @@ class Exchange:
             for binding in self.registrar.lookup(phone.username, _now())
             if binding.connection in self._connections
         )
-        if not targets:
-            incoming.respond(480, Warning=warning("The called phone is not registered"))
-            return
         to_address = Address(URI("sip", self.domain, user=phone.extension))
         self._start(self._run(self._plan(incoming, caller, phone.extension, to_address, targets, protection), incoming))
 

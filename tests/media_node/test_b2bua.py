@@ -1,0 +1,427 @@
+"""Calls through the exchange over real TLS, with phones of our own and a media worker that only keeps the rules of the bridge."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from base64 import b64decode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sipmessage import URI, Request, Response
+
+from media_node.bridge import Leg, LegStats, Local
+from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.exchange import Exchange
+from media_node.call.record import CallRecord
+from media_node.media.client import MediaError
+from media_node.probe.phone import Conversation, Refused
+from media_node.probe.phone import Phone as Handset
+from media_node.sip.digest import Algorithm
+from media_node.sip.endpoint import Outgoing
+from media_node.sip.sdp import Direction
+from media_node.sip.transport import Connection, listen_tls, server_context
+from tests.media_node.conftest import DOMAIN, Certificates
+
+CUSTOMER = "abc234"
+PASSWORD = "geheim"
+
+
+@dataclass
+class RulefulMedia:
+    """Keeps the rules of bridge.py and moves no packet: a call opens once, is set only while open, and closes once."""
+
+    secure: dict[str, dict[str, bool]] = field(default_factory=dict)
+    legs: dict[tuple[str, str], list[Leg]] = field(default_factory=dict)
+    broken: bool = False
+    _ports: Any = field(default_factory=lambda: itertools.count(30000, 2))
+
+    async def open(self, call: str, *, secure: dict[str, bool]) -> dict[str, Local]:
+        if self.broken or call in self.secure:
+            raise MediaError("no")
+        assert set(secure) == {"a", "b"}
+        self.secure[call] = secure
+        ports = {leg: 20000 if secure[leg] else next(self._ports) for leg in secure}
+        return {leg: Local(address="127.0.0.1", rtp_port=port, rtcp_port=port + 1) for leg, port in ports.items()}
+
+    async def set(self, call: str, leg: str, remote: Leg) -> None:
+        if call not in self.secure:
+            raise MediaError("unknown call")
+        if (remote.crypto is not None) != self.secure[call][leg]:
+            raise MediaError("a leg does not change its protection")
+        if remote.crypto is not None:
+            for key in (remote.crypto.send_key, remote.crypto.receive_key):
+                assert len(b64decode(key)) == remote.crypto.suite.key_length
+            assert remote.crypto.send_key != remote.crypto.receive_key
+        self.legs.setdefault((call, leg), []).append(remote)
+
+    async def close(self, call: str) -> dict[str, LegStats]:
+        if call not in self.secure:
+            raise MediaError("unknown call")
+        del self.secure[call]
+        last = {leg: self.legs.get((call, leg), []) for leg in ("a", "b")}
+        return {leg: LegStats(suite=said[-1].crypto.suite if said and said[-1].crypto else None) for leg, said in last.items()}
+
+
+@dataclass
+class Office:
+    """An exchange with one customer's phones 101 to 104 and the means to make handsets."""
+
+    exchange: Exchange
+    media: RulefulMedia
+    records: list[CallRecord]
+    port: int
+    certificates: Certificates
+    handsets: list[Handset] = field(default_factory=list)
+
+    async def handset(self, extension: str, *, register: bool = True, password: str = PASSWORD, **options: Any) -> Handset:
+        handset = Handset(f"{CUSTOMER}-{extension}", password, DOMAIN, **options)
+        self.handsets.append(handset)
+        await handset.connect("127.0.0.1", self.port, self.certificates.client_context())
+        if register:
+            await handset.register()
+        return handset
+
+    async def record(self) -> CallRecord:
+        await until(lambda: bool(self.records))
+        assert not self.media.secure, "every call that was opened is closed"
+        assert not self.exchange.calls
+        return self.records[0]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the condition is another program's
+            await asyncio.sleep(0.01)
+
+
+def environment(*, encrypted: bool = True, calls: int = 10) -> Environment:
+    phones = tuple(
+        Phone(
+            username=f"{CUSTOMER}-{extension}",
+            extension=extension,
+            customer_id=CUSTOMER,
+            encrypted=encrypted,
+            ha1={name.value: name.ha1(f"{CUSTOMER}-{extension}", DOMAIN, PASSWORD) for name in Algorithm},
+        )
+        for extension in ("101", "102", "103", "104")
+    )
+    return Environment(order_id="o", customer_id=CUSTOMER, encrypted=encrypted, calls=calls, version=1, phones=phones)
+
+
+@pytest_asyncio.fixture
+async def office(certificates: Certificates, tmp_path: Any) -> AsyncIterator[Office]:
+    media, records = RulefulMedia(), list[CallRecord]()
+    exchange = Exchange(domain=DOMAIN, media=lambda: media, records=records.append, directory=Directory((environment(),)))
+    context = server_context()
+    pem = tmp_path / "server.pem"
+    pem.write_text(certificates.chain + certificates.key)
+    context.load_cert_chain(pem)
+    listener = await listen_tls(exchange.endpoint, host="127.0.0.1", port=0, context=context)
+    office = Office(exchange, media, records, listener.local.port, certificates)
+    yield office
+    for handset in office.handsets:
+        await handset.close()
+    await exchange.drain(0, 0)
+    await listener.close()
+
+
+async def talking(office: Office) -> tuple[Conversation, Conversation]:
+    """A call from 101 to 102, answered."""
+    callee, caller = await office.handset("102"), await office.handset("101")
+    ours = await caller.call("102")
+    return ours, await callee.answered()
+
+
+async def refused(call: Awaitable[Any]) -> Refused:
+    with pytest.raises(Refused) as error:
+        await call
+    return error.value
+
+
+async def test_a_call_is_answered_hung_up_and_recorded(office: Office) -> None:
+    ours, theirs = await talking(office)
+    (call,) = office.media.secure
+    assert office.media.secure[call] == {"a": True, "b": True}
+    await ours.hang_up()
+    await theirs.ended.wait()
+    record = await office.record()
+    assert (record.reason, record.caller, record.called) == ("completed", "***", "***")
+    assert record.answered_at is not None
+    assert [leg.suite for leg in record.legs] == ["AES_CM_128_HMAC_SHA1_80"] * 2
+
+
+async def test_the_called_side_may_hang_up_too(office: Office) -> None:
+    ours, theirs = await talking(office)
+    await theirs.hang_up()
+    await asyncio.wait_for(ours.ended.wait(), 5)
+    assert (await office.record()).reason == "completed"
+
+
+async def test_the_called_phone_sees_its_colleagues_extension_and_no_address(office: Office) -> None:
+    _, theirs = await talking(office)
+    invite = theirs.phone.rang[0].request
+    assert invite.from_address.uri == URI("sip", DOMAIN, user="101")
+    assert invite.headers["Max-Forwards"] == "69"
+    assert b"192." not in invite.body
+
+
+async def test_hold_and_resume_reach_the_other_side(office: Office) -> None:
+    ours, theirs = await talking(office)
+    for direction in (Direction.SENDONLY, Direction.SENDRECV, Direction.INACTIVE, Direction.SENDRECV):
+        await ours.change(direction)
+        assert theirs.directions[-1] is direction
+        assert ours.directions[-1] is direction.reversed
+    (call,) = office.media.secure
+    assert [leg.direction for leg in office.media.legs[call, "a"]] == ["sendrecv", "sendonly", "sendrecv", "inactive", "sendrecv"]
+    assert len({leg.crypto.send_key for leg in office.media.legs[call, "a"] if leg.crypto}) == 1
+
+
+async def test_the_called_side_may_hold(office: Office) -> None:
+    ours, theirs = await talking(office)
+    await theirs.change(Direction.SENDONLY)
+    assert ours.directions[-1] is Direction.SENDONLY
+
+
+async def test_a_re_invite_that_drops_srtp_is_refused_and_the_call_goes_on(office: Office) -> None:
+    ours, theirs = await talking(office)
+    refusal = await refused(ours.change(Direction.SENDRECV, suites=()))
+    assert refusal.code == 488
+    assert not theirs.ended.is_set()
+    await ours.change(Direction.SENDONLY)
+
+
+async def test_a_re_invite_without_an_offer_is_offered_what_was_said_before(office: Office) -> None:
+    ours, _ = await talking(office)
+    assert ours.dialog is not None
+    request = ours.dialog.request("INVITE", ours.phone.contact)
+    response = await ours.phone.invite(ours.connection, request)
+    assert b"m=audio" in response.body
+    ack = ours.dialog.request("ACK", ours.phone.contact, request.cseq.sequence)
+    ack.headers.set("Content-Type", "application/sdp")
+    ack.body = str(ours.description((ours.suite.value,) if ours.suite else ())).encode()
+    ours.phone.endpoint.acknowledge(ours.connection, ack)
+    await ours.change(Direction.SENDONLY)
+
+
+async def test_options_info_and_update_are_answered_within_a_call(office: Office) -> None:
+    ours, theirs = await talking(office)
+    assert ours.dialog is not None
+    for method, status in (("OPTIONS", 200), ("INFO", 200), ("UPDATE", 200), ("REFER", 405)):
+        response = await ours.phone.endpoint.ask(ours.connection, ours.dialog.request(method, ours.phone.contact))
+        assert (method, response.code) == (method, status)
+    assert not theirs.ended.is_set()
+
+
+async def test_an_update_with_an_offer_holds_the_call(office: Office) -> None:
+    ours, theirs = await talking(office)
+    assert ours.dialog is not None and ours.suite is not None
+    request = ours.dialog.request("UPDATE", ours.phone.contact)
+    request.headers.set("Content-Type", "application/sdp")
+    ours._direction = Direction.SENDONLY
+    request.body = str(ours.description((ours.suite.value,))).encode()
+    response = await ours.phone.endpoint.ask(ours.connection, request)
+    assert response.code == 200
+    assert b"a=recvonly" in response.body
+    assert theirs.directions[-1] is Direction.SENDONLY
+
+
+async def test_a_cancelled_call_stops_ringing(office: Office) -> None:
+    callee = await office.handset("102", answers=lambda incoming: 180)
+    caller = await office.handset("101")
+    conversation = await caller.call("102", wait=False)
+    await until(lambda: bool(callee.rang))
+    assert conversation.outgoing is not None
+    conversation.outgoing.cancel()
+    await until(lambda: callee.rang[0].cancelled)
+    record = await office.record()
+    assert record.reason == "487 Cancelled"
+    assert record.answered_at is None
+
+
+@pytest.mark.parametrize("status", [486, 603, 404, 480])
+async def test_a_refusal_of_the_called_phone_reaches_the_caller(office: Office, status: int) -> None:
+    await office.handset("102", answers=lambda incoming: status)
+    caller = await office.handset("101")
+    assert (await refused(caller.call("102"))).code == status
+    assert (await office.record()).answered_at is None
+
+
+async def test_all_phones_of_a_user_ring_and_the_first_to_answer_has_the_call(office: Office) -> None:
+    ringing = await office.handset("102", answers=lambda incoming: 180)
+    answering = await office.handset("102")
+    caller = await office.handset("101")
+    await caller.call("102")
+    await answering.answered()
+    await until(lambda: bool(ringing.rang) and ringing.rang[0].cancelled)
+
+
+async def test_a_phone_that_is_not_registered_cannot_be_reached(office: Office) -> None:
+    caller = await office.handset("101")
+    assert (await refused(caller.call("102"))).code == 480
+
+
+@pytest.mark.parametrize(("suites", "text"), [((), "SRTP is required"), (("F8_128_HMAC_SHA1_80",), "F8_128_HMAC_SHA1_80 is not supported")])
+async def test_a_phone_without_usable_srtp_is_told_why(office: Office, suites: tuple[str, ...], text: str) -> None:
+    await office.handset("102")
+    caller = await office.handset("101")
+    refusal = await refused(caller.call("102", suites=suites))
+    assert refusal.code == 488
+    assert text in refusal.warning
+
+
+async def test_a_called_phone_that_answers_without_srtp_ends_the_call(office: Office) -> None:
+    callee = await office.handset("102", suites=())
+    caller = await office.handset("101")
+    assert (await refused(caller.call("102"))).code == 488
+    theirs = await callee.answered()
+    await asyncio.wait_for(theirs.ended.wait(), 5)
+
+
+async def test_an_environment_without_srtp_calls_in_plain_rtp(office: Office) -> None:
+    office.exchange.assign(Directory((environment(encrypted=False),)))
+    await office.handset("102", suites=())
+    caller = await office.handset("101", suites=())
+    await caller.call("102")
+    assert list(office.media.secure.values()) == [{"a": False, "b": False}]
+
+
+async def test_a_wrong_password_and_an_unknown_user_are_refused_alike(office: Office) -> None:
+    wrong = await refused(office.handset("101", password="ander"))
+    unknown = await refused(office.handset("999"))
+    assert (wrong.code, wrong.phrase) == (unknown.code, unknown.phrase) == (403, "Forbidden")
+
+
+async def test_who_keeps_guessing_is_shown_the_door(office: Office) -> None:
+    guesser = await office.handset("101", register=False, password="ander")
+    for _ in range(5):
+        await refused(guesser.register())
+    await until(lambda: guesser.connection.closed)
+
+
+async def test_a_phone_authenticates_with_sha_256(office: Office) -> None:
+    assert (await office.handset("101")).algorithm == "SHA-256"
+
+
+async def test_a_phone_that_did_not_register_is_asked_who_it_is(office: Office) -> None:
+    callee = await office.handset("102")
+    stranger = await office.handset("101", register=False)
+    await stranger.call("102")
+    await callee.answered()
+    assert (await refused((await office.handset("103", register=False, password="x")).call("102"))).code == 403
+
+
+async def test_a_phone_registers_only_itself(office: Office) -> None:
+    handset = await office.handset("101", register=False)
+    request = Request("REGISTER", URI("sip", DOMAIN))
+    for name, value in {
+        "Max-Forwards": "70",
+        "From": f"<sip:{CUSTOMER}-102@{DOMAIN}>;tag=x",
+        "To": f"<sip:{CUSTOMER}-102@{DOMAIN}>",
+        "Call-ID": "other",
+        "CSeq": "1 REGISTER",
+        "Contact": str(handset.contact),
+    }.items():
+        request.headers.set(name, value)
+    challenged = await handset.endpoint.ask(handset.connection, request)
+    response = await handset.endpoint.ask(handset.connection, handset._authorised(request, challenged))
+    assert response.code == 403
+    assert len(office.exchange.registrar) == 0
+
+
+async def test_a_connection_that_is_lost_ends_its_registration_and_its_call(office: Office) -> None:
+    ours, theirs = await talking(office)
+    ours.connection.close()
+    await asyncio.wait_for(theirs.ended.wait(), 5)
+    assert (await office.record()).reason == "connection lost"
+    assert len(office.exchange.registrar) == 1
+
+
+async def test_a_silent_leg_ends_the_call(office: Office) -> None:
+    ours, theirs = await talking(office)
+    (call,) = office.media.secure
+    office.exchange.media_event({"event": "timeout", "call": call, "leg": "b"})
+    for conversation in (ours, theirs):
+        await asyncio.wait_for(conversation.ended.wait(), 5)
+        assert "media timeout" in conversation.end_reason
+    assert (await office.record()).reason == "media timeout"
+
+
+async def test_a_media_worker_that_is_gone_ends_its_calls_and_a_broken_one_refuses_new_ones(office: Office) -> None:
+    ours, _ = await talking(office)
+    office.exchange.media_event({"event": "gone", "worker": 0, "calls": list(office.media.secure)})
+    await asyncio.wait_for(ours.ended.wait(), 5)
+    office.media.broken = True
+    assert (await refused(ours.phone.call("102"))).code == 503
+
+
+async def test_a_node_that_drains_refuses_new_calls_and_says_goodbye_to_the_old(office: Office) -> None:
+    ours, theirs = await talking(office)
+    drain = asyncio.create_task(office.exchange.drain(patience=0.5, emergency_patience=10))
+    await asyncio.sleep(0.1)
+    assert (await refused(theirs.phone.call("101"))).code == 503
+    assert not ours.ended.is_set()
+    await asyncio.wait_for(drain, 5)
+    await asyncio.wait_for(ours.ended.wait(), 5)
+    assert "this node is stopping" in ours.end_reason
+
+
+async def test_a_customer_has_as_many_calls_as_were_sold(office: Office) -> None:
+    office.exchange.assign(Directory((environment(calls=1),)))
+    ours, _ = await talking(office)
+    third = await office.handset("103")
+    assert (await refused(third.call("104"))).code == 480
+    await ours.hang_up()
+
+
+async def test_changed_assignments_leave_calls_alone_and_take_registrations_of_phones_that_left(office: Office) -> None:
+    ours, theirs = await talking(office)
+    office.exchange.assign(Directory())
+    assert len(office.exchange.registrar) == 0
+    await ours.change(Direction.SENDONLY)
+    assert not theirs.ended.is_set()
+
+
+async def test_a_request_that_may_go_no_further_is_refused(office: Office) -> None:
+    await office.handset("102")
+    caller = await office.handset("101")
+    send = caller.endpoint.send
+
+    def without_hops(connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
+        request.headers.set("Max-Forwards", "0")
+        return send(connection, request, on_response)
+
+    caller.endpoint.send = without_hops  # type: ignore[method-assign]
+    assert (await refused(caller.call("102"))).code == 483
+
+
+async def test_a_phone_does_not_call_itself(office: Office) -> None:
+    caller = await office.handset("101")
+    assert (await refused(caller.call("101"))).code == 482
+
+
+async def test_112_without_a_trunk_is_refused_only_for_want_of_one(office: Office) -> None:
+    caller = await office.handset("101")
+    refusal = await refused(caller.call("112", suites=()))
+    assert refusal.code == 503
+    assert "112" in refusal.warning
+
+
+async def test_extensions_nobody_supports_are_named(office: Office) -> None:
+    caller = await office.handset("101")
+    request = Request("INVITE", URI("sip", DOMAIN, user="102"))
+    for name, value in {
+        "Max-Forwards": "70",
+        "From": f"<sip:{CUSTOMER}-101@{DOMAIN}>;tag=x",
+        "To": f"<sip:102@{DOMAIN}>",
+        "Call-ID": "c",
+        "CSeq": "1 INVITE",
+        "Contact": str(caller.contact),
+        "Require": "100rel",
+    }.items():
+        request.headers.set(name, value)
+    refusal = await refused(caller.invite(caller.connection, request))
+    assert refusal.code == 420

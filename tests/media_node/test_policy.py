@@ -1,0 +1,91 @@
+"""Who may call whom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, route
+
+
+def environment(customer: str, *, encrypted: bool = True, calls: int = 4) -> Environment:
+    phones = tuple(
+        Phone(username=f"{customer}-{extension}", extension=extension, customer_id=customer, encrypted=encrypted)
+        for extension in ("101", "102")
+    )
+    return Environment(order_id=customer, customer_id=customer, encrypted=encrypted, calls=calls, version=1, phones=phones)
+
+
+DIRECTORY = Directory((environment("abc234"), environment("xyz789", encrypted=False)))
+CALLER = DIRECTORY.environments[0].phones[0]
+
+
+@pytest.mark.parametrize("dialled", ["102", "abc234-102"])
+def test_a_colleague_is_called_by_extension_or_user_name(dialled: str) -> None:
+    decision = route(DIRECTORY, CALLER, dialled, trunk=False, load=Load())
+    assert isinstance(decision, ToPhone)
+    assert decision.phone.username == "abc234-102"
+    assert decision.protection is Protection.REQUIRED
+
+
+def test_a_phone_of_another_customer_cannot_be_called() -> None:
+    for trunk in (False, True):
+        decision = route(DIRECTORY, CALLER, "xyz789-102", trunk=trunk, load=Load())
+        assert isinstance(decision, Refusal)
+        assert decision.status == 404
+
+
+@pytest.mark.parametrize("dialled", ["+31201234567", "0201234567", "+31 (20) 123-45.67", "*31#0201234567", "1200"])
+def test_every_other_number_goes_to_the_trunk_over_plain_rtp(dialled: str) -> None:
+    decision = route(DIRECTORY, CALLER, dialled, trunk=True, load=Load())
+    assert isinstance(decision, ToTrunk)
+    assert decision.protection is Protection.NONE
+    assert not decision.emergency
+    assert isinstance(route(DIRECTORY, CALLER, dialled, trunk=False, load=Load()), Refusal)
+
+
+@pytest.mark.parametrize("dialled", ["", "piet", "a@b", "+", "9" * 40, "0201234567;ext=1"])
+def test_what_nobody_can_dial_is_not_found(dialled: str) -> None:
+    decision = route(DIRECTORY, CALLER, dialled, trunk=True, load=Load())
+    assert isinstance(decision, Refusal)
+    assert decision.status == 404
+
+
+def test_a_phone_does_not_call_itself() -> None:
+    assert route(DIRECTORY, CALLER, "101", trunk=True, load=Load()) == Refusal(482, "A phone cannot call itself")
+
+
+def test_a_draining_node_and_a_full_customer_are_told_to_try_again() -> None:
+    for load, status in ((Load(draining=True), 503), (Load(calls=4, allowed=4), 480)):
+        decision = route(DIRECTORY, CALLER, "102", trunk=True, load=load)
+        assert isinstance(decision, Refusal)
+        assert decision.status == status
+        assert decision.retry_after
+
+
+@given(st.booleans(), st.integers(0, 500), st.integers(0, 100), st.booleans(), st.sampled_from(["112", "1-1-2", "1.1 2"]))
+def test_nothing_refuses_112(draining: bool, calls: int, allowed: int, encrypted: bool, dialled: str) -> None:
+    caller = replace(CALLER, encrypted=encrypted)
+    decision = route(DIRECTORY, caller, dialled, trunk=True, load=Load(draining, calls, allowed))
+    assert decision == ToTrunk("112", emergency=True)
+    assert caller_protection(caller, emergency=True) is not Protection.REQUIRED
+
+
+def test_an_encrypted_customers_phone_has_to_offer_srtp() -> None:
+    assert caller_protection(CALLER, emergency=False) is Protection.REQUIRED
+    assert caller_protection(replace(CALLER, encrypted=False), emergency=False) is Protection.PREFERRED
+
+
+def test_two_orders_of_one_customer_are_one_environment_to_its_phones() -> None:
+    more = replace(
+        environment("abc234", calls=3),
+        order_id="second",
+        phones=(Phone(username="abc234-103", extension="103", customer_id="abc234", encrypted=True),),
+    )
+    directory = Directory((*DIRECTORY.environments, more))
+    assert isinstance(route(directory, CALLER, "103", trunk=False, load=Load()), ToPhone)
+    assert directory.calls("abc234") == 7

@@ -1,0 +1,66 @@
+"""What a call leaves behind."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_node.bridge import LegStats
+from media_node.call.record import CallRecord, mask
+
+START = datetime(2026, 11, 21, 17, 5, 0, 123000, tzinfo=UTC)
+RECORD = CallRecord(
+    call_id="c1",
+    customer_id="abc234",
+    caller=mask("101"),
+    called=mask("+31201234567"),
+    started_at=START,
+    answered_at=START + timedelta(seconds=3),
+    ended_at=START + timedelta(seconds=63),
+    reason="completed",
+    legs=(LegStats(suite="AES_CM_128_HMAC_SHA1_80", received=3000, sent=2998, jitter_ms=1.234), LegStats(suite=None, received=2998)),
+)
+
+
+@pytest.mark.parametrize(
+    ("party", "masked"),
+    [
+        ("+31201234567", "+31201234***"),
+        ("102", "***"),
+        ("abc234-102", "abc234-***"),
+        ("31-20-123", "31-20-***"),
+        ("12", "**"),
+        ("piet", "piet"),
+    ],
+)
+def test_the_last_three_digits_are_hidden(party: str, masked: str) -> None:
+    assert mask(party) == masked
+
+
+@given(st.text("0123456789+-abc", max_size=20))
+def test_masking_hides_exactly_three_digits_and_keeps_the_rest(party: str) -> None:
+    digits = [c for c in party if c.isdigit()]
+    masked = mask(party)
+    assert len(masked) == len(party)
+    assert masked.count("*") == min(3, len(digits))
+    assert [c for c in masked if c.isdigit()] == digits[:-3] if len(digits) > 3 else not any(c.isdigit() for c in masked)
+
+
+def test_a_record_is_plain_json_under_the_tables_names() -> None:
+    item = json.loads(json.dumps(RECORD.item(keep_days=90)))
+    assert item["pk"] == "CUSTOMER#abc234"
+    assert item["sk"] == "2026-11-21T17:05:00.123Z#c1"
+    assert (item["from"], item["to"]) == ("***", "+31201234***")
+    assert item["answeredAt"] == "2026-11-21T17:05:03.123Z"
+    assert [(leg["suite"], leg["packets"]) for leg in item["legs"]] == [("AES_CM_128_HMAC_SHA1_80", 3000), ("none", 2998)]
+    assert item["expiresAt"] == int((START + timedelta(seconds=63, days=90)).timestamp())
+
+
+def test_a_call_nobody_answered_has_no_answer_time() -> None:
+    from dataclasses import replace
+
+    assert "answeredAt" not in replace(RECORD, answered_at=None).item(keep_days=90)
