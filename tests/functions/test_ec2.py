@@ -11,13 +11,17 @@ from moto import mock_aws
 from fleet import ec2
 from fleet.ec2 import Cloud, LaunchRefusedError
 from fleet.node import Offer, Refusal
+from shared import settings
 
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Offer]]:
-    for name, value in {"AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}.items():
-        monkeypatch.setenv(name, value)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "eu-central-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    settings.required.cache_clear()
     ec2.client.cache_clear()
     with mock_aws():
         client = boto3.client("ec2")

@@ -15,7 +15,7 @@ def in_state(state: NodeState) -> Node:
     return Node("n0001", state, version=3, capacity=100, allocated=0, requested_at=NOW)
 
 
-@pytest.mark.parametrize(("source", "target"), product(NodeState, NodeState))
+@pytest.mark.parametrize(("source", "target"), list(product(NodeState, NodeState)))
 def test_exactly_the_pairs_of_the_table_are_allowed(source: NodeState, target: NodeState) -> None:
     node = in_state(source)
     if (source, target) in nodes.TRANSITIONS:

@@ -43,7 +43,7 @@ def in_state(state: State) -> Order:
     return replace(PLACED, state=state)
 
 
-@pytest.mark.parametrize(("source", "target", "role"), product(State, State, Role))
+@pytest.mark.parametrize(("source", "target", "role"), list(product(State, State, Role)))
 def test_exactly_the_pairs_of_the_table_are_allowed_for_exactly_their_roles(source: State, target: State, role: Role) -> None:
     order, who = in_state(source), Actor(role, "someone")
     transition = TRANSITIONS.get((source, target))

@@ -2,14 +2,15 @@
 
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.session import get_session
 
 from fleet.node import Offer, Refusal
 from fleet.plan import Instance
+from shared import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -43,7 +44,8 @@ class LaunchRefusedError(Exception):
 @cache
 def client() -> "EC2Client":
     """The process' one client."""
-    return boto3.client("ec2", config=Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4}))
+    config = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
+    return cast("EC2Client", get_session().create_client("ec2", settings.region(), config=config))
 
 
 class Cloud:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
+from botocore.session import get_session
+
+from shared import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,9 +26,6 @@ Refused = Callable[[Item | None], Exception]
 _ATTEMPTS = 12
 _LONGEST_PAUSE_S = 0.4
 
-_serialise = TypeSerializer().serialize
-_deserialise = TypeDeserializer().deserialize
-
 
 class BusyError(Exception):
     """Others kept changing the same items; nothing was written and trying again may help."""
@@ -35,28 +33,58 @@ class BusyError(Exception):
 
 @cache
 def client() -> "DynamoDBClient":
-    """The process' one client; short timeouts, because a person is waiting."""
-    return boto3.client("dynamodb", config=Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4}))
+    """The process' one client; short timeouts, because a person is waiting.
+
+    Of botocore and not of boto3, whose import also brings S3's transfers: a fifth of a cold start.
+    """
+    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+    return cast("DynamoDBClient", get_session().create_client("dynamodb", settings.region(), config=config))
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values as DynamoDB's typed attribute values."""
-    return {name: _serialise(value) for name, value in item.items()}
+    return {name: _typed(value) for name, value in item.items()}
 
 
 def unmarshal(item: Mapping[str, Any]) -> Item:
     """DynamoDB's typed attribute values as plain values; whole numbers are int, others float."""
-    return {name: _plain(_deserialise(value)) for name, value in item.items()}
+    return {name: _plain(value) for name, value in item.items()}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(member) for member in value]
-    return value
+def _typed(value: Any) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_AttributeValue.html."""
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": str(value)}
+        case int() | float():
+            return {"N": str(value)}
+        case Mapping():
+            return {"M": marshal(value)}
+        case list() | tuple():
+            return {"L": [_typed(member) for member in value]}
+    raise TypeError(f"DynamoDB has no type for {type(value).__name__}")
+
+
+def _plain(value: Mapping[str, Any]) -> Any:
+    match dict(value):
+        case {"NULL": _}:
+            return None
+        case {"BOOL": bool(flag)}:
+            return flag
+        case {"S": str(text)}:
+            return text
+        case {"N": str(number)}:
+            exact = Decimal(number)
+            return int(exact) if exact == exact.to_integral_value() else float(exact)
+        case {"M": members}:
+            return unmarshal(members)
+        case {"L": members}:
+            return [_plain(member) for member in members]
+    raise TypeError(f"no plain value for the attribute value {set(value)}")
 
 
 @dataclass(frozen=True)

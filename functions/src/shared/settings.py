@@ -48,6 +48,11 @@ def required(name: str) -> str:
     return value
 
 
+def region() -> str:
+    """The AWS region, which Lambda itself tells."""
+    return required("AWS_REGION")
+
+
 def orders_table() -> str:
     """The name of the table of orders; like the other tables', only in the environment of functions that may use it."""
     return required("ORDERS_TABLE")
@@ -68,7 +73,7 @@ def fleet() -> FleetSettings:
     """The reconciler's settings; raises MissingSettingError or WrongSettingError."""
     return FleetSettings(
         name=required("FLEET_NAME"),
-        region=required("AWS_REGION"),
+        region=region(),
         launch_template_id=required("LAUNCH_TEMPLATE_ID"),
         subnet_ids=_list(required("SUBNET_IDS")),
         instance_types=_list(os.environ.get("INSTANCE_TYPES", "")),
