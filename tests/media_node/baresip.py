@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import socket
 import subprocess
@@ -17,16 +18,20 @@ MODULES = "/usr/lib/baresip/modules"
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 whose successor is free as well: baresip listens for TLS one above its SIP port."""
+    """A port on 127.0.0.1 that is free for UDP and TCP, and so is its successor: baresip listens for TLS one above its SIP port.
+
+    It lies below the ports that the kernel gives to outgoing connections, so none of those takes it before it is used.
+    """
     while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
+        port = random.randrange(21000, 32000, 2)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                for number in (port, port + 1):
+                    with socket.socket(type=kind) as probe:
+                        probe.bind(("127.0.0.1", number))
+        except OSError:
+            continue
+        return port
 
 
 def write_tone(path: Path, samples: list[int]) -> None:
