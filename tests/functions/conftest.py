@@ -27,6 +27,9 @@ from urllib.request import urlopen
 
 import pytest
 from hypothesis import HealthCheck, settings
+from jsonschema import Draft202012Validator
+
+from ordering import openapi
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "site" / "data"
@@ -170,8 +173,9 @@ class Api:
     ) -> Answer:
         event = self.event(method, target, json_body, form, body, headers or {}, claims)
         answer = self._module(event["rawPath"]).handler(event, Context())
-        headers = {name.lower(): value for name, value in answer["headers"].items()}
-        return Answer(answer["statusCode"], headers, answer["body"])
+        got = Answer(answer["statusCode"], {name.lower(): value for name, value in answer["headers"].items()}, answer["body"])
+        self._assert_documented(method.lower(), event["rawPath"], got)
+        return got
 
     def event(
         self,
@@ -206,6 +210,19 @@ class Api:
         if claims is not None:
             event["requestContext"]["authorizer"] = {"jwt": {"claims": claims, "scopes": None}}
         return event
+
+    def _assert_documented(self, method: str, path: str, answer: Answer) -> None:
+        """Every answer to a route is one that the OpenAPI document tells of, in that shape."""
+        document = openapi.document()
+        for template, operations in document["paths"].items():
+            if method in operations and re.fullmatch(re.sub("{.*?}", "[^/]+", template), path):
+                told = operations[method]["responses"][str(answer.status)]
+                if "content" in told:
+                    schema = told["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
+                    if "json" in answer.headers["content-type"]:
+                        Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json)
+                return
+        assert answer.status == HTTPStatus.NOT_FOUND
 
     def _module(self, path: str) -> Any:
         if path == "/api/prices":

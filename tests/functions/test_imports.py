@@ -24,9 +24,9 @@ def run(program: str) -> str:
 
 
 def seconds(program: str) -> float:
-    """Processor time of a new process, which a busy machine stretches less than time on the clock; the best of five."""
+    """Processor time of a new process, which a busy machine stretches less than time on the clock; the best of three."""
     found = []
-    for _ in range(5):
+    for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run(program)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

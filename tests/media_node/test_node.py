@@ -114,7 +114,7 @@ async def test_what_must_be_refused_is_refused_and_the_running_call_is_not_distu
     assert not ours.ended.is_set()
     await hang_up(ours, theirs)
     result = verdict(ours, theirs)
-    assert result.audio_ok, (ours.stream.tally, theirs.stream.tally)
+    assert result.audio_ok, f"{ours.stream.tally}\n{theirs.stream.tally}"
     assert result.plaintext_packets == 0
 
 

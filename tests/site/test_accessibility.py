@@ -20,7 +20,7 @@ PAINTED = """() => new Promise((done) => {
   setTimeout(done, 10000, false);
 })"""
 Scheme = Literal["light", "dark"]
-SIZES: list[tuple[int, Scheme]] = [(360, "light"), (1280, "dark"), (320, "dark"), (1280, "light")]
+SIZES: list[tuple[int, Scheme]] = [(360, "light"), (1280, "dark")]
 
 
 def order_id(href: str) -> str:
@@ -117,5 +117,20 @@ def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Sche
 
 
 def test_open_questions(origin: Origin, chromium: Browser) -> None:
-    for size in SIZES[:2]:
+    for size in SIZES:
         visit(origin, chromium, *size, "/avg-callvoiptelefonie/#waar-en-hoe-lang")
+
+
+def test_nothing_scrolls_sideways_on_the_narrowest_screen(origin: Origin, chromium: Browser) -> None:
+    context = chromium.new_context(viewport={"width": 320, "height": 640})
+    page = context.new_page()
+    shown = [address for address in pages(origin.site) if address not in {"/404.html", "/console/"}]
+    for address in [*shown, "/nergens/", placed(origin), placed(origin, State.IN_PROGRESS, State.COMPLETED)]:
+        page.goto(origin.url + address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320, address
+    with_credentials(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.goto(f"{origin.url}/console/")
+    with_order(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    context.close()

@@ -1,9 +1,11 @@
 """The articles carry over every fact, figure, heading and question of the documents they were written from."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests.site.conftest import ROOT
 from tests.site.document import pages
 
 SRTP = "/versleutelde-telefoongesprekken/"
@@ -58,7 +60,7 @@ FACTS = {
         "03-nummer", "Antwerpen", "2. Welke technische regels en veiligheidsstandaarden gelden voor VoIP in België?", "E.164", "Avaya",
         "Geolocatie", "016-nummer", "Leuven", "3. Wat zijn de verplichtingen rond privacy en dataretentie bij VoIP in België?",
         "Belgische politie", "VUB", "dataretentie", "WhatsApp Business en VoIP combineren",
-        "Hulp nodig bij het aanvragen van een telefoonnummer?", "Andere artikelen",
+        "Hulp nodig bij het aanvragen van een telefoonnummer?", "chatten", "Andere artikelen",
     ],
     "/prijzen/": [
         "Onbeperkt bellen Nederland", "€ 21,00", "Onbeperkt bellen Europa", "€ 28,00", "per maand", "3 toestellen instellen",
@@ -115,3 +117,8 @@ def test_visitors_are_addressed_as_u(site: Path) -> None:
     for address, text in _texts(site).items():
         words = set(text.lower().replace(",", " ").replace(".", " ").split())
         assert not words & {"je", "jij", "jouw", "jullie"}, address
+
+
+def test_the_pages_name_the_region_that_is_deployed_to() -> None:
+    hosting = tomllib.loads((ROOT / "site/data/hosting.toml").read_text())
+    assert f'REGION = "{hosting["region"]}"' in (ROOT / "infra/src/infra/app.py").read_text()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from aws_cdk import App
 
 from infra.checks import check
-from infra.places import read_brand
+from infra.places import BUILD, read_brand
 from infra.stack import CallvoipStack
 
 REGION = "eu-central-1"
@@ -18,10 +19,10 @@ REGION = "eu-central-1"
 CONTEXT = {"@aws-cdk/aws-iam:minimizePolicies": True, "aws:cdk:enable-path-metadata": True}
 
 
-def build(output: str | None = None, *, certificate_arn: str | None = None, region: str = REGION) -> App:
+def build(output: str, *, bundles: Path = BUILD, certificate_arn: str | None = None, region: str = REGION) -> App:
     """The app with its stack and its checks, ready to synthesise into `output`."""
     app = App(outdir=output, analytics_reporting=False, context=CONTEXT)
-    CallvoipStack(app, "Callvoip", brand=read_brand(), certificate_arn=certificate_arn, region=region)
+    CallvoipStack(app, "Callvoip", brand=read_brand(), bundles=bundles, certificate_arn=certificate_arn, region=region)
     check(app)
     return app
 
@@ -32,8 +33,9 @@ def main() -> int:
     parser.add_argument("output")
     parser.add_argument("--certificate-arn", help="for the site's domain, in us-east-1; without it CloudFront's name is used")
     parser.add_argument("--region", default=REGION)
+    parser.add_argument("--bundles", type=Path, default=BUILD, help="where layer/ and media-node/ stand")
     options = parser.parse_args()
-    build(options.output, certificate_arn=options.certificate_arn, region=options.region).synth()
+    build(options.output, bundles=options.bundles, certificate_arn=options.certificate_arn, region=options.region).synth()
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -18,9 +19,9 @@ MEMORY_MB = 1769
 
 
 class Functions(Construct):
-    """Makes functions that share build/functions, build/layer and an environment."""
+    """Makes functions that share build/functions, a layer and an environment."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, environment: Mapping[str, str]) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, layer: Path, environment: Mapping[str, str]) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
         self._code = lambda_.Code.from_asset(str(BUILD / "functions"))
@@ -28,7 +29,7 @@ class Functions(Construct):
             self,
             "Layer",
             description="Third-party packages of the functions",
-            code=lambda_.Code.from_asset(str(BUILD / "layer")),
+            code=lambda_.Code.from_asset(str(layer)),
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
             compatible_architectures=[lambda_.Architecture.ARM_64],
         )

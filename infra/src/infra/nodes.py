@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent, indent
 
 from aws_cdk import Aws
@@ -13,7 +14,6 @@ from constructs import Construct
 
 from infra.checks import acknowledge
 from infra.functions import allow
-from infra.places import BUILD
 
 # Debian publishes the newest image of a release under this name.
 IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/arm64"
@@ -36,7 +36,7 @@ CAPACITY_CALLS = 100
 class Nodes(Construct):
     """Public subnets without NAT, the nodes' security group, and the launch template the reconciler starts them from."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, sip_domain: str, fleet: ITable, cdr: ITable) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, bundle: Path, sip_domain: str, fleet: ITable, cdr: ITable) -> None:
         super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
             self,
@@ -52,14 +52,14 @@ class Nodes(Construct):
         )
         acknowledge(self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7")
         self.security_group = self._security_group()
-        bundle = s3_assets.Asset(self, "Bundle", path=str(BUILD / "media-node"))
-        self.role = self._role(fleet, cdr, bundle)
+        asset = s3_assets.Asset(self, "Bundle", path=str(bundle))
+        self.role = self._role(fleet, cdr, asset)
         self.launch_template = ec2.LaunchTemplate(
             self,
             "LaunchTemplate",
             instance_type=ec2.InstanceType(INSTANCE_TYPES[0]),
             machine_image=ec2.MachineImage.from_ssm_parameter(IMAGE_PARAMETER),
-            user_data=ec2.UserData.custom(cloud_config(sip_domain, fleet, cdr, bundle)),
+            user_data=ec2.UserData.custom(cloud_config(sip_domain, fleet, cdr, asset)),
             role=self.role,
             security_group=self.security_group,
             require_imdsv2=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_secretsmanager import ISecret
@@ -26,10 +28,14 @@ READ = ("dynamodb:GetItem", "dynamodb:Query")
 class CallvoipStack(Stack):
     """Tables, functions, API, sign-in, website and nodes. One stack, so that no name has to travel between stacks."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, brand: Brand, certificate_arn: str | None, region: str) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, brand: Brand, bundles: Path, certificate_arn: str | None, region: str
+    ) -> None:
         super().__init__(scope, construct_id, env={"region": region}, termination_protection=True)
         self._tables = Tables(self, "Tables")
-        self._nodes = Nodes(self, "Nodes", sip_domain=brand.sip_domain, fleet=self._tables.fleet, cdr=self._tables.cdr)
+        self._nodes = Nodes(
+            self, "Nodes", bundle=bundles / "media-node", sip_domain=brand.sip_domain, fleet=self._tables.fleet, cdr=self._tables.cdr
+        )
         sign_in = SignIn(self, "SignIn")
         api = Api(self, "Api")
         website = Website(
@@ -41,7 +47,9 @@ class CallvoipStack(Stack):
             connect=(sign_in.domain.base_url(),),
         )
         console = sign_in.add_console(f"{website.url}/console/")
-        self._functions = Functions(self, "Functions", environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"})
+        self._functions = Functions(
+            self, "Functions", layer=bundles / "layer", environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"}
+        )
         self._serve(api, issuer=sign_in.pool.user_pool_provider_url, audience=console.user_pool_client_id, origin=website.origin_secret)
         self._load_catalogue()
         self._reconcile()

@@ -75,6 +75,13 @@ def stamp(name: str) -> str:
     return path.read_text() if path.exists() and (BUILD / name).exists() else ""
 
 
+def mark(name: str, made_with: str) -> None:
+    """Remember what `build/<name>` was made with."""
+    path = BUILD / ".stamps" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(made_with)
+
+
 def run(steps: Iterable[Step], say: Say) -> None:
     """Run the steps that are due, in order. Raises BuildError."""
     for step in steps:
@@ -83,14 +90,13 @@ def run(steps: Iterable[Step], say: Say) -> None:
             continue
         say(f"building {step.name} ...")
         started = time.monotonic()
-        fresh = BUILD / f".new-{step.name}"
+        fresh = step.output.with_name(f".new-{step.output.name}")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         step.make(fresh)
         shutil.rmtree(step.output, ignore_errors=True)
         fresh.rename(step.output)
-        (BUILD / ".stamps").mkdir(exist_ok=True)
-        (BUILD / ".stamps" / step.name).write_text(wanted)
+        mark(step.name, wanted)
         say(f"  built {step.name} in {time.monotonic() - started:.1f} s")
 
 
@@ -103,32 +109,31 @@ def exclusive() -> Iterator[None]:
         yield
 
 
-def local_steps() -> list[Step]:
-    """What a local system needs: the site, the functions' bundle, and the parts of the other bundles that cost nothing."""
+def _common_steps() -> list[Step]:
     return [
         Step("rendered", (ROOT / "content", ROOT / "site"), _render, version("hugo")),
         Step("site", (BUILD / "rendered",), _site),
         Step("views", (BUILD / "rendered" / "views",), _views),
         Step("functions", (ROOT / "functions" / "src", ROOT / "site" / "data", BUILD / "views"), _functions),
-        *(step for step in _thin_steps() if not (BUILD / step.name / "python").exists() and not (BUILD / step.name / "wheels").exists()),
+    ]
+
+
+def local_steps() -> list[Step]:
+    """What a local system needs. Functions and nodes run on this environment's packages there: those two bundles are only there."""
+    return [
+        *_common_steps(),
+        Step("thin/layer", (ROOT / "functions" / "pyproject.toml",), lambda out: _copy(ROOT / "functions" / "pyproject.toml", out)),
+        Step("thin/media-node", (ROOT / "media-node" / "boot",), lambda out: _copy(ROOT / "media-node" / "boot", out / "boot")),
     ]
 
 
 def deploy_steps() -> list[Step]:
-    """The same with every third-party package, for arm64."""
+    """What goes to AWS: every bundle with its third-party packages, for arm64."""
     pins = ROOT / "requirements.txt"
     return [
-        *(step for step in local_steps() if step.name not in ("layer", "media-node")),
+        *_common_steps(),
         Step("layer", (ROOT / "functions" / "pyproject.toml", pins), _layer, f"{LAMBDA_PYTHON} {PLATFORM}"),
         Step("media-node", (ROOT / "media-node", pins), _media_node, f"{NODE_PYTHON} {PLATFORM}"),
-    ]
-
-
-def _thin_steps() -> list[Step]:
-    # The functions and nodes of a local system run on this environment's packages; the assets must only be there.
-    return [
-        Step("layer", (ROOT / "functions" / "pyproject.toml",), lambda out: _copy(ROOT / "functions" / "pyproject.toml", out), "thin"),
-        Step("media-node", (ROOT / "media-node" / "boot",), lambda out: _copy(ROOT / "media-node" / "boot", out / "boot"), "thin"),
     ]
 
 

@@ -22,7 +22,6 @@ from callvoip import ec2, front, operator_values, sign_in, template
 from callvoip.aws import Deployment, Emulated, deploy, listening_socket
 from callvoip.edge import EdgeFunctions
 from callvoip.operator_values import Trunk
-from callvoip.paths import CDK_OUT
 from callvoip.process import Child, base_environment
 from callvoip.runtime import Runtime
 from callvoip.triggers import Triggers
@@ -65,8 +64,10 @@ class Ready:
 
 
 @asynccontextmanager
-async def system(*, port: int, trunk: Trunk | None, logs: Path | None, say: Callable[[str], None]) -> AsyncIterator[Ready]:
-    """Start everything from cdk.out/; stop everything when left. Raises OSError when the port is taken."""
+async def system(
+    assembly_directory: Path, *, port: int, trunk: Trunk | None, logs: Path | None, say: Callable[[str], None]
+) -> AsyncIterator[Ready]:
+    """Start everything that a cloud assembly says; stop everything when left. Raises OSError when the port is taken."""
     async with AsyncExitStack() as stack:
         site_socket = stack.enter_context(listening_socket(port=port))
         port = site_socket.getsockname()[1]
@@ -76,7 +77,7 @@ async def system(*, port: int, trunk: Trunk | None, logs: Path | None, say: Call
         logs.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_own_log(logs / "local.log"))
 
-        assembly = template.load(CDK_OUT)
+        assembly = template.load(assembly_directory)
         say("starting the emulated AWS ...")
         emulated = await _emulator(stack, assembly.stacks[0].region, logs)
         deployment = await asyncio.to_thread(deploy, assembly, emulated)

@@ -8,41 +8,63 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from callvoip import build
 from callvoip.edge import NODE
 from callvoip.paths import BUILD, CDK_OUT, ROOT
 
-# What a template depends on: the app, the brand's names, and the assets by what they were made from.
-ASSETS = ("site", "functions", "layer", "media-node")
 KEEP_SECONDS = 24 * 3600
 
 
-def due() -> str | None:
-    """The digest to synthesise for, or None when cdk.out/ is current."""
-    wanted = build.digest((ROOT / "infra" / "src", ROOT / "site" / "data" / "brand.toml"), " ".join(build.stamp(name) for name in ASSETS))
-    stamp = BUILD / ".stamps" / "cdk.out"
-    current = stamp.read_text() if stamp.exists() and (CDK_OUT / "manifest.json").exists() else ""
-    return None if current == wanted else wanted
+@dataclass(frozen=True)
+class Assembly:
+    """A cloud assembly to make in `output`, with the layer and the nodes' bundle from `bundles`."""
+
+    output: Path
+    bundles: Path
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the build steps whose output it holds."""
+        prefix = "" if self.bundles == BUILD else f"{self.bundles.relative_to(BUILD)}/"
+        return ("site", "functions", f"{prefix}layer", f"{prefix}media-node")
+
+    def digest(self, arguments: Sequence[str]) -> str:
+        """What it depends on: infra's app, the brand's names, and the assets by what they were made from."""
+        salt = " ".join((*arguments, *(build.stamp(name) for name in self.assets)))
+        return build.digest((ROOT / "infra" / "src", ROOT / "site" / "data" / "brand.toml"), salt)
+
+    @property
+    def made_with(self) -> str:
+        """The digest that it was made with, empty when it is not there."""
+        stamp = self.output / STAMP
+        return stamp.read_text() if stamp.exists() else ""
 
 
-def synthesise(say: build.Say, arguments: tuple[str, ...] = ()) -> None:
+FOR_AWS = Assembly(CDK_OUT, BUILD)
+FOR_LOCAL = Assembly(BUILD / "cdk.local", BUILD / "thin")
+STAMP = ".made-with"
+
+
+def synthesise(assembly: Assembly, say: build.Say, arguments: Sequence[str] = ()) -> None:
     """Run infra's app when something changed. Raises build.BuildError with what cdk-nag or CDK found."""
-    wanted = due()
-    if wanted is None and not arguments:
+    wanted = assembly.digest(arguments)
+    if assembly.made_with == wanted:
         return
     say("synthesising the infrastructure ...")
     started = time.monotonic()
-    _forget_old_assets(CDK_OUT)
+    (assembly.output / STAMP).unlink(missing_ok=True)
+    _forget_old_assets(assembly.output)
     # jsii starts the node it finds first; the system's may be too old.
-    environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}", "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1"}
-    command = [sys.executable, "-m", "infra.app", str(CDK_OUT), *arguments]
+    environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}"}
+    command = [sys.executable, "-m", "infra.app", str(assembly.output), "--bundles", str(assembly.bundles), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise build.BuildError(f"synthesis failed:\n{(done.stdout + done.stderr).strip()}")
-    stamp = BUILD / ".stamps" / "cdk.out"
-    stamp.write_text("with arguments" if wanted is None or arguments else wanted)
+    (assembly.output / STAMP).write_text(wanted)
     say(f"  synthesised in {time.monotonic() - started:.1f} s")
 
 
@@ -68,7 +90,7 @@ def main(arguments: list[str]) -> int:
     try:
         with build.exclusive():
             build.run(build.deploy_steps(), say)
-            synthesise(say, tuple(further))
+            synthesise(FOR_AWS, say, further)
     except build.BuildError as error:
         print(f"dev: {error}", file=sys.stderr)
         return 1

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     try:
         with build.exclusive():
             build.run(build.local_steps(), synth.say)
-            synth.synthesise(synth.say)
+            synth.synthesise(synth.FOR_LOCAL, synth.say)
     except build.BuildError as error:
         print(f"dev: {error}", file=sys.stderr)
         return 1
@@ -67,7 +67,7 @@ async def _up(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     try:
-        async with system(port=options.port, trunk=options.trunk, logs=options.logs, say=synth.say) as ready:
+        async with system(synth.FOR_LOCAL.output, port=options.port, trunk=options.trunk, logs=options.logs, say=synth.say) as ready:
             ready_file = options.ready_file or Path(os.devnull)
             if options.ready_file:
                 _write(options.ready_file, ready)

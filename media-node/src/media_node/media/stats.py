@@ -31,39 +31,52 @@ TICK_EPOCHS = 0x80000000
 
 
 class Reception:
-    """What arrived of one SSRC. Times are seconds on any monotonic clock; `highest` and `base` are extended sequence numbers."""
+    """What arrived of one SSRC. Times are seconds on any monotonic clock; `highest` and `base` are extended sequence numbers.
+
+    A packet that bears number `next` is counted by moving `next` on, which the relay's loop does itself; any other by `arrived`.
+    """
 
     __slots__ = (
         "_expected_before",
         "_expected_reported",
         "_first",
-        "_received_reported",
+        "_highest",
+        "_lost_reported",
         "_sampled",
         "base",
         "heard",
-        "highest",
         "jitter",
+        "lost",
+        "next",
         "payload_type",
         "rate",
-        "received",
         "ssrc",
-        "timestamp",
     )
 
     def __init__(self, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> None:
         self.ssrc = ssrc
-        self.base = self.highest = sequence
-        self.received = 0
+        self.base = sequence
+        self.next = sequence
+        """The 16-bit number that comes next; -1 when whatever comes is out of the ordinary."""
+        self.lost = 0
+        """Packets that did not come; negative when some came twice."""
         self.heard = now
-        self.timestamp = timestamp
         self.payload_type = payload_type
         self.rate = CLOCK_RATES.get(payload_type, 8000)
         self.jitter = 0.0
         """Interarrival jitter in seconds."""
+        self._highest = sequence - 1
         self._first = self._sampled = (timestamp, now)
         self._expected_before = 0
         self._expected_reported = 0
-        self._received_reported = 0
+        self._lost_reported = 0
+
+    @property
+    def highest(self) -> int:
+        """The highest extended sequence number so far (one below the first while there is none). To be read once in 65535 packets."""
+        if self.next >= 0:
+            self._highest += self.next - 1 - self._highest & 0xFFFF
+        return self._highest
 
     @property
     def expected(self) -> int:
@@ -71,17 +84,20 @@ class Reception:
         return self._expected_before + self.highest - self.base + 1
 
     @property
-    def lost(self) -> int:
-        """Packets that did not come; negative when some came twice."""
-        return self.expected - self.received
+    def received(self) -> int:
+        """Packets there were."""
+        return self.expected - self.lost
 
-    def arrived(self, sequence: int, timestamp: int, now: float) -> None:
-        """Count one packet."""
+    def arrived(self, sequence: int, now: float) -> None:
+        """Count a packet, whatever its number."""
         step = sequence - self.highest & 0xFFFF
-        if step < 0x8000:
-            self.highest += step
-        self.received += 1
-        self.heard, self.timestamp = now, timestamp
+        if 0 < step < 0x8000:
+            self.lost += step - 1
+            self._highest += step
+        else:
+            self.lost -= 1
+        self.next = self._highest + 1 & 0xFFFF
+        self.heard = now
 
     def sample(self, timestamp: int, payload_type: int, now: float) -> None:
         """One step of the jitter filter (RFC 3550 section 6.4.1). Between packets of equal timestamp (RFC 4733 events) there is none.
@@ -103,22 +119,31 @@ class Reception:
         self._sampled = (timestamp, now)
         self.jitter += (abs(now - then - ticks / self.rate) - self.jitter) / 16
 
+    def timestamp(self, now: float) -> int:
+        """The timestamp of this moment, going by the last sample."""
+        timestamp, then = self._sampled
+        return timestamp + int((now - then) * self.rate) & 0xFFFFFFFF
+
     def excuse(self, sequence: int) -> None:
         """What lies between the newest packet and `sequence` was never sent, so never lost."""
-        step = sequence - self.highest & 0xFFFF
-        if 0 < step < 0x8000:
-            self.base += step - 1
+        skipped = (sequence - self.highest & 0xFFFF) - 1
+        if 0 < skipped < 0x8000:
+            self._highest += skipped
+            self.base += skipped
+            self.next = sequence
 
     def rebase(self, sequence: int) -> None:
-        """Count on from `sequence` as if nothing was missed between: the source had stopped, or started over."""
+        """Count on from `sequence` as if nothing was missed between: the source started over."""
         self._expected_before = self.expected
-        self.base = self.highest = (self.highest + 0x10000 & ~0xFFFF) | sequence
+        self.base = (self.highest + 0x10000 & ~0xFFFF) | sequence
+        self._highest = self.base - 1
+        self.next = sequence
 
     def report(self, lsr: int, dlsr_s: float) -> ReportBlock:
         """The report block of this SSRC since the last one (RFC 3550 appendix A.3)."""
-        expected, received = self.expected - self._expected_reported, self.received - self._received_reported
-        self._expected_reported, self._received_reported = self.expected, self.received
-        fraction = 0 if expected <= 0 else max(0, min(255, (expected - received) * 256 // expected))
+        expected, lost = self.expected - self._expected_reported, self.lost - self._lost_reported
+        self._expected_reported, self._lost_reported = self.expected, self.lost
+        fraction = 0 if expected <= 0 else max(0, min(255, lost * 256 // expected))
         delay = int(dlsr_s * 65536) & 0xFFFFFFFF if lsr else 0
         return ReportBlock(self.ssrc, fraction, self.lost, self.highest & 0xFFFFFFFF, int(self.jitter * self.rate), lsr, delay)
 

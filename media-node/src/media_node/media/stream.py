@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from media_node.media.port import Name, Source
 from media_node.media.srtp import ReceiveContext, SendContext
@@ -23,44 +23,65 @@ FRAME_S = 0.02
 class Inbound(Reception):
     """What comes from one SSRC of a leg, and how it is carried over: outward = inward + `shift`, and + `drift` for timestamps.
 
-    The relay's loop reads and writes these fields itself; that is why they are plain.
+    The relay's loop reads these fields itself; that is why they are plain.
     """
 
-    __slots__ = ("_restart", "context", "drift", "leg", "out", "paused", "pointer", "routed", "shift")
+    __slots__ = ("_measured", "_octets", "_restart", "_size", "context", "drift", "held", "leg", "out", "paused", "routed", "shift")
 
     def __init__(self, leg: Leg, out: Outbound, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> None:
         super().__init__(ssrc, sequence, timestamp, payload_type, now)
         self.leg = leg
         self.out = out
         self.context: ReceiveContext | None = None
-        self.pointer: Any = None
-        """The context's C pointer; None on a plain leg."""
+        """What its packets verify under; None on a plain leg."""
         self.shift = 0
         self.drift = 0
+        self.held = 0
+        """Packets believed but not carried over: the other side was not there or did not want them."""
         self.paused = False
         """The peer announced that it stops sending; what it then skips is not lost."""
         self.routed = False
         """Whether it is on the fast path, which it is only from the leg's believed source."""
         self._restart: int | None = None
-
-    def under(self, context: ReceiveContext) -> None:
-        """From now on packets verify under `context`."""
-        self.context, self.pointer = context, context.pointer
+        self._octets = self._measured = self._size = 0
 
     def newer(self, sequence: int) -> bool:
         """Whether a sequence number lies beyond all before it."""
         return 0 < sequence - self.highest & 0xFFFF < 0x8000
 
-    def fell_back(self, sequence: int, timestamp: int, now: float) -> None:
-        """A packet older than the newest: late, or, when two in a row say so from afar, a source that started over (appendix A.1)."""
-        if self.highest - sequence & 0xFFFF <= MAX_MISORDER:
-            return
-        if sequence == self._restart:
+    @property
+    def carried(self) -> int:
+        """Packets carried over."""
+        return self.received - self.held
+
+    def irregular(self, sequence: int, timestamp: int, now: float) -> None:
+        """Count a packet that is not the next one of the source that feeds the outward stream, and say how it is carried over."""
+        if self.out.source is not self:
             self.out.carry_on(self, sequence, timestamp, now)
-            self.rebase(sequence)
-            self._restart = None
-        else:
+        back = self.highest - sequence & 0xFFFF
+        if MAX_MISORDER < back < 0x8000:
+            # From so far back only two in a row are believed to be a source that started over (RFC 3550 appendix A.1).
+            if sequence == self._restart:
+                self.out.carry_on(self, sequence, timestamp, now)
+                self.rebase(sequence)
             self._restart = sequence + 1 & 0xFFFF
+        self.arrived(sequence, now)
+
+    def interrupt(self) -> None:
+        """Its next packet is not simply the next one: another source feeds the outward stream, or that has begun anew."""
+        _ = self.highest
+        self.next = -1
+
+    def measure(self, size: int) -> None:
+        """Packets since the last measurement had payloads of `size` octets, like this one. Exact where they are all of one size."""
+        received = self.received
+        self._octets += (received - self._measured) * size
+        self._measured, self._size = received, size
+
+    @property
+    def octets(self) -> int:
+        """Payload octets carried over."""
+        return self._octets + (self.received - self._measured) * self._size
 
 
 class Outbound:
@@ -69,47 +90,55 @@ class Outbound:
     The sequence begins below 2**15 so that an early loss cannot make the receiver guess a wrong rollover counter (RFC 3711 section 3.3.1).
     """
 
-    __slots__ = ("_first", "context", "destination", "name", "octets", "packets", "pointer", "sent_before", "source", "ssrc", "word")
+    __slots__ = ("_before", "_first", "_sources", "context", "failed", "name", "source", "ssrc", "word")
 
     def __init__(self) -> None:
         self.name: Name | None = None
-        self.destination = 0
-        """The name's pointer, where the loop reads it; 0 while media may go nowhere."""
+        """Where it goes; None while media may go nowhere."""
         self.context: SendContext | None = None
-        self.pointer: Any = None
-        self.sent_before = self.packets = 0
+        self.failed = 0
+        """Packets that could not be encrypted or sent."""
+        self._sources: list[Inbound] = []
         self._begin()
 
     def _begin(self) -> None:
         self.ssrc = secrets.randbits(32)
         self.word = int.from_bytes(self.ssrc.to_bytes(4, "big"), sys.byteorder)
-        self.sent_before += self.packets
-        self.packets = self.octets = 0
+        """The SSRC as the machine reads it from a packet."""
         self.source: Inbound | None = None
         self._first = secrets.randbits(15)
+        self._before = (self.sent, sum(source.octets for source in self._sources))
 
     @property
     def sent(self) -> int:
-        """Packets sent under every SSRC this leg has had."""
-        return self.sent_before + self.packets
+        """Packets sent, under every SSRC this leg has had."""
+        return sum(source.carried for source in self._sources) - self.failed
+
+    @property
+    def packets(self) -> int:
+        """Packets sent under the present SSRC."""
+        return self.sent - self._before[0]
+
+    @property
+    def octets(self) -> int:
+        """Payload octets sent under the present SSRC."""
+        return sum(source.octets for source in self._sources) - self._before[1]
 
     def under(self, context: SendContext) -> None:
         """Protect with another key. It comes with another SSRC: then no receiver need guess whether the rollover counter goes on."""
-        self.context, self.pointer = context, context.pointer
+        if self.source is not None:
+            self.source.interrupt()
+        self.context = context
         self._begin()
 
     def aim(self, source: Source | None) -> None:
         """Send to this address from now on; nowhere when None."""
         if source != (self.name and self.name.source):
             self.name = None if source is None else Name(source)
-            self.destination = self.name.pointer if self.name else 0
 
     def timestamp(self, now: float) -> int:
         """The outward RTP timestamp of this moment, going by the source that feeds it."""
-        if self.source is None:
-            return 0
-        elapsed = int((now - self.source.heard) * self.source.rate)
-        return self.source.timestamp + self.source.drift + elapsed & 0xFFFFFFFF
+        return 0 if self.source is None else self.source.timestamp(now) + self.source.drift & 0xFFFFFFFF
 
     def carry_on(self, source: Inbound, sequence: int, timestamp: int, now: float) -> None:
         """`source` feeds this stream from its packet `sequence` on: the next number outward, and the time that has passed since."""
@@ -120,4 +149,12 @@ class Outbound:
             moment = self.timestamp(max(now, last.heard + FRAME_S))
             source.shift = last.highest + last.shift + 1 - sequence
             source.drift = moment - timestamp
+            last.interrupt()
+        if source not in self._sources:
+            self._sources.append(source)
         self.source = source
+
+    def clear(self) -> None:
+        """Let go of all sources: the call is over."""
+        self.source = None
+        self._sources.clear()

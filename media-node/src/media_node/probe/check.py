@@ -98,7 +98,7 @@ def verdict(caller: Conversation, callee: Conversation) -> Result:
     a, b = caller.stream.tally, callee.stream.tally
     return Result(
         legs=(Leg(caller.suite, a.received), Leg(callee.suite, b.received)),
-        plaintext_packets=a.plaintext + b.plaintext,
+        plaintext_packets=sum(side.stream.tally.clear for side in (caller, callee) if side.suite),
         audio_ok=understood(a, b.sent) and understood(b, a.sent),
     )
 

@@ -39,8 +39,8 @@ class Tally:
     """Packets that verified, or needed no verification, but carried other audio than the other voice's."""
     unverified: int = 0
     """Packets that failed verification under the leg's key."""
-    plaintext: int = 0
-    """Packets on the wire, sent or received, whose payload was audio in the clear although the leg is protected."""
+    clear: int = 0
+    """Packets on the wire, sent or received, whose payload was audio in the clear: none may be on a protected leg."""
 
     @property
     def in_order(self) -> bool:
@@ -127,7 +127,7 @@ class Stream(asyncio.DatagramProtocol):
         return packet if self._outbound is None else self._outbound.protect(packet)
 
     def _send(self, packet: bytes) -> None:
-        self._count_plaintext(packet)
+        self._count_clear(packet)
         if self._transport is not None and self._remote is not None:
             self._transport.sendto(packet, self._remote)
             self.tally.sent += 1
@@ -136,7 +136,9 @@ class Stream(asyncio.DatagramProtocol):
         """asyncio: one packet arrived."""
         if len(data) < _HEADER.size or data[0] >> 6 != 2 or 64 <= data[1] & 0x7F <= 95:
             return
-        self._count_plaintext(data)
+        self._count_clear(data)
+        if self._remote is None:
+            return  # media that came before its key
         try:
             packet = data if self._inbound is None else self._inbound.unprotect(data)
         except Error:
@@ -149,6 +151,5 @@ class Stream(asyncio.DatagramProtocol):
         else:
             self.tally.heard.append(number)
 
-    def _count_plaintext(self, data: bytes) -> None:
-        if self._outbound is not None and data[_HEADER.size : _HEADER.size + SAMPLES] in self._clear:
-            self.tally.plaintext += 1
+    def _count_clear(self, data: bytes) -> None:
+        self.tally.clear += data[_HEADER.size : _HEADER.size + SAMPLES] in self._clear
