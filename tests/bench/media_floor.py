@@ -32,7 +32,7 @@ def main() -> None:
         while count == BATCH:
             count = batch.receive(port)
             sources = batch.sources(port, count)
-            batch.send(port, range(count), [names[source].pointer for source in sources], batch.sizes(count))
+            batch.send(port, range(count), [names[source].pointer for source in sources])
 
 
 if __name__ == "__main__":

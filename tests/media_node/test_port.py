@@ -37,7 +37,7 @@ def test_a_batch_is_read_as_columns_and_sent_back_changed(address: str) -> None:
         batch.write_words_to_network(0, [7, 8, 9])
         batch.replace(1, b"shorter")
         names = [Name(source_of(*peer.getsockname()[:2])) for peer in reversed(peers)]
-        assert batch.send(port, [2, 0, 1], [name.pointer for name in names], [20, 20, 7]) == 3
+        assert batch.send(port, [2, 0, 1], [name.pointer for name in names]) == 3
         received = [peer.recv(100) for peer in peers]
         assert received == [b"shorter", bytes.fromhex("00000007") + bytes(16), bytes.fromhex("00000009") + bytes.fromhex("00000002") * 4]
         assert batch.receive(port) == 0
@@ -89,7 +89,7 @@ def test_a_destination_the_network_refuses_costs_only_its_own_packet() -> None:
             peer.sendto(b"x" * 12, ("127.0.0.1", port.number))
         batch.receive(port)
         good, bad = Name(source_of("127.0.0.1", peer.getsockname()[1])), Name(source_of("255.255.255.255", 9))
-        assert batch.send(port, [0, 1, 2], [good.pointer, bad.pointer, good.pointer], [12, 12, 12]) == 2
+        assert batch.send(port, [0, 1, 2], [good.pointer, bad.pointer, good.pointer]) == 2
         assert [len(peer.recv(100)) for _ in range(2)] == [12, 12]
     port.close()
 

@@ -15,7 +15,7 @@ from media_node.media.stats import Reception, mean_opinion_score, opinion_of, ro
 def receive(sequences: list[int], start: int = 0) -> Reception:
     reception = Reception(1, start, 0, 8, 0.0)
     for number in sequences:
-        reception.arrived(number & 0xFFFF, 0, 0.0)
+        reception.arrived(number & 0xFFFF, 0.0)
     return reception
 
 
@@ -40,7 +40,7 @@ def test_loss_is_what_is_missing_between_first_and_last_whatever_the_order(start
 def test_what_a_source_on_hold_did_not_send_is_not_lost() -> None:
     reception = receive([1, 2, 3], 1)
     reception.excuse(3000)
-    reception.arrived(3000, 0, 0.0)
+    reception.arrived(3000, 0.0)
     assert (reception.lost, reception.highest) == (0, 3000)
 
 
@@ -48,7 +48,7 @@ def test_a_source_that_starts_over_loses_nothing_by_it() -> None:
     reception = receive([40000, 40001], 40000)
     reception.rebase(100)
     for number in (100, 101, 103):
-        reception.arrived(number, 0, 0.0)
+        reception.arrived(number, 0.0)
     assert (reception.received, reception.lost) == (5, 1)
 
 
@@ -57,7 +57,7 @@ def test_fraction_lost_is_of_the_last_interval_and_the_count_of_all() -> None:
     block = reception.report(0, 0.0)
     assert (block.fraction_lost, block.lost, block.highest) == (64, 1, 3)
     for number in (4, 5, 6, 7):
-        reception.arrived(number, 0, 0.0)
+        reception.arrived(number, 0.0)
     block = reception.report(0x1234, 0.5)
     assert (block.fraction_lost, block.lost, block.lsr, block.dlsr) == (0, 1, 0x1234, 32768)
 

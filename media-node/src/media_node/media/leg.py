@@ -232,7 +232,7 @@ class Leg:
             return Refusal.UNANSWERED
         if not self.sends or not other.receives:
             return Refusal.DIRECTION
-        return None if other.outbound.destination else Refusal.UNANSWERED
+        return None if other.outbound.name else Refusal.UNANSWERED
 
     def unprotect(self, packet: bytes, now: float) -> tuple[bytes, ReceiveContext]:
         """SRTP to RTP under whichever of the leg's keys verifies it. Raises SrtpError: what the last key said."""

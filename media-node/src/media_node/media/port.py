@@ -213,9 +213,23 @@ class Batch:
         column.byteswap()
         return column.tolist()
 
-    def write_words(self, word: int, column: list[int]) -> None:
-        """Set 32-bit word `word` of the first packets, in the machine's byte order."""
-        self._words[word : len(column) * (SLOT // 4) : SLOT // 4] = memoryview(array("I", column))
+    def word_from_network(self, index: int, word: int) -> int:
+        """32-bit word `word` of packet `index`, as its value."""
+        start = index * SLOT + word * 4
+        return int.from_bytes(self.octets[start : start + 4], "big")
+
+    def write_word_to_network(self, index: int, word: int, value: int) -> None:
+        """Set 32-bit word `word` of packet `index` to this value."""
+        start = index * SLOT + word * 4
+        self.octets[start : start + 4] = value.to_bytes(4, "big")
+
+    def write_words(self, word: int, indexes: Sequence[int], values: Sequence[int]) -> None:
+        """Set 32-bit word `word` of the packets at `indexes`, in the machine's byte order."""
+        if isinstance(indexes, range):
+            self._words[word : len(values) * (SLOT // 4) : SLOT // 4] = memoryview(array("I", values))
+            return
+        for index, value in zip(indexes, values, strict=True):
+            self._words[word + index * (SLOT // 4)] = value
 
     def write_words_to_network(self, word: int, column: list[int]) -> None:
         """Set 32-bit word `word` of the first packets to these values."""
@@ -228,6 +242,12 @@ class Batch:
         step = HEADER_QUADS * 2
         return self._incoming_words[MSG_LEN_WORD : count * step : step].tolist()
 
+    def pointers(self, indexes: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """`slots` and `lengths` of the packets at `indexes`; a range begins at 0."""
+        if isinstance(indexes, range):
+            return self.slots[: len(indexes)], self.lengths[: len(indexes)]
+        return [self.slots[i] for i in indexes], [self.lengths[i] for i in indexes]
+
     def packet(self, index: int) -> bytes:
         """A copy of packet `index`."""
         return bytes(self.octets[index * SLOT : index * SLOT + self.lengths[index][0]])
@@ -237,11 +257,11 @@ class Batch:
         self.octets[index * SLOT : index * SLOT + len(packet)] = packet
         self.lengths[index][0] = len(packet)
 
-    def send(self, port: Port, indexes: Sequence[int], destinations: list[int], sizes: list[int]) -> int:
+    def send(self, port: Port, indexes: Sequence[int], destinations: Sequence[int]) -> int:
         """Send the packets at `indexes` to the socket addresses at `destinations` (pointers as integers); how many the kernel took."""
         count = len(indexes)
-        bases = self._bases
-        self._part_quads[: count * 2 : 2] = memoryview(array("Q", [bases[i] for i in indexes]))
+        sizes = self.sizes(count) if isinstance(indexes, range) else [self.lengths[i][0] for i in indexes]
+        self._part_quads[: count * 2 : 2] = memoryview(array("Q", [self._bases[i] for i in indexes]))
         self._part_quads[1 : count * 2 : 2] = memoryview(array("Q", sizes))
         self._outgoing_quads[: count * HEADER_QUADS : HEADER_QUADS] = memoryview(array("Q", destinations))
         sent = tried = 0

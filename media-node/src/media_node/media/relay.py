@@ -14,14 +14,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from media_node import bridge
 from media_node.media import packet as rtp
 from media_node.media import port as udp
 from media_node.media.leg import Leg, Refusal, reason
 from media_node.media.packet import Kind, MalformedRtcp
-from media_node.media.port import Batch, Port, Source, host_of
-from media_node.media.srtp import ReceiveContext, SrtpError, failure, protect, unprotect
+from media_node.media.port import Batch, Name, Port, Source, host_of
+from media_node.media.srtp import ReceiveContext, SendContext, SrtpError, failure, protect, unprotect
 from media_node.media.stream import Inbound
 from media_node.media.trial import Directory
 
@@ -30,8 +31,24 @@ log = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 5.0
 """Mean time between RTCP reports to a leg (RFC 3550 section 6.2), varied by half."""
 
-Table = dict[tuple[Source, int], Inbound]
-"""Streams by source address and SSRC, both as the machine reads those words."""
+
+class Route(NamedTuple):
+    """What the fast path does with a stream's packets, as a row, so that a batch of them turns into columns by one zip.
+
+    `receive` and `send` are C pointers to SRTP contexts (None on a plain leg), `destination` one to a socket address; `kept` keeps alive
+    what they point at until the last batch that saw this route is through, whatever becomes of the call meanwhile.
+    """
+
+    receive: Any
+    send: Any
+    word: int
+    destination: int
+    stream: Inbound
+    kept: tuple[ReceiveContext | None, SendContext | None, Name]
+
+
+Table = dict[tuple[Source, int], Route]
+"""Routes by source address and SSRC, both as the machine reads those words."""
 
 
 @dataclass(eq=False)
@@ -78,6 +95,8 @@ class Relay:
         self._directory: Directory[Leg] = Directory()
         self._cname = secrets.token_urlsafe(12)
         self._of_leg: dict[Leg, Call] = {}
+        self._plain_legs = 0
+        self._only_port = next(iter(shared.values()))[0]
 
     # Calls
 
@@ -106,6 +125,7 @@ class Relay:
         call = self.calls[name] = Call(legs, inlets)
         self.inlets.update({inlet.port.fd: inlet for inlet in inlets})
         self._of_leg.update(dict.fromkeys(legs.values(), call))
+        self._plain_legs += sum(not leg.secure for leg in legs.values())
         return legs
 
     def set(self, name: str, side: str, remote: bridge.Leg, now: float) -> None:
@@ -142,7 +162,8 @@ class Relay:
             del self._of_leg[leg]
             leg.other = None  # no cycles are left: the collector is off
             leg.inbound.clear()
-            leg.outbound.source = None
+            self._plain_legs -= not leg.secure
+            leg.outbound.clear()
         for inlet in call.inlets:
             inlet.leg = None
         return stats
@@ -190,112 +211,100 @@ class Relay:
             for i in range(count):
                 self._consider_safely(inlet, i, sources[i], now, clock)
             return count
-        ssrcs = batch.words(2, count)
-        flows: list[Inbound | None] = list(map(inlet.table.get, zip(sources, ssrcs, strict=True)))
+        routes: list[Route | None] = list(map(inlet.table.get, zip(sources, batch.words(2, count), strict=True)))
         known: Sequence[int] = range(count)
-        if not all(flows):
-            known = [i for i in known if flows[i] is not None]
+        if not all(routes):
+            known = [i for i in known if routes[i]]
             for i in range(count):
-                if flows[i] is None:
-                    flows[i] = self._consider_safely(inlet, i, sources[i], now, clock)
+                if not routes[i]:
+                    routes[i] = self._consider_safely(inlet, i, sources[i], now, clock)
         if inlet.leg is None:
-            self._unprotect(known, flows)
+            self._unprotect(known, routes)
         else:
-            self._check(known, flows)
-        self._carry(flows, ssrcs, count, now)
+            self._check(known, routes)
+        self._carry(routes, count, now)
         return count
 
-    def _unprotect(self, known: Sequence[int], flows: list[Inbound | None]) -> None:
-        """Verify and decrypt packets in place; those that fail lose their flow."""
-        slots, lengths = self._batch.slots, self._batch.lengths
-        codes = list(map(unprotect, [flows[i].pointer for i in known], [slots[i] for i in known], [lengths[i] for i in known]))  # type: ignore[union-attr]
+    def _unprotect(self, known: Sequence[int], routes: list[Route | None]) -> None:
+        """Verify and decrypt packets in place; those that fail lose their route."""
+        contexts = [routes[i][0] for i in known]  # type: ignore[index]
+        codes = list(map(unprotect, contexts, *self._batch.pointers(known)))
         if any(codes):
             for i, code in zip(known, codes, strict=True):
                 if code:
-                    self._refuse_known(flows, i, reason(failure(code), self._batch.packet(i)))
+                    self._refuse_known(routes, i, reason(failure(code), self._batch.packet(i)))
 
-    def _check(self, known: Sequence[int], flows: list[Inbound | None]) -> None:
+    def _check(self, known: Sequence[int], routes: list[Route | None]) -> None:
         """What a tag would have told of a plain packet: that it is whole, and RTP."""
         for i in known:
             size = self._batch.lengths[i][0]
             if not rtp.RTP_HEADER <= size < udp.ROOM or self._batch.octets[i * udp.SLOT] >> 6 != 2:
-                self._refuse_known(flows, i, Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED)
+                self._refuse_known(routes, i, Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED)
 
-    def _refuse_known(self, flows: list[Inbound | None], i: int, why: Refusal) -> None:
-        flow = flows[i]
-        assert flow is not None  # noqa: S101 - only flows that were found are checked
-        flow.leg.refused[why] += 1
-        flows[i] = None
+    def _refuse_known(self, routes: list[Route | None], i: int, why: Refusal) -> None:
+        route = routes[i]
+        assert route is not None  # noqa: S101 - only packets that had one are refused here
+        route.stream.leg.refused[why] += 1
+        routes[i] = None
 
-    def _carry(self, flows: list[Inbound | None], ssrcs: list[int], count: int, now: float) -> None:
+    def _carry(self, routes: list[Route | None], count: int, now: float) -> None:
         """Give decrypted packets the other leg's numbers, key and address, and send them."""
         batch = self._batch
-        heads, stamps, sizes = batch.words_from_network(0, count), batch.words_from_network(1, count), batch.sizes(count)
-        secure: list[int] = []
-        plain: list[int] = []
-        for i, flow in enumerate(flows):
-            if flow is None:
-                continue
-            head, stamp, out = heads[i], stamps[i], flow.out
-            sequence = head & 0xFFFF
-            if out.source is not flow:
-                out.carry_on(flow, sequence, stamp, now)
-            step = sequence - flow.highest & 0xFFFF
-            if step < 0x8000:
-                flow.highest += step
-            else:
-                flow.fell_back(sequence, stamp, now)
-            flow.received += 1
-            flow.heard = now
-            flow.timestamp = stamp
-            if not sequence & 7:
-                flow.sample(stamp, head >> 16 & 0x7F, now)
-            heads[i] = head & 0xFFFF0000 | sequence + flow.shift & 0xFFFF
-            stamps[i] = stamp + flow.drift & 0xFFFFFFFF
-            ssrcs[i] = out.word
-            out.packets += 1
-            out.octets += sizes[i] - rtp.RTP_HEADER
-            (plain if out.pointer is None else secure).append(i)
-        batch.write_words_to_network(0, heads)
-        batch.write_words_to_network(1, stamps)
-        batch.write_words(2, ssrcs)
-        if secure:
-            self._protect_and_send(secure, flows)
-        for i in plain:
-            out = flows[i].out  # type: ignore[union-attr]
-            self._send(flows[i].leg.other.rtp, [i], [out.destination], flows)  # type: ignore[union-attr]
-
-    def _protect_and_send(self, chosen: list[int], flows: list[Inbound | None]) -> None:
-        slots, lengths = self._batch.slots, self._batch.lengths
-        outs = [flows[i].out for i in chosen]  # type: ignore[union-attr]
-        codes = list(map(protect, [out.pointer for out in outs], [slots[i] for i in chosen], [lengths[i] for i in chosen]))
-        if any(codes):
-            for i, code in zip(chosen, codes, strict=True):
-                if code:
-                    self._refuse_known(flows, i, Refusal.REPLAYED if code == 9 else Refusal.UNSENT)
-            chosen = [i for i in chosen if flows[i] is not None]
-            outs = [flows[i].out for i in chosen]  # type: ignore[union-attr]
-        if len(self._shared) == 1:
-            ((port, _),) = self._shared.values()
-            self._send(port, chosen, [out.destination for out in outs], flows)
+        taken = [route for route in routes if route]
+        if not taken:
             return
-        for port, _ in self._shared.values():
-            mine = [i for i in chosen if flows[i].leg.other.rtp is port]  # type: ignore[union-attr]
-            if mine:
-                self._send(port, mine, [flows[i].out.destination for i in mine], flows)  # type: ignore[union-attr]
+        chosen: Sequence[int] = range(count) if len(taken) == count else [i for i in range(count) if routes[i]]
+        _, contexts, words, destinations, streams, _ = zip(*taken, strict=True)
+        heads = batch.words_from_network(0, count)
+        for i, stream in zip(chosen, streams, strict=True):
+            head = heads[i]
+            sequence = head & 0xFFFF
+            if sequence == stream.next:
+                stream.next = sequence + 1 & 0xFFFF
+                stream.heard = now
+            else:
+                stream.irregular(sequence, batch.word_from_network(i, 1), now)
+            if not sequence & 7:
+                stream.sample(batch.word_from_network(i, 1), head >> 16 & 0x7F, now)
+                stream.measure(batch.lengths[i][0] - rtp.RTP_HEADER)
+            if stream.drift:
+                batch.write_word_to_network(i, 1, batch.word_from_network(i, 1) + stream.drift & 0xFFFFFFFF)
+            heads[i] = head & 0xFFFF0000 | sequence + stream.shift & 0xFFFF
+        batch.write_words_to_network(0, heads)
+        batch.write_words(2, chosen, words)
+        if self._plain_legs == 0 and len(self._shared) == 1:
+            self._protect_and_send(self._only_port, chosen, contexts, destinations, streams)
+            return
+        ports = [stream.leg.other.rtp for stream in streams if stream.leg.other is not None]
+        for port in set(ports):
+            mine = [k for k, each in enumerate(ports) if each is port]
+            self._protect_and_send(
+                port, [chosen[k] for k in mine], [contexts[k] for k in mine], [destinations[k] for k in mine], [streams[k] for k in mine]
+            )
 
-    def _send(self, port: Port, chosen: list[int], destinations: list[int], flows: list[Inbound | None]) -> None:
+    def _protect_and_send(
+        self, port: Port, chosen: Sequence[int], contexts: Sequence[Any], destinations: Sequence[int], streams: Sequence[Inbound]
+    ) -> None:
+        """Send these packets by one port, encrypted unless it is a plain leg's."""
         batch = self._batch
-        sizes = batch.sizes(udp.BATCH)
-        sent = batch.send(port, chosen, destinations, [sizes[i] for i in chosen])
+        if contexts[0] is not None:
+            codes = list(map(protect, contexts, *batch.pointers(chosen)))
+            if any(codes):
+                for stream, code in zip(streams, codes, strict=True):
+                    if code:
+                        stream.leg.refused[Refusal.REPLAYED if code == 9 else Refusal.UNSENT] += 1
+                        stream.out.failed += 1
+                good = [k for k, code in enumerate(codes) if not code]
+                chosen, destinations = [chosen[k] for k in good], [destinations[k] for k in good]
+        sent = batch.send(port, chosen, destinations)
         self.sent += sent
         if sent < len(chosen):
             self.refused[Refusal.UNSENT] += len(chosen) - sent
 
     # The considered path
 
-    def _consider_safely(self, inlet: Inlet, i: int, source: Source, now: float, clock: float) -> Inbound | None:
-        """Consider packet `i`; a stream when it may be relayed, and is then decrypted in place. One packet must not end all calls."""
+    def _consider_safely(self, inlet: Inlet, i: int, source: Source, now: float, clock: float) -> Route | None:
+        """Consider packet `i`; its route when it may be relayed, and is then decrypted in place. One packet must not end all calls."""
         packet = self._batch.packet(i)
         try:
             kind = rtp.kind(packet)
@@ -315,7 +324,7 @@ class Relay:
     def _refuse(self, leg: Leg | None, why: Refusal) -> None:
         (self.refused if leg is None else leg.refused)[why] += 1
 
-    def _consider(self, inlet: Inlet, i: int, packet: bytes, source: Source, now: float) -> Inbound | None:
+    def _consider(self, inlet: Inlet, i: int, packet: bytes, source: Source, now: float) -> Route | None:
         ssrc, sequence = rtp.ssrc_of(packet, False), int.from_bytes(packet[2:4], "big")
         timestamp, payload_type = int.from_bytes(packet[4:8], "big"), packet[1] & 0x7F
         if inlet.leg is None:
@@ -332,34 +341,37 @@ class Relay:
         if stream is None:
             leg.refused[Refusal.SSRC_LIMIT] += 1
             return None
-        if context is not None and stream.context is not context:
-            stream.under(context)
+        stream.context = context
         if leg.secure:
             self._directory.know(leg, ("ssrc", ssrc))
-            self._believe(leg, source, stream.newer(sequence) or stream.received == 0, now)
+            self._believe(leg, source, stream.newer(sequence), now)
         elif leg.latch.source is None and leg.remote is not None and leg.remote.symmetric:
             leg.latch.source = source
             leg.aim()
         blocked = leg.blocked
         if blocked is not None:
             leg.refused[blocked] += 1
-            stream.arrived(sequence, timestamp, now)
+            stream.arrived(sequence, now)
+            stream.held += 1
             return None
         if stream.paused:
             stream.excuse(sequence)
             stream.paused = False
         self._batch.replace(i, plain)
-        self._remember(inlet, leg, stream, source)
-        return stream
+        return self._route(inlet, leg, stream, source)
 
-    def _remember(self, inlet: Inlet, leg: Leg, stream: Inbound, source: Source) -> None:
-        """Put a stream on the fast path, once nothing about its leg is in doubt."""
-        if leg.secure and (leg.latch.source != source or len(leg.contexts) > 1):
-            return
-        key = (source, int.from_bytes(stream.ssrc.to_bytes(4, "big"), sys.byteorder))
-        inlet.table[key] = stream
-        stream.routed = True
-        self._of_leg[leg].routes.append((inlet.table, key))
+    def _route(self, inlet: Inlet, leg: Leg, stream: Inbound, source: Source) -> Route:
+        """Where a stream's packets go; put on the fast path once nothing about its leg is in doubt."""
+        out = stream.out
+        assert out.name is not None  # noqa: S101 - or the leg would be blocked
+        receive, send = stream.context and stream.context.pointer, out.context and out.context.pointer
+        route = Route(receive, send, out.word, out.name.pointer, stream, (stream.context, out.context, out.name))
+        if not leg.secure or (leg.latch.source == source and len(leg.contexts) == 1):
+            key = (source, int.from_bytes(stream.ssrc.to_bytes(4, "big"), sys.byteorder))
+            inlet.table[key] = route
+            stream.routed = True
+            self._of_leg[leg].routes.append((inlet.table, key))
+        return route
 
     def _prove(self, packet: bytes, ssrc: int, sequence: int, source: Source, now: float) -> tuple[Leg, bytes, ReceiveContext] | None:
         """The leg whose key verifies an SRTP packet from a source not on the fast path, and the packet in plain."""

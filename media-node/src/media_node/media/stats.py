@@ -33,7 +33,8 @@ TICK_EPOCHS = 0x80000000
 class Reception:
     """What arrived of one SSRC. Times are seconds on any monotonic clock; `highest` and `base` are extended sequence numbers.
 
-    A packet that bears number `next` is counted by moving `next` on, which the relay's loop does itself; any other by `arrived`.
+    Every packet is counted by `arrived`; but where `next` is not negative, a packet that bears that number may be counted by moving
+    `next` on instead, which is all the relay's loop does for most.
     """
 
     __slots__ = (
@@ -56,8 +57,8 @@ class Reception:
     def __init__(self, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> None:
         self.ssrc = ssrc
         self.base = sequence
-        self.next = sequence
-        """The 16-bit number that comes next; -1 when whatever comes is out of the ordinary."""
+        self.next = -1
+        """The 16-bit number that ordinarily comes next; -1 when whatever comes is out of the ordinary."""
         self.lost = 0
         """Packets that did not come; negative when some came twice."""
         self.heard = now
@@ -90,14 +91,19 @@ class Reception:
 
     def arrived(self, sequence: int, now: float) -> None:
         """Count a packet, whatever its number."""
-        step = sequence - self.highest & 0xFFFF
+        self.interrupt()
+        step = sequence - self._highest & 0xFFFF
         if 0 < step < 0x8000:
             self.lost += step - 1
             self._highest += step
         else:
             self.lost -= 1
-        self.next = self._highest + 1 & 0xFFFF
         self.heard = now
+
+    def interrupt(self) -> None:
+        """Whatever comes next is out of the ordinary."""
+        self._highest = self.highest
+        self.next = -1
 
     def sample(self, timestamp: int, payload_type: int, now: float) -> None:
         """One step of the jitter filter (RFC 3550 section 6.4.1). Between packets of equal timestamp (RFC 4733 events) there is none.
@@ -126,18 +132,18 @@ class Reception:
 
     def excuse(self, sequence: int) -> None:
         """What lies between the newest packet and `sequence` was never sent, so never lost."""
-        skipped = (sequence - self.highest & 0xFFFF) - 1
+        self.interrupt()
+        skipped = (sequence - self._highest & 0xFFFF) - 1
         if 0 < skipped < 0x8000:
             self._highest += skipped
             self.base += skipped
-            self.next = sequence
 
     def rebase(self, sequence: int) -> None:
         """Count on from `sequence` as if nothing was missed between: the source started over."""
         self._expected_before = self.expected
-        self.base = (self.highest + 0x10000 & ~0xFFFF) | sequence
+        self.interrupt()
+        self.base = (self._highest + 0x10000 & ~0xFFFF) | sequence
         self._highest = self.base - 1
-        self.next = sequence
 
     def report(self, lsr: int, dlsr_s: float) -> ReportBlock:
         """The report block of this SSRC since the last one (RFC 3550 appendix A.3)."""

@@ -66,22 +66,18 @@ class Inbound(Reception):
                 self.rebase(sequence)
             self._restart = sequence + 1 & 0xFFFF
         self.arrived(sequence, now)
-
-    def interrupt(self) -> None:
-        """Its next packet is not simply the next one: another source feeds the outward stream, or that has begun anew."""
-        _ = self.highest
-        self.next = -1
+        self.next = self.highest + 1 & 0xFFFF
 
     def measure(self, size: int) -> None:
         """Packets since the last measurement had payloads of `size` octets, like this one. Exact where they are all of one size."""
-        received = self.received
-        self._octets += (received - self._measured) * size
-        self._measured, self._size = received, size
+        carried = self.carried
+        self._octets += (carried - self._measured) * size
+        self._measured, self._size = carried, size
 
     @property
     def octets(self) -> int:
         """Payload octets carried over."""
-        return self._octets + (self.received - self._measured) * self._size
+        return self._octets + (self.carried - self._measured) * self._size
 
 
 class Outbound:
