@@ -123,13 +123,13 @@ def _answers(url: str) -> bool:
     return False
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 15) -> Any:
-    """The first true value of `condition`; fails the test when there is none in time."""
+def wait_until(condition: Callable[[], Any], seconds: float = 15, why: Callable[[], str] = lambda: "waited in vain") -> Any:
+    """The first true value of `condition`; fails the test, saying `why`, when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
         if value := condition():
             return value
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, why()
         time.sleep(0.05)
 
 
@@ -298,7 +298,7 @@ class NodeUnderTest:
             report = self.item("REPORT").get("assignments", {}).get(item["orderId"], {})
             return report.get("version") == item["version"] and (not probed or report.get("probe", {}).get("ok", False))
 
-        wait_until(loaded, 20)
+        wait_until(loaded, 30, lambda: self.log.read_text())
 
 
 NodeFactory = Callable[..., NodeUnderTest]

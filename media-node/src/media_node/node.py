@@ -294,7 +294,7 @@ class Node:
             suites=tuple(leg.suite for leg in result.legs),
             packets=min(leg.packets for leg in result.legs),
             plaintext_packets=result.plaintext_packets,
-            error="" if result.ok else "the audio did not arrive as it was sent, or not protected",
+            error="" if result.ok else str(result),
         )
 
     # Patience.

@@ -41,12 +41,7 @@ def main() -> int:
     except (Refused, OSError, TimeoutError) as error:
         print(f"probe: {error or type(error).__name__}", file=sys.stderr)
         return 2
-    if options.json:
-        print(json.dumps(result.as_json()))
-    else:
-        for name, leg in zip(("caller", "callee"), result.legs, strict=True):
-            print(f"{name}: {leg.suite or 'plain RTP'}, {leg.packets} packets")
-        print(f"{result.plaintext_packets} packets in the clear; audio {'as it was sent' if result.audio_ok else 'NOT as it was sent'}")
+    print(json.dumps(result.as_json()) if options.json else result)
     return 0 if result.ok else 1
 
 

@@ -32,10 +32,11 @@ class Account:
 
 @dataclass(frozen=True)
 class Leg:
-    """What one phone saw: its suite (None for plain RTP) and the packets that reached it and verified."""
+    """What one phone saw: its suite (None for plain RTP), the packets that reached it and verified, and how many were said to it."""
 
     suite: str | None
     packets: int
+    said: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Result:
     def ok(self) -> bool:
         """Protected on both legs, heard, and never in the clear."""
         return self.audio_ok and self.plaintext_packets == 0 and all(leg.suite for leg in self.legs)
+
+    def __str__(self) -> str:
+        heard = ", ".join(
+            f"{name} heard {leg.packets} of {leg.said} packets under {leg.suite or 'no suite'}"
+            for name, leg in zip(("caller", "callee"), self.legs, strict=True)
+        )
+        return f"{heard}; {self.plaintext_packets} in the clear; audio {'as it was sent' if self.audio_ok else 'NOT as it was sent'}"
 
     def as_json(self) -> dict[str, Any]:
         """What the command prints."""
@@ -83,9 +91,7 @@ async def check(
         ours = await calling.call(callee.username)
         theirs = await called.answered()
         await asyncio.sleep(seconds)
-        for conversation in (ours, theirs):
-            conversation.stream.muted = True
-        await asyncio.sleep(10 * INTERVAL)  # what is on its way still counts
+        await fall_silent(ours, theirs)
         await ours.hang_up()
         return verdict(ours, theirs)
     finally:
@@ -93,11 +99,22 @@ async def check(
         await called.close()
 
 
+async def fall_silent(*conversations: Conversation) -> None:
+    """Stops talking and waits for what is still on its way, a second at most."""
+    for conversation in conversations:
+        conversation.stream.muted = True
+    for _ in range(10):
+        before = [conversation.stream.tally.received for conversation in conversations]
+        await asyncio.sleep(5 * INTERVAL)
+        if before == [conversation.stream.tally.received for conversation in conversations]:
+            return
+
+
 def verdict(caller: Conversation, callee: Conversation) -> Result:
     """What two phones that talked to each other make of it."""
     a, b = caller.stream.tally, callee.stream.tally
     return Result(
-        legs=(Leg(caller.suite, a.received), Leg(callee.suite, b.received)),
+        legs=(Leg(caller.suite, a.received, b.sent), Leg(callee.suite, b.received, a.sent)),
         plaintext_packets=sum(side.stream.tally.clear for side in (caller, callee) if side.suite),
         audio_ok=understood(a, b.sent) and understood(b, a.sent),
     )
