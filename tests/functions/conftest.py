@@ -85,7 +85,7 @@ def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """The environment that infra/ gives the functions, with empty tables of this test's own."""
     suffix = uuid.uuid4().hex[:12]
     values = {
-        "AWS_ENDPOINT_URL": dynamodb_local,
+        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_local,
         "AWS_REGION": "eu-central-1",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": suffix,  # DynamoDB Local keeps the tables of each key apart

@@ -3,17 +3,22 @@
 The ledger and the orders exist twice, in memory and on AWS's DynamoDB Local; the same stories are told to both.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from moto import mock_aws
 
+from fleet import ec2
 from fleet.ec2 import LaunchRefusedError
 from fleet.node import OCCUPYING, Node, NodeState, Offer, Refusal
 from fleet.plan import Allocation, Demand, Heartbeat, HoldReason, Instance, Limits, Proof
@@ -426,6 +431,58 @@ def test_an_orphan_is_ended(world: World) -> None:
     world.ec2.launch("n0099", Offer("subnet-a", ""), "launched by a reconciler whose ledger was restored from a backup")
     world.reconciler.run()
     assert [instance.state for instance in world.ec2.instances()] == ["terminated"]
+
+
+# --- the function as it is deployed
+
+
+@pytest.mark.needs("java")
+def test_the_handler_serves_an_order_with_ec2_and_dynamodb(environment, context, monkeypatch, log) -> None:
+    from fleet import reconciler
+
+    ec2.client.cache_clear()
+    with mock_aws():
+        client = boto3.client("ec2", "eu-central-1")
+        image = client.describe_images()["Images"][0]["ImageId"]
+        data: Any = {"ImageId": image, "InstanceType": "c7g.medium"}
+        template = client.create_launch_template(LaunchTemplateName="node", LaunchTemplateData=data)
+        monkeypatch.setenv("LAUNCH_TEMPLATE_ID", template["LaunchTemplate"]["LaunchTemplateId"])
+        monkeypatch.setenv("SUBNET_IDS", client.describe_subnets()["Subnets"][0]["SubnetId"])
+        tables = settings.orders_table(), settings.fleet_table()
+        world = World(OrderStore(*tables), DynamoLedger(tables[1], tables[0]), now=datetime.now(UTC))
+        world.approve(IDS[0], 5)
+        event = json.loads((Path(__file__).parent / "events" / "orders_stream.json").read_text())
+
+        assert reconciler.handler(event, context) == {"actions": 2}
+        (instance,) = [one for group in client.describe_instances()["Reservations"] for one in group["Instances"]]
+        tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+        assert (tags["callvoip:fleet"], tags["callvoip:node"]) == ("test", "n0001")
+
+        (node,) = world.ledger.nodes()
+        dynamodb.client().put_item(
+            TableName=tables[1],
+            Item=dynamodb.marshal(
+                {
+                    "pk": node.instance_arn,
+                    "sk": "HEARTBEAT",
+                    "at": int(datetime.now(UTC).timestamp() * 1000),
+                    "state": "ready",
+                    "address": "192.0.2.9",
+                    "sipPort": 5061,
+                    "calls": 0,
+                    "registrations": 0,
+                }
+            ),
+        )
+        assert reconciler.handler({"source": "aws.ec2"}, context) == {"actions": 2}
+        world.ledger.load(node.instance_arn, probe_ok=True)
+        assert reconciler.handler({"source": "aws.scheduler"}, context) == {"actions": 1}
+        assert reconciler.handler({"source": "aws.scheduler"}, context) == {"actions": 0}
+    ec2.client.cache_clear()
+    order = world.orders.get(IDS[0])
+    assert (order.state, order.sip) == (State.COMPLETED, orders.SipServer("n0001", "192.0.2.9", 5061))
+    done = [json.loads(line)["action"] for line in log.getvalue().splitlines()]
+    assert done == ["RequestNode", "Launch", "MarkReady", "Allocate", "Complete"]
 
 
 # --- any story

@@ -11,8 +11,6 @@ _LOOK_ALIKES = "0o1il"
 _CUSTOMER = "".join(c for c in "abcdefghijklmnopqrstuvwxyz0123456789" if c not in _LOOK_ALIKES)
 _PASSWORD = "".join(c for c in _CUSTOMER + _CUSTOMER.upper() if c not in _LOOK_ALIKES.upper())
 
-FIRST_EXTENSION = 101
-
 
 @dataclass(frozen=True)
 class PhoneCredentials:

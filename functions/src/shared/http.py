@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from shared import problem
 from shared.dynamodb import BusyError
@@ -64,11 +63,6 @@ def handler(app: APIGatewayHttpResolver) -> Handler:
 def correlation_id(app: APIGatewayHttpResolver) -> str:
     """The request's id, by which its log lines are found."""
     return app.current_event.request_context.request_id
-
-
-def event_of(app: APIGatewayHttpResolver) -> APIGatewayProxyEventV2:
-    """The event that is being handled."""
-    return app.current_event
 
 
 def json_response(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response[str]:

@@ -93,7 +93,6 @@ BAD_REQUEST = Kind("bad-request", HTTPStatus.BAD_REQUEST, "Deze aanvraag kunnen 
 UNAUTHENTICATED = Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "U bent niet aangemeld")
 FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "U hebt hier geen toegang toe")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "Niet gevonden")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", HTTPStatus.METHOD_NOT_ALLOWED, "Dit kan hier niet")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Deze vorm van gegevens kunnen wij niet lezen")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Dit is te veel")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Niet alles is goed ingevuld")
