@@ -15,6 +15,7 @@ import pytest
 
 from callvoip.aws import Emulated, listening_socket
 from callvoip.ec2 import Ec2, address, materialise, node_config
+from callvoip.permissions import Principal
 
 USER_DATA = """#cloud-config
 write_files:
@@ -48,6 +49,9 @@ time.sleep(60)
 """
 
 
+NODE_ROLE = Principal("NodeRole", ())
+
+
 @pytest.fixture
 def port() -> int:
     with listening_socket() as listening:
@@ -67,7 +71,7 @@ async def ec2(emulated: Emulated, port: int, tmp_path: Path, happened) -> AsyncI
     node = tmp_path / "node.py"
     node.write_text(NODE)
     async with Ec2(
-        emulated, port=port, role="NodeRole", scratch=tmp_path, logs=tmp_path / "logs", publish=publish, command=[sys.executable, str(node)]
+        emulated, port=port, role=NODE_ROLE, scratch=tmp_path, logs=tmp_path / "logs", publish=publish, command=[sys.executable, str(node)]
     ) as running:
         yield running
 

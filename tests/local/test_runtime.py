@@ -32,8 +32,11 @@ def sleep(event, context):
 """
 
 
+ROLE: tuple[str, str, dict[str, object]] = ("AWS::IAM::Role", "role", {})
+
+
 @pytest.fixture
-async def runtime(deployment, tmp_path: Path) -> AsyncIterator[Runtime]:
+async def runtime(deployment, emulated: Emulated, tmp_path: Path) -> AsyncIterator[Runtime]:
     code = tmp_path / "code"
     code.mkdir()
     (code / "app.py").write_text(CODE)
@@ -41,6 +44,7 @@ async def runtime(deployment, tmp_path: Path) -> AsyncIterator[Runtime]:
     def function(name: str, handler: str | None = None, timeout: float = 10):
         properties = {
             "Handler": handler or f"app.{name}",
+            "Role": "role",
             "Code": {"S3Key": "hash.zip"},
             "Timeout": timeout,
             "Environment": {"Variables": {"TABLE": "orders"}},
@@ -48,10 +52,9 @@ async def runtime(deployment, tmp_path: Path) -> AsyncIterator[Runtime]:
         return "AWS::Lambda::Function", name, properties
 
     made = deployment(
-        function("echo"), function("fail"), function("leave"), function("sleep", timeout=0.5), function("missing", "nothing.handler"),
+        ROLE, function("echo"), function("fail"), function("leave"), function("sleep", timeout=0.5), function("missing", "nothing.handler"),
         assets={"hash": code},
     )  # fmt: skip
-    emulated = Emulated("http://127.0.0.1:9", "eu-central-1")
     async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as running:
         yield running
 
@@ -119,13 +122,13 @@ async def test_what_a_function_prints_stands_in_its_log_and_nothing_in_its_bundl
     assert [path.name for path in (tmp_path / "code").iterdir()] == ["app.py"]
 
 
-async def test_leaving_ends_every_process(deployment, tmp_path):
+async def test_leaving_ends_every_process(deployment, emulated, tmp_path):
     code = tmp_path / "code"
     code.mkdir()
     (code / "app.py").write_text(CODE)
-    properties = {"Handler": "app.echo", "Code": {"S3Key": "hash.zip"}, "Environment": {"Variables": {"TABLE": "t"}}}
-    made = deployment(("AWS::Lambda::Function", "echo", properties), assets={"hash": code})
-    async with Runtime(made, Emulated("http://127.0.0.1:9", "eu-central-1"), logs=tmp_path / "logs", scratch=tmp_path) as running:
+    properties = {"Handler": "app.echo", "Role": "role", "Code": {"S3Key": "hash.zip"}, "Environment": {"Variables": {"TABLE": "t"}}}
+    made = deployment(ROLE, ("AWS::Lambda::Function", "echo", properties), assets={"hash": code})
+    async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as running:
         pid = (await running.invoke("echo", {}))["pid"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -139,6 +141,19 @@ def test_a_system_that_is_killed_takes_its_processes_along():
         time.sleep(0.1)
     assert not processes_mentioning(endpoint)
     subprocess.run(["rm", "-r", str(system.ca_file.parent)], check=True)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 3.0])
+def test_stopping_in_the_middle_of_a_start_leaves_nothing_either(tmp_path, seconds):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "callvoip", "up", "--port", "0", "--logs", str(tmp_path / "logs")]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert "Traceback" not in said
+    assert not processes_mentioning(str(tmp_path))
+    assert not list(tmp_path.glob("callvoip-*"))
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(system):

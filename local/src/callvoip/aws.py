@@ -21,13 +21,16 @@ import aiohttp
 import boto3
 from botocore.config import Config
 
+from callvoip.permissions import Principal
 from callvoip.template import Assembly, Resource, Scope, Stack, UnresolvedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ACCOUNT = "123456789012"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+OPERATOR_KEY = "operator"
+"""Access key that may do anything in the emulated AWS."""
+SECRET_KEY = "local"  # noqa: S105 (nothing checks it)
 
 MADE_BY_MOTO = frozenset(
     {
@@ -65,20 +68,27 @@ class Emulated:
     endpoint: str
     region: str
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of it."""
+    def client(self, service: str, access_key: str = OPERATOR_KEY) -> Any:
+        """A boto3 client of it, as the operator unless another key is given."""
         return boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self.endpoint,
             region_name=self.region,
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=access_key,
+            aws_secret_access_key=SECRET_KEY,
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=10),
         )
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, access_key: str) -> dict[str, str]:
         """What makes boto3 in another process speak with it (not for media nodes: they get credentials as instances do)."""
-        return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        credentials = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        return {**credentials, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+
+    async def announce(self, access_key: str, principal: Principal) -> None:
+        """From now on requests with `access_key` may do what `principal` may."""
+        told = {"key": access_key, "name": principal.name, "statements": principal.statements, "context": principal.context}
+        async with aiohttp.ClientSession(self.endpoint) as session, session.post("/callvoip/principals", json=told) as answer:
+            answer.raise_for_status()
 
     @asynccontextmanager
     async def changes(self, service: str) -> AsyncIterator[AsyncIterator[None]]:
@@ -140,6 +150,13 @@ class Deployment:
     def secret(self, text: str) -> str:
         """`text` with its dynamic references to Secrets Manager (`{{resolve:secretsmanager:ARN:SecretString:::}}`) replaced."""
         return _DYNAMIC.sub(lambda match: self.secrets[match[1]], text)
+
+    def statements(self, role: str) -> tuple[Mapping[str, Any], ...]:
+        """What the policies of a role (its name or ARN) say."""
+        name = role.rpartition("/")[2]
+        documents = [policy.properties["PolicyDocument"] for policy in self.all("AWS::IAM::Policy") if name in policy.properties["Roles"]]
+        documents += [policy["PolicyDocument"] for policy in self.named("AWS::IAM::Role", name).properties.get("Policies", ())]
+        return tuple(statement for document in documents for statement in document["Statement"])
 
     def named(self, kind: str, name: str) -> Deployed:
         """The resource of a type that Ref calls `name` or that has it as ARN (with or without a version)."""

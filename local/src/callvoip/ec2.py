@@ -9,7 +9,7 @@ import logging
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from callvoip.aws import Deployment, Emulated
 from callvoip.imds import Instance, MetadataService
+from callvoip.permissions import Principal
 from callvoip.process import Child, base_environment
 from callvoip.triggers import event
 
@@ -71,7 +72,7 @@ class Ec2:
         emulated: Emulated,
         *,
         port: int,
-        role: str,
+        role: Principal,
         scratch: Path,
         logs: Path,
         publish: Publish,
@@ -147,9 +148,11 @@ class Ec2:
             type=described["InstanceType"],
             image=described["ImageId"],
             address=address(self._port, len(self._states)),
-            role=self._role,
+            role=self._role.name,
             user_data=base64.b64decode(attribute["UserData"]["Value"]).decode(),
         )
+        own = {"ec2:SourceInstanceARN": [instance.arn]}
+        await self._emulated.announce(instance.access_key, replace(self._role, context=own))
         metadata = web.AppRunner(MetadataService(instance).application(), access_log=None, shutdown_timeout=0.1)
         await metadata.setup()
         await web.TCPSite(metadata, instance.address, 0).start()

@@ -1,9 +1,11 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Three things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
+Four things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
 table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
 polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
 keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+And the policies of the template hold: whoever was announced at POST /callvoip/principals may do what its role allows and no more. Other
+credentials are the operator's and may do anything.
 """
 
 from __future__ import annotations
@@ -20,16 +22,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from callvoip.asked import asked
+from callvoip.permissions import Principal
+
 CHANGES_PATH = "/callvoip/changes"
 WAIT_SECONDS = 20.0
-
-_CREDENTIAL = re.compile(r"Credential=[^/]*/[^/]*/[^/]*/([^/,]+)/")
+PRINCIPALS_PATH = "/callvoip/principals"
+_CREDENTIAL = re.compile(r"Credential=([^/]*)/[^/]*/([^/]*)/([^/,]+)/")
 # Amazon names its reading actions so, in every API used here.
 _READS = ("Get", "Describe", "List", "Query", "Scan", "BatchGet", "TransactGet")
+
+ACCOUNT = DEFAULT_ACCOUNT_ID
 
 StartResponse = Callable[..., Any]
 Environ = dict[str, Any]
@@ -60,6 +70,7 @@ class Emulator:
         self._dynamodb = threading.Lock()
         self._changed = threading.Condition()
         self._writes: Counter[str] = Counter()
+        self._principals: dict[str, Principal] = {}
         self._launches = threading.Lock()
         self._launched: dict[str, tuple[str, Answered]] = {}
 
@@ -67,11 +78,17 @@ class Emulator:
         """Answer one request."""
         if environ["PATH_INFO"] == CHANGES_PATH:
             return self._wait(environ, start_response)
+        if environ["PATH_INFO"] == PRINCIPALS_PATH:
+            return self._announce(environ, start_response)
         credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-        service = credential[1] if credential else ""
-        action = _action(environ)
+        key, region, service = credential.groups() if credential else ("", "", "")
+        body = _body(environ)
+        action = _action(environ, body)
+        if key in self._principals and (refused := self._refusal(self._principals[key], service, action, body, region)):
+            start_response(refused.status, refused.headers)
+            return [refused.body]
         if action == "RunInstances":
-            answer = self._launch(environ, start_response)
+            answer = self._launch(body.decode(errors="replace"), environ, start_response)
         elif service != "dynamodb":
             answer = self._moto(environ, start_response)
         else:
@@ -83,9 +100,20 @@ class Emulator:
                 self._changed.notify_all()
         return answer
 
-    def _launch(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _announce(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        told = json.loads(_body(environ))
+        self._principals[told["key"]] = Principal(told["name"], tuple(told["statements"]), told["context"])
+        start_response("204 No Content", [])
+        return []
+
+    def _refusal(self, principal: Principal, service: str, action: str, body: bytes, region: str) -> Answered | None:
+        for wanted in asked(service, action, body, region=region, account=ACCOUNT, tags=lambda instance: _tags(region, instance)):
+            if not principal.may(wanted):
+                return _denied(service, f"{principal.name} is not authorized to perform: {wanted.action} on resource: {wanted.resource}")
+        return None
+
+    def _launch(self, form: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The same token gets the first answer again, and an error when anything else in the request differs."""
-        form = environ["wsgi.input"].getvalue().decode(errors="replace")
         token = parse_qs(form).get("ClientToken", [""])[0]
         with self._launches:
             if token not in self._launched:
@@ -119,15 +147,36 @@ def _collect(application: Any, environ: Environ) -> Answered:
     return Answered(head[0], head[1], body)
 
 
-def _action(environ: Environ) -> str:
+def _body(environ: Environ) -> bytes:
+    """The request's body, which stays readable for moto."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _action(environ: Environ, body: bytes) -> str:
     """The operation's name: in a header (DynamoDB, SQS, SSM) or in the form that is the body (EC2)."""
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return target.rpartition(".")[2]
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    environ["wsgi.input"] = io.BytesIO(body)
     action: str = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
     return action
+
+
+def _tags(region: str, instance_id: str) -> dict[str, str]:
+    instance = ec2_backends[ACCOUNT][region].get_instance(instance_id)
+    return {tag["key"]: tag["value"] for tag in instance.get_tags()}
+
+
+def _denied(service: str, message: str) -> Answered:
+    """AccessDenied in the service's own protocol."""
+    if service == "ec2":
+        error = f"<Error><Code>UnauthorizedOperation</Code><Message>{escape(message)}</Message></Error>"
+        text = f"<Response><Errors>{error}</Errors><RequestID>local</RequestID></Response>"
+        return Answered("403 Forbidden", [("Content-Type", "text/xml")], text.encode())
+    error_type = "com.amazon.coral.service#AccessDeniedException"
+    body = json.dumps({"__type": error_type, "Message": message, "message": message})
+    return Answered("400 Bad Request", [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-errortype", error_type)], body.encode())
 
 
 class _QuietHandler(MotoRequestHandler):

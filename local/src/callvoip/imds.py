@@ -38,6 +38,11 @@ class Instance:
         """ARN, by which its partition of the fleet table goes."""
         return f"arn:aws:ec2:{self.region}:{ACCOUNT}:instance/{self.id}"
 
+    @property
+    def access_key(self) -> str:
+        """By which the emulated AWS knows it."""
+        return f"ASIA{self.id.removeprefix('i-').upper()[:16]}"
+
     def document(self) -> dict[str, str]:
         """The instance identity document."""
         return {
@@ -116,7 +121,7 @@ class MetadataService:
             "Code": "Success",
             "Type": "AWS-HMAC",
             "LastUpdated": at(now),
-            "AccessKeyId": f"ASIA{self._instance.id.removeprefix('i-').upper()[:16]}",
+            "AccessKeyId": self._instance.access_key,
             "SecretAccessKey": "local",
             "Token": "local",
             "Expiration": at(now + timedelta(hours=CREDENTIAL_HOURS)),

@@ -22,6 +22,7 @@ from callvoip import ec2, front, operator_values, sign_in, template
 from callvoip.aws import Deployment, Emulated, deploy, listening_socket
 from callvoip.edge import EdgeFunctions
 from callvoip.operator_values import Trunk
+from callvoip.permissions import Principal
 from callvoip.process import Child, base_environment
 from callvoip.runtime import Runtime
 from callvoip.triggers import Triggers
@@ -122,10 +123,11 @@ def local_origins(deployment: Deployment, *, site: str, login: str) -> dict[str,
     }
 
 
-def _node_role(deployment: Deployment) -> str:
+def _node_role(deployment: Deployment) -> Principal:
     data = deployment.the("AWS::EC2::LaunchTemplate").properties["LaunchTemplateData"]
     profile = deployment.named("AWS::IAM::InstanceProfile", data["IamInstanceProfile"]["Arn"])
-    return str(profile.properties["Roles"][0])
+    name = str(profile.properties["Roles"][0])
+    return Principal(name, deployment.statements(name))
 
 
 async def _emulator(stack: AsyncExitStack, region: str, logs: Path) -> Emulated:

@@ -6,6 +6,7 @@ The Runtime API: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 from aiohttp import web
 
 from callvoip.aws import Deployed, Deployment, Emulated
+from callvoip.permissions import Principal
 from callvoip.process import Child, base_environment
 
 CONCURRENCY = 3
@@ -39,8 +41,14 @@ class Function:
     handler: str
     code: Path
     environment: Mapping[str, str]
+    role: Principal
     timeout: float
     memory: int
+
+    @property
+    def access_key(self) -> str:
+        """By which the emulated AWS knows it."""
+        return f"ASIA{hashlib.sha256(self.name.encode()).hexdigest()[:16].upper()}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ def _function(deployment: Deployment, resource: Deployed) -> Function:
         handler=properties["Handler"],
         code=deployment.assembly.asset(properties["Code"]["S3Key"]),
         environment={name: deployment.secret(value) for name, value in properties.get("Environment", {}).get("Variables", {}).items()},
+        role=Principal(resource.name, deployment.statements(properties["Role"])),
         timeout=float(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
     )
@@ -190,6 +199,8 @@ class Runtime:
 
     async def __aenter__(self) -> Runtime:
         self._logs.mkdir(parents=True, exist_ok=True)
+        for function in self._functions:
+            await self._emulated.announce(function.access_key, function.role)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -234,7 +245,7 @@ class Runtime:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
         return {
             **base_environment(),
-            **self._emulated.environment(),
+            **self._emulated.environment(function.access_key),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
