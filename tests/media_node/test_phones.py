@@ -88,3 +88,71 @@ def test_phone_to_another_provider_is_encrypted_as_far_as_the_exchange(
         record = wait_until(lambda: node.records("abc234"))[0]
         assert [leg["suite"] for leg in record["legs"]] == ["AES_CM_128_HMAC_SHA1_80", "none"]
         assert record["to"] == "+31201234***"
+
+
+@pytest.fixture
+def emergency_services(microphone: Path, tmp_path: Path) -> Iterator[Baresip]:
+    account = "<sip:112@127.0.0.1;transport=udp>;regint=0;audio_codecs=pcma;answermode=auto"
+    with Baresip(tmp_path / "112", account=account, microphone=microphone) as trunk:
+        yield trunk
+
+
+def test_112_is_reached_even_by_a_phone_without_srtp(new_node: NodeFactory, handset: Handset, emergency_services: Baresip) -> None:
+    node = new_node(trunk={"host": "127.0.0.1", "port": emergency_services.sip_port, "transport": "udp"})
+    phones = accounts("abc234", 1)
+    node.assign("abc234", phones)
+    caller = handset(node, phones[0], media="")
+    caller.wait_for("REGISTER_OK")
+    caller.command("dial", "112")
+    talk(caller, emergency_services, 2)
+    assert all(count > 50 for count in caller.packets())
+    assert "Priority: emergency" in emergency_services.text()
+    record = wait_until(lambda: node.records("abc234"))[0]
+    assert [leg["suite"] for leg in record["legs"]] == ["none", "none"]
+
+
+def test_112_is_reached_through_a_node_that_is_stopping_which_waits_for_it(
+    new_node: NodeFactory, handset: Handset, emergency_services: Baresip
+) -> None:
+    node = new_node(trunk={"host": "127.0.0.1", "port": emergency_services.sip_port, "transport": "udp"}, state="drain_s = 4")
+    phones = accounts("abc234", 3)
+    node.assign("abc234", phones)
+    caller, callee, in_need = (handset(node, phone) for phone in phones)
+    for phone in (caller, callee, in_need):
+        phone.wait_for("REGISTER_OK")
+    caller.command("dial", "102")
+    callee.wait_for("CALL_ESTABLISHED")
+    assert node.process is not None
+    node.process.terminate()
+    wait_until(lambda: node.events("draining"))
+    in_need.command("dial", "112")
+    emergency_services.wait_for("CALL_ESTABLISHED")
+    time.sleep(5)
+    assert node.process.poll() is None, "it waits for a call to 112 longer than for others"
+    in_need.command("hangup")
+    callee.wait_for("CALL_CLOSED")
+    assert node.process.wait(10) == 0
+    reasons = {record["reason"] for record in node.records("abc234")}
+    assert reasons == {"completed", "this node is stopping"}
+
+
+def test_a_trunk_that_cannot_be_reached_is_told_to_the_caller(new_node: NodeFactory, handset: Handset) -> None:
+    node = new_node(trunk={"host": "127.0.0.1", "port": 9, "transport": "tcp"})
+    phones = accounts("abc234", 1)
+    node.assign("abc234", phones)
+    caller = handset(node, phones[0])
+    caller.wait_for("REGISTER_OK")
+    caller.command("dial", "0201234567")
+    assert "503" in caller.wait_for("CALL_CLOSED")["param"]
+
+
+def test_a_phone_that_offers_no_srtp_is_told_488(new_node: NodeFactory, handset: Handset) -> None:
+    node = new_node()
+    phones = accounts("abc234")
+    node.assign("abc234", phones)
+    caller, callee = handset(node, phones[0], media=""), handset(node, phones[1])
+    caller.wait_for("REGISTER_OK")
+    callee.wait_for("REGISTER_OK")
+    caller.command("dial", "102")
+    assert "488" in caller.wait_for("CALL_CLOSED")["param"]
+    assert "SRTP is required: offer RTP/SAVP with a=crypto" in caller.text()
