@@ -32,9 +32,9 @@ def test_a_batch_is_read_as_columns_and_sent_back_changed(address: str) -> None:
             peer.sendto(number.to_bytes(4, "big") * 5, (address, port.number))
         assert batch.receive(port) == 3
         assert [address_of(source) for source in batch.sources(port, 3)] == [peer.getsockname()[:2] for peer in peers]
-        assert batch.words_from_network(2, 3) == [0, 1, 2]
-        assert batch.sizes(3) == [20, 20, 20]
-        batch.write_words_to_network(0, [7, 8, 9])
+        assert batch.ssrcs.read_network(3) == [0, 1, 2]
+        assert batch.sizes.read(3) == [20, 20, 20]
+        batch.heads.write_network([7, 8, 9])
         batch.replace(1, b"shorter")
         names = [Name(source_of(*peer.getsockname()[:2])) for peer in reversed(peers)]
         assert batch.send(port, [2, 0, 1], [name.pointer for name in names]) == 3
@@ -60,7 +60,7 @@ def test_a_datagram_too_long_shows_by_its_size() -> None:
     port, batch = Port("127.0.0.1", 0), Batch()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.sendto(b"x" * 9000, ("127.0.0.1", port.number))
-        assert (batch.receive(port), batch.sizes(1)) == (1, [ROOM])
+        assert (batch.receive(port), batch.sizes.read(1)) == (1, [ROOM])
     port.close()
 
 

@@ -13,7 +13,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cffi import FFI
 
@@ -147,11 +147,49 @@ def open_pair(address: str, ports: Sequence[int]) -> tuple[Port, Port]:
     raise OSError(errno.EADDRINUSE, f"no free pair of ports at {address}")
 
 
+class Column:
+    """One 32- or 64-bit field of the first n packets of a batch, for every n, in the machine's byte order or the network's (32-bit only).
+
+    The views are made once: slicing a memoryview costs as much as reading a dozen packets through it.
+    """
+
+    def __init__(self, memory: memoryview, start: int, step: int) -> None:
+        self._code = memory.format
+        self._memory, self._start, self._step = memory, start, step
+        self._views = [memory[start : n * step : step] for n in range(BATCH + 1)]
+        self._network = [struct.Struct(f">{n}I") for n in range(BATCH + 1)]
+
+    def __getitem__(self, index: int) -> int:
+        """The field of packet `index`."""
+        return self._memory[self._start + index * self._step]
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._memory[self._start + index * self._step] = value
+
+    def read(self, count: int) -> list[int]:
+        """The field of each packet."""
+        return self._views[count].tolist()
+
+    def read_network(self, count: int) -> list[int]:
+        """The field of each packet, which is in network byte order."""
+        return list(self._network[count].unpack(self._views[count].tobytes()))
+
+    def write(self, values: Sequence[int]) -> None:
+        """Set the field of the first packets."""
+        self._views[len(values)][:] = array(self._code, values)
+
+    def write_network(self, values: Sequence[int]) -> None:
+        """Set the field of the first packets, in network byte order."""
+        swapped = array(self._code, values)
+        swapped.byteswap()
+        self._views[len(values)][:] = swapped
+
+
 class Batch:
     """Room for BATCH packets, their addresses, and the two message vectors the kernel reads. One serves all ports of a process.
 
-    `slots[i]` and `lengths[i]` are C pointers to packet i and its length (int, written by the kernel, updated in place by whoever makes
-    the packet shorter or longer).
+    `heads`, `timestamps` and `ssrcs` are the three words of the packets' RTP headers, `sizes` their lengths. `slots[i]` and `lengths[i]`
+    are C pointers to packet i and its length (int, written by the kernel, updated in place by whoever makes the packet shorter or longer).
     """
 
     def __init__(self) -> None:
@@ -173,17 +211,21 @@ class Batch:
         # One control buffer, on the first message, is enough to read a counter that only grows.
         self._incoming[0].msg_hdr.msg_control = self._control
         self._incoming[0].msg_hdr.msg_controllen = CONTROL
-        self._control_words = memoryview(ffi.buffer(self._control)).cast("B").cast("I")
-        self.octets = memoryview(ffi.buffer(self._octets)).cast("B")
-        self._words = self.octets.cast("I")
-        self._name_quads = memoryview(ffi.buffer(self._names)).cast("B").cast("Q")
-        self._incoming_words = memoryview(ffi.buffer(self._incoming)).cast("B").cast("I")
-        self._incoming_quads = self._incoming_words.cast("B").cast("Q")
-        self._outgoing_quads = memoryview(ffi.buffer(self._outgoing)).cast("B").cast("Q")
-        self._part_quads = memoryview(ffi.buffer(self._outgoing_parts)).cast("B").cast("Q")
+        self._control_words = _words(self._control, "I")
+        self._incoming_quads = _words(self._incoming, "Q")
+        self.octets = _words(self._octets, "B")
+        packets, word = _words(self._octets, "I"), SLOT // 4
+        self.heads, self.timestamps, self.ssrcs = (Column(packets, start, word) for start in range(3))
+        self.sizes = Column(_words(self._incoming, "I"), MSG_LEN_WORD, HEADER_QUADS * 2)
+        names, parts = _words(self._names, "Q"), _words(self._outgoing_parts, "Q")
+        self._sources = [Column(names, start, NAME // 8) for start in range(3)]
+        self._destinations = Column(_words(self._outgoing, "Q"), 0, HEADER_QUADS)
+        self._bases, self._outgoing_sizes = Column(parts, 0, 2), Column(parts, 1, 2)
         self.slots = [self._octets + i * SLOT for i in range(BATCH)]
         self.lengths = [ffi.addressof(self._incoming[i], "msg_len") for i in range(BATCH)]
-        self._bases = [int(ffi.cast("uintptr_t", slot)) for slot in self.slots]
+        self._addresses = [int(ffi.cast("uintptr_t", slot)) for slot in self.slots]
+        self._bases.write(self._addresses)
+        self._in_order = True
 
     def receive(self, port: Port) -> int:
         """Take up to BATCH waiting packets into the slots; how many there were."""
@@ -198,49 +240,9 @@ class Batch:
 
     def sources(self, port: Port, count: int) -> Sequence[Source]:
         """Where each of the first `count` packets came from."""
-        step = NAME // 8
         if port.family == 4:
-            return self._name_quads[: count * step : step].tolist()
-        return list(zip(*(self._name_quads[word : count * step : step].tolist() for word in range(3)), strict=True))
-
-    def words(self, word: int, count: int) -> list[int]:
-        """32-bit word `word` of each packet, in the machine's byte order."""
-        return self._words[word : count * (SLOT // 4) : SLOT // 4].tolist()
-
-    def words_from_network(self, word: int, count: int) -> list[int]:
-        """32-bit word `word` of each packet, as its value."""
-        column = array("I", self.words(word, count))
-        column.byteswap()
-        return column.tolist()
-
-    def word_from_network(self, index: int, word: int) -> int:
-        """32-bit word `word` of packet `index`, as its value."""
-        start = index * SLOT + word * 4
-        return int.from_bytes(self.octets[start : start + 4], "big")
-
-    def write_word_to_network(self, index: int, word: int, value: int) -> None:
-        """Set 32-bit word `word` of packet `index` to this value."""
-        start = index * SLOT + word * 4
-        self.octets[start : start + 4] = value.to_bytes(4, "big")
-
-    def write_words(self, word: int, indexes: Sequence[int], values: Sequence[int]) -> None:
-        """Set 32-bit word `word` of the packets at `indexes`, in the machine's byte order."""
-        if isinstance(indexes, range):
-            self._words[word : len(values) * (SLOT // 4) : SLOT // 4] = memoryview(array("I", values))
-            return
-        for index, value in zip(indexes, values, strict=True):
-            self._words[word + index * (SLOT // 4)] = value
-
-    def write_words_to_network(self, word: int, column: list[int]) -> None:
-        """Set 32-bit word `word` of the first packets to these values."""
-        swapped = array("I", column)
-        swapped.byteswap()
-        self._words[word : len(column) * (SLOT // 4) : SLOT // 4] = memoryview(swapped)
-
-    def sizes(self, count: int) -> list[int]:
-        """The length of each packet."""
-        step = HEADER_QUADS * 2
-        return self._incoming_words[MSG_LEN_WORD : count * step : step].tolist()
+            return self._sources[0].read(count)
+        return list(zip(*(column.read(count) for column in self._sources), strict=True))
 
     def pointers(self, indexes: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """`slots` and `lengths` of the packets at `indexes`; a range begins at 0."""
@@ -250,20 +252,29 @@ class Batch:
 
     def packet(self, index: int) -> bytes:
         """A copy of packet `index`."""
-        return bytes(self.octets[index * SLOT : index * SLOT + self.lengths[index][0]])
+        return bytes(self.octets[index * SLOT : index * SLOT + self.sizes[index]])
 
     def replace(self, index: int, packet: bytes | memoryview) -> None:
         """Put another packet in place of packet `index`. It must fit in ROOM."""
         self.octets[index * SLOT : index * SLOT + len(packet)] = packet
-        self.lengths[index][0] = len(packet)
+        self.sizes[index] = len(packet)
 
     def send(self, port: Port, indexes: Sequence[int], destinations: Sequence[int]) -> int:
-        """Send the packets at `indexes` to the socket addresses at `destinations` (pointers as integers); how many the kernel took."""
+        """Send the packets at `indexes` to the socket addresses at `destinations` (pointers as integers); how many the kernel took.
+
+        A range of indexes begins at 0.
+        """
         count = len(indexes)
-        sizes = self.sizes(count) if isinstance(indexes, range) else [self.lengths[i][0] for i in indexes]
-        self._part_quads[: count * 2 : 2] = memoryview(array("Q", [self._bases[i] for i in indexes]))
-        self._part_quads[1 : count * 2 : 2] = memoryview(array("Q", sizes))
-        self._outgoing_quads[: count * HEADER_QUADS : HEADER_QUADS] = memoryview(array("Q", destinations))
+        self._destinations.write(destinations)
+        if isinstance(indexes, range):
+            self._outgoing_sizes.write(self.sizes.read(count))
+            if not self._in_order:
+                self._bases.write(self._addresses)
+                self._in_order = True
+        else:
+            self._outgoing_sizes.write([self.sizes[i] for i in indexes])
+            self._bases.write([self._addresses[i] for i in indexes])
+            self._in_order = False
         sent = tried = 0
         while tried < count:
             done: int = libc.sendmmsg(port.fd, self._outgoing + tried, count - tried, MSG_DONTWAIT)
@@ -275,6 +286,12 @@ class Batch:
             else:
                 tried += 1  # this one cannot be sent (no route, refused by a filter); the others may
         return sent
+
+
+def _words(memory: Any, code: Literal["B", "I", "Q"]) -> memoryview:
+    """C memory as a memoryview of octets ("B"), 32-bit ("I") or 64-bit words ("Q")."""
+    octets: memoryview = memoryview(ffi.buffer(memory)).cast("B")
+    return octets.cast(code)
 
 
 class Name:

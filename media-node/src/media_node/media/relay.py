@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import random
 import secrets
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from socket import htonl, ntohl
 from typing import Any, NamedTuple
 
 from media_node import bridge
@@ -211,7 +211,7 @@ class Relay:
             for i in range(count):
                 self._consider_safely(inlet, i, sources[i], now, clock)
             return count
-        routes: list[Route | None] = list(map(inlet.table.get, zip(sources, batch.words(2, count), strict=True)))
+        routes: list[Route | None] = list(map(inlet.table.get, zip(sources, batch.ssrcs.read(count), strict=True)))
         known: Sequence[int] = range(count)
         if not all(routes):
             known = [i for i in known if routes[i]]
@@ -237,7 +237,7 @@ class Relay:
     def _check(self, known: Sequence[int], routes: list[Route | None]) -> None:
         """What a tag would have told of a plain packet: that it is whole, and RTP."""
         for i in known:
-            size = self._batch.lengths[i][0]
+            size = self._batch.sizes[i]
             if not rtp.RTP_HEADER <= size < udp.ROOM or self._batch.octets[i * udp.SLOT] >> 6 != 2:
                 self._refuse_known(routes, i, Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED)
 
@@ -255,7 +255,7 @@ class Relay:
             return
         chosen: Sequence[int] = range(count) if len(taken) == count else [i for i in range(count) if routes[i]]
         _, contexts, words, destinations, streams, _ = zip(*taken, strict=True)
-        heads = batch.words_from_network(0, count)
+        heads = batch.heads.read_network(count)
         for i, stream in zip(chosen, streams, strict=True):
             head = heads[i]
             sequence = head & 0xFFFF
@@ -263,15 +263,19 @@ class Relay:
                 stream.next = sequence + 1 & 0xFFFF
                 stream.heard = now
             else:
-                stream.irregular(sequence, batch.word_from_network(i, 1), now)
+                stream.irregular(sequence, ntohl(batch.timestamps[i]), now)
             if not sequence & 7:
-                stream.sample(batch.word_from_network(i, 1), head >> 16 & 0x7F, now)
-                stream.measure(batch.lengths[i][0] - rtp.RTP_HEADER)
+                stream.sample(ntohl(batch.timestamps[i]), head >> 16 & 0x7F, now)
+                stream.measure(batch.sizes[i] - rtp.RTP_HEADER)
             if stream.drift:
-                batch.write_word_to_network(i, 1, batch.word_from_network(i, 1) + stream.drift & 0xFFFFFFFF)
+                batch.timestamps[i] = htonl(ntohl(batch.timestamps[i]) + stream.drift & 0xFFFFFFFF)
             heads[i] = head & 0xFFFF0000 | sequence + stream.shift & 0xFFFF
-        batch.write_words_to_network(0, heads)
-        batch.write_words(2, chosen, words)
+        batch.heads.write_network(heads)
+        if len(taken) == count:
+            batch.ssrcs.write(words)
+        else:
+            for i, word in zip(chosen, words, strict=True):
+                batch.ssrcs[i] = word
         if self._plain_legs == 0 and len(self._shared) == 1:
             self._protect_and_send(self._only_port, chosen, contexts, destinations, streams)
             return
@@ -367,7 +371,7 @@ class Relay:
         receive, send = stream.context and stream.context.pointer, out.context and out.context.pointer
         route = Route(receive, send, out.word, out.name.pointer, stream, (stream.context, out.context, out.name))
         if not leg.secure or (leg.latch.source == source and len(leg.contexts) == 1):
-            key = (source, int.from_bytes(stream.ssrc.to_bytes(4, "big"), sys.byteorder))
+            key = (source, htonl(stream.ssrc))
             inlet.table[key] = route
             stream.routed = True
             self._of_leg[leg].routes.append((inlet.table, key))

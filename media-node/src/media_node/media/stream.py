@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import sys
+from socket import htonl
 from typing import TYPE_CHECKING
 
 from media_node.media.port import Name, Source
@@ -99,7 +99,7 @@ class Outbound:
 
     def _begin(self) -> None:
         self.ssrc = secrets.randbits(32)
-        self.word = int.from_bytes(self.ssrc.to_bytes(4, "big"), sys.byteorder)
+        self.word = htonl(self.ssrc)
         """The SSRC as the machine reads it from a packet."""
         self.source: Inbound | None = None
         self._first = secrets.randbits(15)
