@@ -6,11 +6,12 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
+BENCHMARKS = ("media", "api", "site")
 
 
 def main(arguments: list[str]) -> int:
     """Run the benchmarks named first, or all; what follows (`--json`, `--help`, ...) goes to each."""
-    known = sorted(path.stem for path in DIRECTORY.glob("*.py") if not path.stem.startswith("_"))
+    known = [name for name in BENCHMARKS if (DIRECTORY / f"{name}.py").exists()]
     names = [argument for argument in arguments if argument in known]
     options = [argument for argument in arguments if argument not in known]
     unknown = [option for option in options if not option.startswith("-") and not names]
