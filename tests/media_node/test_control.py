@@ -52,8 +52,11 @@ def test_a_node_reads_its_own_assignments_and_nothing_else(table: tuple[Any, str
         client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": f"ASSIGNMENT#{item['orderId']}", **item}))
     client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": "HEARTBEAT", "at": 1}))
     client.put_item(TableName=name, Item=aws.to_item({"pk": ARN + "0", "sk": "ASSIGNMENT#other", "orderId": "other"}))
-    found = assignments.read(client, name, ARN)
+    client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": "ASSIGNMENT#broken", "orderId": "broken"}))
+    assigned = assignments.read(client, name, ARN)
+    found = assigned.environments
     assert len(found) == 40
+    assert assigned.errors == ("ASSIGNMENT#broken: not an assignment: 'customerId'",)
     assert [len(phone.ha1) for phone in found[0].phones] == [2, 2, 2]
     assert [len(phone.ha1) for phone in found[1].phones] == [0, 0, 0]
     assert (found[0].version, found[0].calls, found[0].encrypted) == (1, 10, True)

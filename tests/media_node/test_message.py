@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,14 @@ def test_a_stream_that_cannot_be_trusted_is_given_up(data: bytes) -> None:
 def test_a_lone_line_end_in_a_header_is_refused(smuggled: bytes) -> None:
     with pytest.raises(Malformed, match="lone CR or LF"):
         parse(REGISTER.replace(b"c1", smuggled))
+
+
+@pytest.mark.parametrize("number", [b"+" + b"1" * 15000, b"(1" * 7000])
+def test_a_number_without_end_costs_no_time(number: bytes) -> None:
+    started = time.perf_counter()
+    with pytest.raises(Malformed, match="without end"):
+        parse(REGISTER.replace(b"From: <sip:abc234-101@sip.example.nl>", b"From: <tel:" + number + b"!>"))
+    assert time.perf_counter() - started < 0.5
 
 
 def test_latin_1_headers_are_read() -> None:

@@ -156,6 +156,12 @@ async def test_hold_stops_the_audio_and_resume_brings_it_back(new_node: NodeFact
     await hang_up(ours, theirs)
 
 
+def test_an_environment_without_srtp_is_proved_too(new_node: NodeFactory) -> None:
+    node = new_node()
+    node.assign(CUSTOMER, accounts(CUSTOMER), encrypted=False, probed=True)
+    assert node.item("REPORT")["assignments"]["ORDERABC234"]["probe"]["suites"] == ["none", "none"]
+
+
 async def test_credentials_handed_out_later_are_loaded_without_disturbing_a_call(new_node: NodeFactory) -> None:
     node = await asyncio.to_thread(new_node)
     phones, later = accounts(CUSTOMER), accounts("xyz789")

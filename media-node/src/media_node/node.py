@@ -20,13 +20,14 @@ from media_node.call.record import CallRecord
 from media_node.call.trunk import TrunkAddress
 from media_node.config import Config
 from media_node.control import assignments, aws, instance, parameters
+from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, Probed, Voice, report
 from media_node.control.instance import Instance
 from media_node.control.records import Spool
 from media_node.log import log
 from media_node.media.client import MediaWorker, WorkerGone
 from media_node.probe.check import Account, check
-from media_node.probe.phone import Refused
+from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
 from media_node.sip.transport import Listener, listen_tls, server_context
 
@@ -50,7 +51,7 @@ class Node:
         self._changed = asyncio.Event()
         self._to_upload = asyncio.Event()
         self._workers: dict[int, MediaWorker] = {}
-        self._environments: tuple[Environment, ...] = ()
+        self._assigned = Assigned(())
         self._guests: tuple[Phone, ...] = ()
         self._probes: dict[str, Probed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -181,17 +182,18 @@ class Node:
 
     async def _poll(self) -> None:
         found = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
-        if found == self._environments:
+        if found == self._assigned:
             return
-        orders = {environment.order_id for environment in found}
+        orders = {environment.order_id for environment in found.environments}
         self._probes = {order: probed for order, probed in self._probes.items() if order in orders}
-        self._environments = found
+        self._assigned = found
         self._assign()
-        log("assignments loaded", environments=len(found), phones=sum(len(environment.phones) for environment in found))
+        phones = sum(len(environment.phones) for environment in found.environments)
+        log("assignments loaded", environments=len(found.environments), phones=phones, errors=found.errors)
         self._changed.set()
 
     def _assign(self) -> None:
-        self.exchange.assign(Directory(self._environments, self._guests))
+        self.exchange.assign(Directory(self._assigned.environments, self._guests))
 
     async def _beat(self) -> None:
         await asyncio.to_thread(
@@ -200,13 +202,13 @@ class Node:
             address=self._here.announced,
             sip_port=self._listener.local.port,
             calls=len(self.exchange.calls),
-            registrations=len(self.exchange.registrar),
+            registrations=self.exchange.registrations,
         )
 
     _reported: dict[str, Any] | None = None
 
     async def _report(self) -> None:
-        wanted = report(self._environments, self._probes)
+        wanted = report(self._assigned.environments, self._probes)
         if wanted != self._reported:
             await asyncio.to_thread(self._voice.report, wanted)
             self._reported = wanted
@@ -243,7 +245,7 @@ class Node:
     async def _probe_all(self) -> None:
         attempts = 0
         while True:
-            todo = [environment for environment in self._environments if not self._is_proven(environment)]
+            todo = [environment for environment in self._assigned.environments if not self._is_proven(environment)]
             for environment in todo:
                 self._probes[environment.order_id] = probed = await self._probe(environment)
                 log("probe", order=environment.order_id, ok=probed.ok, error=probed.error)
@@ -280,21 +282,25 @@ class Node:
                 caller=accounts[0],
                 callee=accounts[1],
                 seconds=PROBE_SECONDS,
+                # A customer without SRTP has calls without it, and they have to be heard too.
+                caller_suites=SUITES if environment.encrypted else (),
+                callee_suites=SUITES if environment.encrypted else (),
                 # An instance does not reach itself by its public address.
                 media_host=self._here.address,
             )
-        except (Refused, OSError, TimeoutError, ValueError) as error:
+        except Exception as error:  # whatever is wrong with a probe, the node's calls go on
             return Probed(ok=False, at=at, error=str(error) or type(error).__name__)
         finally:
             self._guests = ()
             self._assign()
+        ok = result.ok if environment.encrypted else result.audio_ok
         return Probed(
-            ok=result.ok,
+            ok=ok,
             at=at,
             suites=tuple(leg.suite for leg in result.legs),
             packets=min(leg.packets for leg in result.legs),
             plaintext_packets=result.plaintext_packets,
-            error="" if result.ok else str(result),
+            error="" if ok else str(result),
         )
 
     # Patience.
@@ -314,16 +320,16 @@ class Node:
                 raise asyncio.CancelledError
 
     async def _again(self, name: str, work: Callable[[], Awaitable[None]], seconds: float, wake: asyncio.Event | None) -> None:
-        """Does the work every so many seconds, or when woken; what AWS or a bad item throws is logged and tried again."""
+        """Does the work every so many seconds, or when woken. Whatever goes wrong in control is logged and tried again: calls go on."""
         failing = False
         while True:
             if wake is not None:
                 wake.clear()
             try:
                 await work()
-            except (*aws.Unavailable, OSError, LookupError, ValueError) as error:
+            except Exception as error:
                 if not failing:
-                    log("failing", what=name, error=str(error))
+                    log("failing", what=name, error=str(error) or type(error).__name__)
                 failing = True
             else:
                 if failing:

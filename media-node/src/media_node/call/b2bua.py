@@ -9,81 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
-from sipmessage import URI, Address, CSeq, MediaType, Parameters, Request, Response
+from sipmessage import Address, CSeq, Parameters, Request, Response
 
-from media_node.bridge import Leg, LegStats, Local
+from media_node.bridge import LegStats
 from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
+from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Protection
 from media_node.call.record import CallRecord
 from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
 from media_node.sip.endpoint import Endpoint, Incoming, Outgoing
-from media_node.sip.message import PHRASES, reply
-from media_node.sip.sdp import Session
+from media_node.sip.message import PHRASES, reply, warning
+from media_node.sip.message import reason as because
+from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached
 from media_node.sip.transport import Connection
 
 NO_ANSWER: Final = 120.0
 """Seconds a phone may ring."""
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
-_SDP: Final = "application/sdp"
 _CHALLENGES: Final = (401, 407)
-
-
-class Side(StrEnum):
-    """The caller's leg and the called leg, by their names on the bridge."""
-
-    A = "a"
-    B = "b"
-
-    @property
-    def other(self) -> Side:
-        """The other leg."""
-        return Side.B if self is Side.A else Side.A
-
-
-class Media(Protocol):
-    """What a call needs of a media worker. Each may raise `bridge`-level errors derived from Exception when the worker is gone."""
-
-    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, Local]:
-        """Reserves both legs."""
-
-    async def set(self, call: str, leg: str, remote: Leg) -> None:
-        """Describes a leg, first or anew."""
-
-    async def close(self, call: str) -> Mapping[str, LegStats]:
-        """Ends the call and says what both legs saw."""
 
 
 class MediaFailed(Exception):
     """The media worker refused or is gone."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """One place to ring: where the request goes and over what."""
-
-    uri: URI
-    connection: Connection
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What the exchange decided about a call before it begins. Party names are masked already."""
-
-    customer_id: str
-    caller: str
-    called: str
-    from_address: Address
-    to_address: Address
-    targets: tuple[Target, ...]
-    caller_protection: Protection
-    called_protection: Protection
-    emergency: bool = False
 
 
 class Refused(Exception):
@@ -261,7 +213,7 @@ class Call:
             self._offer = read_offer(session, self.plan.caller_protection)
             self.parties[Side.A] = Party(Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection)
         except NotAcceptable as error:
-            raise Refused(488, str(error), Warning=warning(str(error)), Reason=why(488, str(error))) from error
+            raise Refused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
         except ValueError as error:
             raise Refused(400, str(error)) from error
         if not self.plan.targets:
@@ -330,7 +282,7 @@ class Call:
         request.headers.set("Allow", ALLOW)
         if self.plan.emergency:
             request.headers.set("Priority", "emergency")
-        _describe(request, offer)
+        attach(request, offer)
         branch = Branch(target)
         self._branches.append(branch)
         branch.outgoing = self.endpoint.send(target.connection, request, lambda response: self._branch_heard(branch, response))
@@ -354,7 +306,7 @@ class Call:
         with contextlib.suppress(ValueError):
             dialog = Dialog.as_client(branch.outgoing.request, response)
             self._acknowledge(dialog, branch.target.connection, branch.outgoing.request.cseq.sequence)
-            self._bye(dialog, branch.target.connection, why(200, "Call completed elsewhere"))
+            self._bye(dialog, branch.target.connection, because(200, "Call completed elsewhere"))
 
     async def _progress(self, branch: Branch, response: Response) -> None:
         if response.code == 100:
@@ -381,7 +333,7 @@ class Call:
                 raise Refused(502, "The called phone answered without a description")
             answer = await self._take_answer(branch, session)
         except Refused:
-            self._bye(dialog, branch.target.connection, why(488, "The answer cannot be used"))
+            self._bye(dialog, branch.target.connection, because(488, "The answer cannot be used"))
             raise
         for other in self._branches:
             self._abandon(other)
@@ -452,7 +404,7 @@ class Call:
             case "INFO":
                 self._pass_on(side, incoming)
             case "OPTIONS":
-                incoming.respond(200, Allow=ALLOW, Accept=_SDP)
+                incoming.respond(200, Allow=ALLOW, Accept=CONTENT_TYPE)
             case _:
                 incoming.respond(405, Allow=ALLOW)
         return None
@@ -486,7 +438,7 @@ class Call:
         party = self.parties[side.other]
         request = party.dialog.request("INVITE", self.endpoint.contact(party.connection))
         request.headers.set("Allow", ALLOW)
-        _describe(request, passed_on)
+        attach(request, passed_on)
         outgoing = self.endpoint.send(party.connection, request, lambda response: self.post(Renegotiated(response)))
         incoming.on_cancel = lambda cancel: self.post(Cancelled())
         self._pending = Renegotiation(side, incoming, offer, outgoing, passed_on)
@@ -565,7 +517,7 @@ class Call:
     def _hang_up(self, ending: Ending) -> None:
         for side, party in self.parties.items():
             if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
-                self._bye(party.dialog, party.connection, why(ending.cause, ending.reason) if ending.cause else "")
+                self._bye(party.dialog, party.connection, because(ending.cause, ending.reason) if ending.cause else "")
         for incoming in self._unconfirmed.values():
             incoming.confirm()
         if self._pending is not None:
@@ -584,7 +536,7 @@ class Call:
         response.contact = [self.endpoint.contact(incoming.connection)]
         response.headers.set("Allow", ALLOW)
         if session is not None:
-            _describe(response, session)
+            attach(response, session)
         incoming.send(response)
         return response
 
@@ -613,37 +565,14 @@ class Call:
         return tuple(stats[side.value] for side in Side)
 
 
-def warning(text: str) -> str:
-    """A Warning header's value: 399 says that the text is for a person (RFC 3261 section 20.43)."""
-    return f'399 media-node "{_plain(text)}"'
-
-
-def why(cause: int, text: str) -> str:
-    """A Reason header's value (RFC 3326)."""
-    return f'SIP;cause={cause};text="{_plain(text)}"'
-
-
-def _plain(text: str) -> str:
-    """Text fit for a quoted string: some of it may be what a peer wrote."""
-    return "".join(" " if character in '"\\' or not character.isprintable() else character for character in text)
-
-
 def _description(message: Request | Response) -> Session | None:
     """The SDP a message carries, or None. Raises Refused for another body or broken SDP."""
-    if not message.body:
-        return None
-    kind = message.headers.get("Content-Type", "") or ""
     try:
-        if MediaType.parse(kind).mime_type.lower() != _SDP:
-            raise Refused(415, "Only SDP is understood", Accept=_SDP)
-        return Session.parse(message.body)
+        return attached(message)
+    except OtherBody as error:
+        raise Refused(415, str(error), Accept=CONTENT_TYPE) from error
     except ValueError as error:
         raise Refused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
-
-
-def _describe(message: Request | Response, session: Session) -> None:
-    message.headers.set("Content-Type", _SDP)
-    message.body = str(session).encode()
 
 
 def _best(failures: list[Response]) -> Refused:

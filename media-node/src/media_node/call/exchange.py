@@ -11,15 +11,16 @@ from typing import Any, Final
 
 from sipmessage import URI, Address, Request
 
-from media_node.call.b2bua import ALLOW, Acknowledged, Call, Lost, Media, Plan, Requested, Side, Stop, Target, warning
+from media_node.call.b2bua import ALLOW, Acknowledged, Call, Lost, Requested, Stop
 from media_node.call.directory import Directory, Phone
+from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, is_emergency, route
 from media_node.call.record import CallRecord, mask
 from media_node.call.trunk import Trunk, TrunkAddress
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
 from media_node.sip.endpoint import Endpoint, Incoming, to_tag
-from media_node.sip.message import reply, tag
+from media_node.sip.message import reply, tag, warning
 from media_node.sip.registrar import Registrar, Rejected
 from media_node.sip.transport import Connection
 
@@ -104,6 +105,12 @@ class Exchange:
                 while self._tasks:
                     await asyncio.wait(set(self._tasks))
 
+    @property
+    def registrations(self) -> int:
+        """How many phones are registered now."""
+        self.registrar.expire(_now())
+        return len(self.registrar)
+
     # What the endpoint tells it (endpoint.User).
 
     def incoming(self, incoming: Incoming) -> None:
@@ -116,6 +123,9 @@ class Exchange:
                 incoming.respond(481)
             else:
                 found[0].post(Requested(found[1], incoming))
+            return
+        if self._trunk is not None and self._trunk.owns(incoming.connection) and request.method != "OPTIONS":
+            incoming.respond(403, Warning=warning("This node takes no calls from the trunk"))
             return
         if request.method in ("REGISTER", "INVITE") and request.require:
             incoming.respond(420, Unsupported=", ".join(request.require))
@@ -222,9 +232,6 @@ class Exchange:
 
     def _invite(self, incoming: Incoming) -> None:
         request = incoming.request
-        if self._trunk is not None and self._trunk.owns(incoming.connection):
-            incoming.respond(403, Warning=warning("This node takes no calls from the trunk"))
-            return
         caller = self._caller(incoming)
         if caller is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from media_node.call.directory import Environment, Phone
@@ -14,15 +15,29 @@ if TYPE_CHECKING:
 PREFIX = "ASSIGNMENT#"
 
 
-def read(client: DynamoDBClient, table: str, arn: str) -> tuple[Environment, ...]:
-    """All assignments, read consistently; blocks. Raises aws.Unavailable, or ValueError for an item that is not an assignment."""
+@dataclass(frozen=True)
+class Assigned:
+    """The environments to serve, and what is wrong with items that are none: one bad item does not take the others away."""
+
+    environments: tuple[Environment, ...]
+    errors: tuple[str, ...] = ()
+
+
+def read(client: DynamoDBClient, table: str, arn: str) -> Assigned:
+    """All assignments, read consistently; blocks. Raises aws.Unavailable."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
         ConsistentRead=True,
         KeyConditionExpression="pk = :node AND begins_with(sk, :prefix)",
         ExpressionAttributeValues={":node": {"S": arn}, ":prefix": {"S": PREFIX}},
     )
-    return tuple(parse(from_item(item)) for page in pages for item in page["Items"])
+    environments, errors = list[Environment](), list[str]()
+    for item in (from_item(item) for page in pages for item in page["Items"]):
+        try:
+            environments.append(parse(item))
+        except ValueError as error:
+            errors.append(f"{item['sk']}: {error}")
+    return Assigned(tuple(environments), tuple(errors))
 
 
 def parse(item: Mapping[str, Any]) -> Environment:

@@ -21,7 +21,7 @@ from media_node.sip.dialog import Dialog
 from media_node.sip.digest import answer
 from media_node.sip.endpoint import Endpoint, Incoming, Outgoing, to_tag
 from media_node.sip.message import reply
-from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, is_secure
+from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, attach, is_secure
 from media_node.sip.transport import Connection, Transport
 
 TIMEOUT: Final = 10.0
@@ -75,7 +75,7 @@ class Conversation:
         before, self._direction = self._direction, direction
         offered = suites if suites is not None else ((self.suite.value,) if self.suite else ())
         request = self.dialog.request("INVITE", self.phone.contact)
-        _describe(request, self.description(offered))
+        attach(request, self.description(offered))
         try:
             response = await self.phone.invite(self.connection, request)
         except Refused:
@@ -227,7 +227,7 @@ class Phone:
         request.headers.set("Call-ID", secrets.token_hex(8))
         request.cseq = CSeq(1, "INVITE")
         request.contact = [self.contact]
-        _describe(request, conversation.description(offered))
+        attach(request, conversation.description(offered))
         if not wait:
             conversation.outgoing = self.endpoint.send(self.connection, request, lambda response: None)
             return conversation
@@ -342,7 +342,7 @@ class Phone:
     def _say_yes(self, incoming: Incoming, description: Session) -> None:
         response = reply(incoming.request, 200, to_tag=incoming.tag)
         response.contact = [self.contact]
-        _describe(response, description)
+        attach(response, description)
         incoming.send(response)
 
     async def _final(self, connection: Connection, request: Request, conversation: Conversation | None) -> Response:
@@ -367,8 +367,3 @@ class Phone:
                 self.algorithm = credentials.algorithm.value
                 return request
         raise Refused(challenged)
-
-
-def _describe(message: Request | Response, session: Session) -> None:
-    message.headers.set("Content-Type", "application/sdp")
-    message.body = str(session).encode()

@@ -94,8 +94,7 @@ class Incoming:
             if loop.time() >= deadline:
                 on_give_up()
                 return
-            if not self.connection.transport.reliable:
-                self._run.step(Respond(response))
+            self._run.step(Respond(response))
             self._unconfirmed = loop.call_later(min(2 * interval, T2), again, min(2 * interval, T2))
 
         self._unconfirmed = loop.call_later(T1, again, T1)

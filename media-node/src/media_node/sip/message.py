@@ -22,6 +22,8 @@ _CRLF: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 _FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
 _LENGTH: Final = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LONG_NUMBER: Final = re.compile(r"tel:[^;>,\s]{65}")
+"""No number is this long, and sipmessage's pattern for one takes seconds over a header full of digits."""
 _COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) (\S+) SIP/(\d+\.\d+)")
@@ -191,6 +193,8 @@ def _unfold(head: bytes) -> list[str]:
     if any("\r" in line or "\n" in line for line in lines):
         # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the sender's choosing.
         raise Malformed(400, "a lone CR or LF in a header")
+    if any(_LONG_NUMBER.search(line) for line in lines):
+        raise Malformed(400, "a telephone number without end")
     return lines
 
 
@@ -296,6 +300,21 @@ def _reply(headers: Headers, status: int, phrase: str, to_tag: str) -> Response:
     for timestamp in headers.getlist("Timestamp"):
         response.headers.set("Timestamp", timestamp)
     return response
+
+
+def warning(text: str) -> str:
+    """A Warning header's value: 399 says that the text is for a person (section 20.43)."""
+    return f'399 media-node "{_plain(text)}"'
+
+
+def reason(cause: int, text: str) -> str:
+    """A Reason header's value with a SIP status as its cause (RFC 3326)."""
+    return f'SIP;cause={cause};text="{_plain(text)}"'
+
+
+def _plain(text: str) -> str:
+    """Text fit for a quoted string: some of it may be what a peer wrote."""
+    return "".join(" " if character in '"\\' or not character.isprintable() else character for character in text)
 
 
 def serialise(message: Request | Response) -> bytes:

@@ -14,8 +14,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from sipmessage import MediaType, Request, Response
+
 from media_node.bridge import Suite
 
+CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400
 _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
@@ -264,3 +267,22 @@ def is_rtp(protocol: str) -> bool:
 def crypto_lines(keys: Iterable[tuple[Suite, str]]) -> tuple[Attribute, ...]:
     """Crypto attributes numbered from 1 for suites and their base64 keys."""
     return tuple(Attribute("crypto", str(CryptoAttribute(tag, suite, key))) for tag, (suite, key) in enumerate(keys, start=1))
+
+
+class OtherBody(ValueError):
+    """A message carries something else than SDP: to be answered 415."""
+
+
+def attached(message: Request | Response) -> Session | None:
+    """The description a message carries, None without a body. Raises OtherBody, or ValueError for broken SDP."""
+    if not message.body:
+        return None
+    if MediaType.parse(message.headers.get("Content-Type") or "").mime_type.lower() != CONTENT_TYPE:
+        raise OtherBody("only SDP is understood")
+    return Session.parse(message.body)
+
+
+def attach(message: Request | Response, session: Session) -> None:
+    """Makes a description the message's body."""
+    message.headers.set("Content-Type", CONTENT_TYPE)
+    message.body = str(session).encode()
