@@ -250,6 +250,15 @@ def test_the_same_request_with_the_same_key_gets_the_first_answer(api) -> None:
     assert sorted(item["sk"] for item in everything()) == ["EVENT#000001", "IDEMPOTENCY", "ORDER"]
 
 
+def test_a_replay_shows_what_became_of_the_order(api) -> None:
+    key = {"idempotency-key": "6d0f1c9e-51c5-4a8c-9d3b-0f6a0b1d2c3e"}
+    first = api.post("/api/orders", json_body=FIELDS, headers=key).json
+    store().change(first["id"], lambda found: orders.move(found, State.IN_PROGRESS, SALES, NOW))
+    again = api.post("/api/orders", json_body=FIELDS, headers=key)
+    assert (again.status, again.json["id"], again.json["token"]) == (201, first["id"], first["token"])
+    assert [event["to"] for event in again.json["events"]] == ["acknowledged", "inProgress"]
+
+
 def test_another_request_with_the_same_key_is_refused(api) -> None:
     key = {"idempotency-key": "6d0f1c9e-51c5-4a8c-9d3b-0f6a0b1d2c3e"}
     placed_first = api.post("/api/orders", json_body=FIELDS, headers=key)
@@ -339,6 +348,16 @@ def test_an_unknown_route_and_method_are_problems(api) -> None:
     for answer in (api.get("/api/nothing"), api.request("DELETE", "/api/orders/0000000000"), api.get("/api/orders")):
         assert answer.status == 404
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_who_goes_round_the_distribution_is_refused(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORIGIN_SECRET", "known to the distribution")
+    settings.origin_secret.cache_clear()
+    refused = [api.get("/api/prices"), api.post("/api/orders", json_body=FIELDS, headers={"x-origin-verify": "guess"})]
+    assert [answer.status for answer in refused] == [403, 403]
+    assert everything() == []
+    passed = api.get("/api/prices", headers={"x-origin-verify": "known to the distribution"})
+    assert passed.status == 200
 
 
 # --- the phones' credentials

@@ -297,7 +297,8 @@ def _field(field: Field) -> Schema:
 
 def _answers(good: dict[int, Schema], bad: dict[int, str] | None = None, *, colleague: bool = False) -> Schema:
     """All answers of an operation; problems come as JSON, or as a page to a browser that navigates."""
-    problems = {**(bad or {}), **({401: "Not signed in", 403: "Not in the group"} if colleague else {})}
+    problems = {**(bad or {}), **({401: "Not signed in"} if colleague else {})}
+    problems |= {403: "Not through the distribution" + (", or not in the group" if colleague else "")}
     problems |= {500: "A fault of ours", 503: "Others kept changing the same order"}
     answers = dict(good)
     for status, meaning in problems.items():

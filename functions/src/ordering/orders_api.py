@@ -4,16 +4,16 @@ import json
 import re
 import tomllib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from ordering import credentials, form, order, pricing, views
-from ordering.order import Order, OrderError, RelatedParty
+from ordering.order import Event, Order, OrderError, RelatedParty
 from ordering.problems import PROBLEMS, IdempotencyKeyReusedError, PriceChangedError
 from ordering.store import AlreadyPlacedError, CatalogueStore, IdempotencyRecord, NoNodeError, OrderStore, UnknownOrderError
 from shared import clock, html, http, problem, settings
@@ -31,6 +31,7 @@ app: APIGatewayHttpResolver = http.api(PROBLEMS)
 @dataclass(frozen=True)
 class _Placed:
     order: Order
+    events: Sequence[Event]
     token: str
 
     @property
@@ -51,7 +52,7 @@ def catalogue() -> CatalogueStore:
     return CatalogueStore(settings.catalogue_table())
 
 
-@cache
+@lru_cache(maxsize=16)
 def form_of(category: str) -> form.Form | None:
     """The form that orders of this category are made with; None when there is no such category."""
     path = settings.data_directory() / "forms" / f"{category}.toml"
@@ -71,7 +72,7 @@ def post_order() -> Response[str]:
         raise
     if by_form:
         return Response(303, http.HTML, "", headers={"Location": placed.href, "Cache-Control": "no-store"})
-    body = {**_view(placed.order, [placed.order.last]), "token": placed.token, "href": placed.href}
+    body = {**_view(placed.order, placed.events), "token": placed.token, "href": placed.href}
     return http.json_response(201, body, {"Location": f"/api/orders/{placed.order.id}"})
 
 
@@ -152,7 +153,7 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
         return _replay(already.record, key, request_hash)
     logger.info("order placed", extra={"order_id": placed.id, "category": category})
     count("OrderPlaced")
-    return _Placed(placed, token)
+    return _Placed(placed, [placed.last], token)
 
 
 def _replay(record: IdempotencyRecord, key: str, request_hash: str) -> _Placed:
@@ -160,7 +161,7 @@ def _replay(record: IdempotencyRecord, key: str, request_hash: str) -> _Placed:
     if record.request_hash != request_hash:
         raise IdempotencyKeyReusedError
     logger.info("order placed before", extra={"order_id": record.order_id})
-    return _Placed(orders().get(record.order_id), credentials.unseal(record.sealed_token, key, request_hash))
+    return _Placed(*orders().history(record.order_id), credentials.unseal(record.sealed_token, key, request_hash))
 
 
 def _shown_cents(fields: Mapping[str, object]) -> int | None:
@@ -224,7 +225,7 @@ def _prove(found: Order, token: str) -> None:
         raise UnknownOrderError(found.id)
 
 
-def _view(found: Order, events: list[order.Event]) -> views.View:
+def _view(found: Order, events: Sequence[Event]) -> views.View:
     return views.order(found, events, brand().sip_domain)
 
 

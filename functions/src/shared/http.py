@@ -1,6 +1,7 @@
 """The HTTP side of a function: requests read without trust, answers, and every error as a problem."""
 
 import binascii
+import hmac
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,9 @@ from urllib.parse import parse_qsl
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
-from shared import problem
+from shared import problem, settings
 from shared.dynamodb import BusyError
 from shared.problem import Problem, ProblemError, ProblemTable
 from shared.telemetry import flush, logger
@@ -23,12 +25,16 @@ HTML = "text/html"
 
 Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
+ORIGIN_HEADER = "x-origin-verify"
+"""Only the distribution knows its value: who goes round it goes round its firewall too."""
+
 _LONGEST_BODY = 64 * 1024
 
 
 def api(problems: ProblemTable) -> APIGatewayHttpResolver:
     """A resolver of API Gateway HTTP API events (payload version 2.0) that answers errors by the table."""
     app = APIGatewayHttpResolver()
+    app.use([_from_the_distribution_only])
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def on_error(error: Exception) -> Response[str]:
@@ -58,6 +64,13 @@ def handler(app: APIGatewayHttpResolver) -> Handler:
             flush()
 
     return handle
+
+
+def _from_the_distribution_only(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
+    secret = settings.origin_secret()
+    if secret and not hmac.compare_digest(secret.encode(), app.current_event.headers.get(ORIGIN_HEADER, "").encode()):
+        raise ProblemError(Problem(problem.FORBIDDEN, "Ga naar onze website; dit adres is niet voor bezoekers."))
+    return next_middleware(app)
 
 
 def correlation_id(app: APIGatewayHttpResolver) -> str:

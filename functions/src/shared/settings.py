@@ -89,6 +89,12 @@ def sales_group() -> str:
 
 
 @cache
+def origin_secret() -> str:
+    """What the distribution tells with each request; empty where the functions stand behind none."""
+    return os.environ.get("ORIGIN_SECRET", "")
+
+
+@cache
 def data_directory() -> Path:
     """Where the catalogue, the brand and the forms stand: in the bundle, or in a checkout at the site."""
     return _directory("DATA_DIR", _BUNDLE / "data", _CHECKOUT / "site" / "data")
