@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -23,20 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pylibsrtp
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from media_node.bridge import Crypto, Leg, Suite
+from media_node.bridge import Suite
 from media_node.media.client import MediaWorker
+from tests.bench.media_floor import Floor
 from tests.bench.media_rtpengine import Rtpengine
+from tests.bench.media_signalling import calls_through_sip, exchange
 from tests.bench.media_traffic import Run, Telephone, Traffic, resident_bytes
 
 A_SUITE, B_SUITE = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32
-PROFILES = {
-    A_SUITE: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
-    B_SUITE: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
-}
 SUBJECTS = ("node", "rtpengine", "floor")
 
 
@@ -51,28 +45,17 @@ class Subject:
 
 @asynccontextmanager
 async def node(calls: int, directory: Path) -> AsyncIterator[Subject]:
-    """One media worker, told of the calls over its own socket."""
+    """One media worker, its calls built through the node's signalling."""
     worker = await MediaWorker.start(
         index=0, address="127.0.0.1", announce="127.0.0.1", srtp_port=0, rtp_ports=(52000, 52999), timeout_s=3600,
         run_directory=directory, on_event=print,
     )  # fmt: skip
     try:
         before = resident_bytes([worker.pid])
-        pairs = []
-        for number in range(calls):
-            a, b = Telephone(), Telephone()
-            at = await worker.open(str(number), secure={"a": True, "b": True})
-            for side, phone, suite in (("a", a, A_SUITE), ("b", b, B_SUITE)):
-                to_node, from_node = os.urandom(30), os.urandom(30)
-                phone.secure(PROFILES[suite], to_node, from_node)
-                crypto = Crypto(suite=suite, send_key=base64.b64encode(from_node).decode(), receive_key=base64.b64encode(to_node).decode())
-                leg = Leg(crypto=crypto, address="127.0.0.1", port=phone.port, rtcp_port=phone.port + 1, peer="127.0.0.1", rtcp_mux=True)
-                await worker.set(str(number), side, leg)
-                phone.socket.connect(("127.0.0.1", at[side].rtp_port))
-            pairs.append((a, b))
-        traffic = Traffic(pairs)
-        traffic.acquaint()
-        yield Subject(traffic, [worker.pid], (resident_bytes([worker.pid]) - before) / calls)
+        async with exchange(worker, calls, directory / "certificate.pem") as (_, port, context):
+            traffic = Traffic(await calls_through_sip(port, context, calls, A_SUITE, B_SUITE))
+            traffic.acquaint()
+            yield Subject(traffic, [worker.pid], (resident_bytes([worker.pid]) - before) / calls)
     finally:
         await worker.stop()
 
@@ -90,7 +73,7 @@ async def rtpengine(calls: int, directory: Path) -> AsyncIterator[Subject]:
             a_key, b_key = os.urandom(30), os.urandom(30)
             at_a, at_b = daemon.call((a.port, A_SUITE, a_key), (b.port, B_SUITE, b_key))
             for phone, suite, key, (port, from_daemon) in ((a, A_SUITE, a_key, at_a), (b, B_SUITE, b_key, at_b)):
-                phone.secure(PROFILES[suite], key, from_daemon)
+                phone.secure(suite, key, from_daemon)
                 phone.socket.connect(("127.0.0.1", port))
             pairs.append((a, b))
         traffic = Traffic(pairs)
@@ -103,27 +86,18 @@ async def rtpengine(calls: int, directory: Path) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def floor(calls: int, directory: Path) -> AsyncIterator[Subject]:
     """The same batches without crypto."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("media_floor.py"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None and process.stdout is not None
+    process = Floor()
     try:
-        port = int(process.stdout.readline())
-        pairs = [(Telephone(), Telephone()) for _ in range(calls)]
         before = resident_bytes([process.pid])
-        process.stdin.write(json.dumps([(a.port, b.port) for a, b in pairs]) + "\n")
-        process.stdin.flush()
-        process.stdout.readline()
-        for pair in pairs:
-            for phone in pair:
-                phone.socket.connect(("127.0.0.1", port))
+        pairs = [(Telephone(), Telephone()) for _ in range(calls)]
+        process.route([(a.port, b.port) for a, b in pairs])
+        for telephone in (each for pair in pairs for each in pair):
+            telephone.socket.connect(("127.0.0.1", process.port))
         traffic = Traffic(pairs)
         traffic.acquaint()
         yield Subject(traffic, [process.pid], (resident_bytes([process.pid]) - before) / calls)
     finally:
-        process.stdin.close()
-        process.wait(5)
-        process.stdout.close()
+        process.stop()
 
 
 def figures(subject: Subject, runs: list[Run]) -> dict[str, float]:
@@ -160,8 +134,9 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
                     runs[name].append(run)
                     if not options.json:
                         print(
-                            f"round {number + 1} {name:10} {run.cpu_us:6.2f} us/packet, lost {run.lost}, p50 {run.percentile(0.5):6.0f} us, "
-                            f"p99 {run.percentile(0.99):6.0f} us, generator {run.generator_cpu:.0%}, late {run.late_us:.0f} us",
+                            f"round {number + 1} {name:10} {run.cpu_us:6.2f} us/packet, lost {run.lost}, "
+                            f"p50 {run.percentile(0.5):6.0f} us, p99 {run.percentile(0.99):6.0f} us, "
+                            f"generator {run.generator_cpu:.0%}, late {run.late_us:.0f} us",
                             flush=True,
                         )
             result: dict[str, Any] = {"calls": options.calls, "seconds": options.seconds, "rounds": options.rounds}

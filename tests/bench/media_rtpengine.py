@@ -107,19 +107,10 @@ class Rtpengine:
         The suites must differ: with the same on both sides this version passes keys and packets through.
         """
         name, tags = secrets.token_hex(8), (secrets.token_hex(4), secrets.token_hex(4))
-        offered = self.ask(
-            {
-                "command": "offer", "call-id": name, "from-tag": tags[0], "sdp": description(*a), "replace": ["origin"],
-                "ICE": "remove", "DTLS": "off", "transport-protocol": "RTP/SAVP", "rtcp-mux": ["demux"],
-            }
-        )  # fmt: skip
+        common = {"call-id": name, "from-tag": tags[0], "transport-protocol": "RTP/SAVP", "ICE": "remove", "DTLS": "off"}
+        offered = self.ask(common | {"command": "offer", "sdp": description(*a)})
         at_b, tag, b_receives = read(offered["sdp"], b[1])
-        answered = self.ask(
-            {
-                "command": "answer", "call-id": name, "from-tag": tags[0], "to-tag": tags[1], "sdp": description(*b, tag), "replace": ["origin"],
-                "ICE": "remove", "DTLS": "off", "transport-protocol": "RTP/SAVP", "rtcp-mux": ["demux"],
-            }
-        )  # fmt: skip
+        answered = self.ask(common | {"command": "answer", "to-tag": tags[1], "sdp": description(*b, tag)})
         at_a, _, a_receives = read(answered["sdp"], a[1])
         return (at_a, a_receives), (at_b, b_receives)
 

@@ -1,4 +1,4 @@
-"""The telephones of the media benchmark: one socket each, packets encrypted beforehand, sent at their times, arrivals timed by the kernel."""
+"""The telephones of the media benchmark: a socket each, packets encrypted beforehand, sent on time, their arrival timed by the kernel."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ from pathlib import Path
 
 import pylibsrtp
 
+from media_node.bridge import Suite
+
+PROFILES = {
+    Suite.AES_CM_128_HMAC_SHA1_80: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    Suite.AES_CM_128_HMAC_SHA1_32: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+}
 FRAME_S = 0.02
 TICKS = 100
 """Parts of a frame: the calls' packets are spread evenly over it, as those of independent callers are."""
@@ -42,9 +48,9 @@ class Telephone:
         self.outbound: pylibsrtp.Session | None = None
         self.inbound: pylibsrtp.Session | None = None
 
-    def secure(self, profile: int, send_key: bytes, receive_key: bytes) -> None:
+    def secure(self, suite: Suite, send_key: bytes, receive_key: bytes) -> None:
         """Take the keys the signalling agreed on."""
-        policy = pylibsrtp.Policy
+        policy, profile = pylibsrtp.Policy, PROFILES[suite]
         self.outbound = pylibsrtp.Session(policy(key=send_key, ssrc_type=policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
         self.inbound = pylibsrtp.Session(policy(key=receive_key, ssrc_type=policy.SSRC_ANY_INBOUND, srtp_profile=profile))
 
@@ -159,6 +165,7 @@ class Traffic:
 
     def run(self, seconds: float, pids: list[int]) -> Run:
         """Let all telephones talk for `seconds` and measure; a short warm-up goes before and is not counted."""
+        self._discard()
         warm_up, frames = round(WARM_UP_S / FRAME_S), round(seconds / FRAME_S)
         for way in self._ways:
             way.queue = [way.sender.next() for _ in range(warm_up + frames)]

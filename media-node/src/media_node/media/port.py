@@ -31,7 +31,8 @@ NAME = 32
 
 NAME_LENGTH = 28
 CONTROL = 32
-RECEIVE_BUFFER = 4 << 20
+RECEIVE_BUFFER = 32 << 20
+"""Octets; the kernel counts some 800 for a packet of audio: a second of 500 calls both ways. A limit, not a reservation."""
 SO_RXQ_OVFL = 40
 SO_RCVBUFFORCE = 33
 MSG_DONTWAIT = socket.MSG_DONTWAIT
@@ -107,7 +108,7 @@ class Port:
         """Datagrams the kernel threw away for want of room, as of the last batch."""
 
     def _make_room(self) -> None:
-        """A second of 500 calls, beyond the system's limit where the process may."""
+        """RECEIVE_BUFFER, beyond the system's limit (net.core.rmem_max) where the process may (CAP_NET_ADMIN)."""
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
         except PermissionError:
