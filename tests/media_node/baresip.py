@@ -163,8 +163,10 @@ class Baresip:
 
     def packets(self) -> tuple[int, int]:
         """RTP packets sent and received in the last call that ended, as baresip counted them."""
-        counts = re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)
-        assert counts, f"no call has ended yet:\n{self.text()[-3000:]}"
+        deadline = time.monotonic() + 5  # the count is printed a little after the call has closed
+        while not (counts := re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)):
+            assert time.monotonic() < deadline, f"no call has ended yet:\n{self.text()[-3000:]}"
+            time.sleep(0.05)
         return int(counts[-1][0]), int(counts[-1][1])
 
     def messages(self) -> list[Message]:
