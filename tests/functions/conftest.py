@@ -39,7 +39,7 @@ KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName":
 BY_STATE: dict[str, Any] = {
     "IndexName": "by-state",
     "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}, {"AttributeName": "orderDate", "KeyType": "RANGE"}],
-    "Projection": {"ProjectionType": "ALL"},
+    "Projection": {"ProjectionType": "KEYS_ONLY"},
 }
 TABLES: dict[str, dict[str, Any]] = {
     "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},

@@ -1,0 +1,1 @@
+"""Orders: what is sold at which price, what a customer orders, and what sales decides."""
