@@ -27,6 +27,8 @@ MEDIA_WORKERS = 1
 SRTP_PORT = 20000
 RTP_PORTS = (21000, 21999)
 
+# Amazon puts the agent into a public bucket in every region.
+AGENT = f"s3://amazon-ssm-{Aws.REGION}/latest/debian_arm64/amazon-ssm-agent.deb"
 INSTANCE_TYPES = ("c7g.medium", "c8g.medium", "c6g.medium")
 """In order of preference; the second is asked for when a zone has no more of the first. None is of the throttled T family."""
 CAPACITY_CALLS = 100
@@ -179,5 +181,7 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
           - aws s3 cp --only-show-errors {bundle.s3_object_url} /run/media-node.zip
           - python3 -m zipfile -e /run/media-node.zip /opt/media-node/bundle
           - sh /opt/media-node/bundle/boot/install.sh
+          # Debian's image lacks the agent of Session Manager. A node serves without it, so it comes last and may fail.
+          - aws s3 cp --only-show-errors --no-sign-request {AGENT} /run/ssm-agent.deb && dpkg -i /run/ssm-agent.deb
         """)
     )

@@ -150,7 +150,6 @@ class Website(Construct):
                     cloudfront.ResponseCustomHeader(header="cross-origin-opener-policy", value="same-origin", override=True),
                 ]
             ),
-            remove_headers=["server"],
         )
 
     def upload(self, configuration: Mapping[str, Mapping[str, Any]]) -> None:

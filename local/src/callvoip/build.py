@@ -101,11 +101,15 @@ def run(steps: Iterable[Step], say: Say) -> None:
 
 
 @contextmanager
-def exclusive() -> Iterator[None]:
+def exclusive(say: Say) -> Iterator[None]:
     """Only one process builds in a checkout at a time; others wait."""
     BUILD.mkdir(exist_ok=True)
     with (BUILD / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another build in this checkout ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -13,8 +13,8 @@ from callvoip import synth, template
 from callvoip.edge import NODE
 from callvoip.paths import CDK_OUT, ROOT
 
-CDK = "aws-cdk@2.1118.0"
-"""The CDK command; its versions go by themselves since 2.1000 and any later one reads our assembly."""
+CDK = "aws-cdk@2.1148.1"
+"""The CDK command. It goes by versions of its own; one that is older than the library cannot read the assembly."""
 
 
 def main(arguments: list[str]) -> int:

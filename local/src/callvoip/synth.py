@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     further = [f"--{name.replace('_', '-')}={value}" for name, value in vars(options).items() if value]
     try:
-        with build.exclusive():
+        with build.exclusive(say):
             build.run(build.deploy_steps(), say)
             synthesise(FOR_AWS, say, further)
     except build.BuildError as error:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from callvoip import build, operator_values, synth
@@ -20,8 +21,9 @@ PORT = 8080
 def main(arguments: list[str]) -> int:
     """Run until SIGINT, SIGTERM or SIGHUP; status 0 when it was asked to stop, 1 when it could not start."""
     options = _options(arguments)
+    started = time.monotonic()
     try:
-        with build.exclusive():
+        with build.exclusive(synth.say):
             build.run(build.local_steps(), synth.say)
             synth.synthesise(synth.FOR_LOCAL, synth.say)
     except build.BuildError as error:
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     try:
-        return asyncio.run(_up(options))
+        return asyncio.run(_up(options, started))
     except OSError as error:
         print(f"dev: port {options.port} cannot be used: {error.strerror}. Choose another with --port.", file=sys.stderr)
         return 1
@@ -53,7 +55,7 @@ def _trunk(text: str) -> Trunk:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-async def _up(options: argparse.Namespace) -> int:
+async def _up(options: argparse.Namespace, started: float) -> int:
     stopped = asyncio.Event()
     starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
@@ -72,6 +74,7 @@ async def _up(options: argparse.Namespace) -> int:
             if options.ready_file:
                 _write(options.ready_file, ready)
             print(json.dumps(ready.as_json()) if options.json else _for_people(ready), flush=True)
+            synth.say(f"ready in {time.monotonic() - started:.1f} s; Ctrl-C stops everything")
             await stopped.wait()
             synth.say("stopping ...")
     except asyncio.CancelledError:
@@ -99,5 +102,4 @@ def _for_people(ready: Ready) -> str:
             authority to trust: {ready.sip.ca_file}
   AWS       {ready.aws_endpoint} (emulated)
   logs      {ready.logs}
-
-Ctrl-C stops everything."""
+"""
