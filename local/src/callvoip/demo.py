@@ -42,7 +42,7 @@ class Story:
 
     def __init__(self, *, quiet: bool) -> None:
         self.step = ""
-        self._quiet = quiet
+        self.quiet = quiet
         self._started = time.monotonic()
 
     @property
@@ -57,7 +57,7 @@ class Story:
         started = time.monotonic()
         seen: list[str] = []
         yield seen.append
-        if not self._quiet:
+        if not self.quiet:
             print(f"{self.seconds:6.1f} s  {step} ({time.monotonic() - started:.1f} s){''.join(f': {text}' for text in seen)}", flush=True)
 
 
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
 def tell(story: Story, logs: Path) -> dict[str, Any]:
     """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system raise."""
     with story.told("start the local system") as seen:
-        system = LocalSystem.start(logs=logs)
+        system = LocalSystem.start(logs=logs, quiet=story.quiet)
         seen(system.site)
     with system:
         visitor = Client(system.api)
