@@ -9,18 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from shared import html, settings
+from tests.site.measure import CHROMIUM, QUIET
 from tests.site.origin import Origin, serve
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def hugo() -> Path:

@@ -2,9 +2,11 @@
 
 import html.parser
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _SILENT = {"script", "style"}
@@ -82,3 +84,20 @@ def pages(site: Path) -> dict[str, Document]:
         address = "/" + file.relative_to(site).as_posix()
         found[address.removesuffix("index.html")] = read(file.read_text())
     return found
+
+
+def broken_links(documents: Mapping[str, Document], exists: Callable[[str], bool]) -> list[str]:
+    """Links, scripts, styles, pictures and fragments of our own that lead nowhere; `exists` answers for what is no page."""
+    faults = []
+    for address, document in documents.items():
+        for element in document.elements:
+            for name in ("href", "src", "action"):
+                wanted = element.attributes.get(name)
+                link = urlsplit(urljoin(f"http://site{address}", wanted or ""))
+                if wanted is None or (link.scheme, link.netloc) != ("http", "site") or link.path.startswith("/api/"):
+                    continue
+                if link.path not in documents and not exists(link.path):
+                    faults.append(f"{address}: <{element.tag}> leads to {wanted}, which is not there")
+                elif link.fragment and link.path in documents and link.fragment not in documents[link.path].ids:
+                    faults.append(f"{address}: {wanted} has no such anchor")
+    return faults

@@ -1,0 +1,141 @@
+"""What a page costs and what is wrong with it, as a browser, axe and the W3C's checker see it; tests and the benchmark ask here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+HERE = Path(__file__).parent
+MODULES = HERE / "node_modules"
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+Scheme = Literal["light", "dark"]
+
+# Without a font nothing is painted, and axe passes with fewer checks.
+_PAINTED = """() => new Promise((done) => {
+  new PerformanceObserver((list) => { if (list.getEntriesByName("first-contentful-paint").length) done(true); })
+    .observe({ type: "paint", buffered: true });
+  setTimeout(done, 10000, false);
+})"""
+_WATCH = """
+  window.__seen = { shift: 0, policy: [] };
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__seen.shift += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  addEventListener("securitypolicyviolation", (event) => window.__seen.policy.push(`${event.effectiveDirective} ${event.blockedURI}`));
+"""
+
+
+@dataclass
+class Visit:
+    """What was seen of one page: faults as texts, `bytes` as they came over the wire with their headers, `cls` as Chromium counts it."""
+
+    axe: list[str] = field(default_factory=list)
+    console: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    policy: list[str] = field(default_factory=list)
+    """Violations of the content security policy."""
+    bytes: int = 0
+    requests: int = 0
+    cls: float = 0.0
+    overflow: int = 0
+    """How many pixels the page is wider than the screen."""
+
+    @property
+    def faults(self) -> list[str]:
+        """All that must not be."""
+        sideways = [f"scrolls sideways by {self.overflow} px"] if self.overflow > 0 else []
+        return self.axe + self.console + [f"asks {url}" for url in self.foreign] + [f"policy: {one}" for one in self.policy] + sideways
+
+
+@contextmanager
+def visited(
+    browser: Browser, url: str, *, width: int, scheme: Scheme = "light", prepare: Callable[[Page], None] | None = None
+) -> Iterator[tuple[Page, Visit]]:
+    """Open a page on a screen of `width` CSS pixels, bring it into the wanted state, and look. The page stays open in the context."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        locale="nl-NL",
+        timezone_id="Europe/Amsterdam",
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(10_000)
+    try:
+        page, seen = context.new_page(), Visit()
+        page.add_init_script(_WATCH)
+        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: seen.console.append(f"error: {error}"))
+        page.on("request", lambda request: seen.foreign.extend([] if _is_own(request.url, url) else [request.url]))
+        wire = context.new_cdp_session(page)
+        loaded: list[float] = []
+        wire.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
+        wire.send("Network.enable")
+        answer = page.goto(url)
+        seen.bytes, seen.requests = int(sum(loaded)), len(loaded)
+        if prepare:
+            prepare(page)
+        if not page.evaluate(_PAINTED):
+            raise AssertionError("nothing was painted; is a font installed?")
+        seen.axe = [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in Axe().run(page).response["violations"]]
+        found = page.evaluate("window.__seen")
+        seen.cls, seen.policy = round(found["shift"], 4), found["policy"]
+        seen.overflow = page.evaluate("document.documentElement.scrollWidth") - width
+        if answer is not None and answer.status >= 400:  # Chromium says so itself, and no page can help it
+            seen.console = [line for line in seen.console if f"responded with a status of {answer.status}" not in line]
+        yield page, seen
+    finally:
+        context.close()
+
+
+def visit(browser: Browser, url: str, *, width: int, scheme: Scheme = "light", prepare: Callable[[Page], None] | None = None) -> Visit:
+    """What is seen of a page."""
+    with visited(browser, url, width=width, scheme=scheme, prepare=prepare) as (_, seen):
+        return seen
+
+
+def _is_own(url: str, origin: str) -> bool:
+    return url.startswith("data:") or urlsplit(url)[:2] == urlsplit(origin)[:2]
+
+
+def npm_packages() -> Path:
+    """The folder of the pinned npm packages, which the first call installs."""
+    if (
+        not (MODULES / ".package-lock.json").exists()
+        or (MODULES / ".package-lock.json").stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime
+    ):
+        npm = Path(sys.prefix) / "bin" / "npm"
+        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True)
+    return MODULES
+
+
+def markup_faults(documents: Mapping[str, str], directory: Path) -> dict[str, list[str]]:
+    """What the W3C's checker says of HTML documents, by their names; `directory` is for its files."""
+    names = {f"{number}.html": name for number, name in enumerate(documents)}
+    for file, name in names.items():
+        (directory / file).write_text(documents[name], encoding="utf-8")
+    jar = npm_packages() / "vnu-jar/build/dist/vnu.jar"
+    command = ["java", "-Xss1m", "-jar", str(jar), "--format", "json", "--exit-zero-always", *(str(directory / file) for file in names)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, list[str]] = {name: [] for name in documents}
+    for message in json.loads(done.stderr)["messages"]:
+        line = f"{message['type']} on line {message.get('lastLine')}: {message['message']} ({message.get('extract', '').strip()})"
+        found[names[Path(urlsplit(message["url"]).path).name]].append(line)
+    return found
