@@ -22,7 +22,8 @@ from media_node.probe.phone import Conversation, Refused
 from media_node.probe.phone import Phone as Handset
 from media_node.sip.digest import Algorithm
 from media_node.sip.endpoint import Outgoing
-from media_node.sip.sdp import Direction
+from media_node.sip.message import reply
+from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transport import Connection, listen_tls, server_context
 from tests.media_node.conftest import DOMAIN, Certificates
 
@@ -425,3 +426,89 @@ async def test_extensions_nobody_supports_are_named(office: Office) -> None:
         request.headers.set(name, value)
     refusal = await refused(caller.invite(caller.connection, request))
     assert refusal.code == 420
+
+
+async def test_early_media_is_passed_on_and_a_key_changed_by_the_answer_counts(office: Office) -> None:
+    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    calling = asyncio.create_task(caller.call("102"))
+    await until(lambda: bool(callee.rang))
+    (incoming,) = callee.rang
+    early = await callee._conversation(voice=1)
+    for status in (183, 200):
+        early.keys.clear()
+        offer = Session.parse(incoming.request.body)
+        description = early.answer(offer)
+        assert description is not None
+        response = reply(incoming.request, status, to_tag=incoming.tag)
+        response.contact = [callee.contact]
+        attach(response, description)
+        incoming.send(response)
+        if status == 183:
+            await until(lambda: bool(office.media.legs))
+    ours = await calling
+    (call,) = office.media.secure
+    received = [leg.crypto.receive_key for leg in office.media.legs[call, "b"] if leg.crypto]
+    assert len(received) == len(set(received)) == 2
+    assert received[-1] == early.keys[ours.suite or ""]
+    early.close("done")
+
+
+async def test_an_answer_that_crosses_a_cancel_is_acknowledged_and_ended(office: Office) -> None:
+    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    conversation = await caller.call("102", wait=False)
+    await until(lambda: bool(callee.rang))
+    (incoming,) = callee.rang
+    answering: list[asyncio.Task[None]] = []
+    incoming.on_cancel = lambda cancel: answering.append(asyncio.create_task(callee._accept(incoming)))
+    assert conversation.outgoing is not None
+    conversation.outgoing.cancel()
+    theirs = await callee.answered()
+    await asyncio.wait_for(theirs.ended.wait(), 5)
+    assert (await office.record()).reason == "487 Cancelled"
+
+
+async def test_two_changes_that_meet_do_not_both_happen(office: Office) -> None:
+    ours, theirs = await talking(office)
+    results = await asyncio.gather(ours.change(Direction.SENDONLY), theirs.change(Direction.SENDONLY), return_exceptions=True)
+    refusals = [result for result in results if isinstance(result, Refused)]
+    assert [refusal.code for refusal in refusals] == [491]
+    await ours.change(Direction.SENDRECV)
+
+
+async def test_the_same_invite_by_a_second_way_is_a_loop(office: Office) -> None:
+    await office.handset("102", answers=lambda incoming: 180)
+    caller = await office.handset("101")
+    conversation = await caller.call("102", wait=False)
+    assert conversation.outgoing is not None
+    await until(lambda: bool(office.exchange.calls))
+    assert (await refused(caller.invite(caller.connection, conversation.outgoing.request))).code == 482
+
+
+async def test_a_request_for_a_call_that_is_no_more_is_told_so(office: Office) -> None:
+    ours, _ = await talking(office)
+    await ours.hang_up()
+    await office.record()
+    assert ours.dialog is not None
+    for method in ("BYE", "INFO", "INVITE"):
+        response: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        ours.phone.endpoint.send(
+            ours.connection,
+            ours.dialog.request(method, ours.phone.contact),
+            lambda heard, response=response: response.set_result(heard.code) if heard.code >= 200 else None,  # type: ignore[misc]
+        )
+        assert await asyncio.wait_for(response, 5) == 481
+
+
+async def test_another_body_than_sdp_and_broken_sdp_are_refused(office: Office) -> None:
+    await office.handset("102")
+    caller = await office.handset("101")
+    conversation = await caller.call("102", wait=False)
+    assert conversation.outgoing is not None
+    for kind, body, status in (("text/plain", b"hello", 415), ("application/sdp", b"hello", 400), ("application/sdp", b"", 488)):
+        request = conversation.outgoing.request
+        again = Request("INVITE", request.uri, body)
+        for name in ("Max-Forwards", "From", "To", "CSeq", "Contact"):
+            again.headers.set(name, request.headers[name])
+        again.headers.set("Call-ID", f"{kind}{len(body)}")
+        again.headers.set("Content-Type", kind)
+        assert (await refused(caller.invite(caller.connection, again))).code == status
