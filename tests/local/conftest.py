@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from callvoip.aws import Deployed, Deployment, Emulated, listening_socket
 from callvoip.process import Child, base_environment
 from callvoip.template import Assembly
 
 REGION = "eu-central-1"
-
-# A busy machine is no failure.
-settings.register_profile("local", deadline=None)
-settings.load_profile("local")
 
 
 @pytest.fixture

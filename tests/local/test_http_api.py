@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callvoip.exchange import Request
@@ -174,6 +174,7 @@ def test_claims_arrive_as_strings():
     }
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1), st.sampled_from(["application/x-www-form-urlencoded", "image/png", "text/plain", "application/json", ""]))
 def test_a_body_comes_back_whole_from_its_event(body, kind):
     got = made(method="POST", headers=(("content-type", kind),), body=body)

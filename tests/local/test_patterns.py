@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto.events.models import EventPattern
 
@@ -69,6 +69,7 @@ nested = st.dictionaries(names, st.sampled_from(["x", "y", 2]), min_size=1, max_
 events = st.dictionaries(names, st.sampled_from(["x", "xy", 1]) | nested, max_size=3)
 
 
+@settings(deadline=None)
 @given(patterns, events)
 def test_moto_agrees(pattern, event):
     assert matches(pattern, event) == EventPattern(None, pattern).matches_event(event)

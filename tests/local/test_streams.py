@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callvoip.runtime import FunctionError
@@ -88,6 +88,7 @@ async def test_an_unknown_failure_means_the_whole_batch():
     assert calls == [[0, 1], [0, 1]]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.sets(st.integers(0, 19)))
 async def test_bisecting_always_does_every_good_record_once_and_in_order(count, bad):
     function = Function(bad)

@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callvoip.template import Scope, Stack, UnresolvedError, load
@@ -93,11 +93,13 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(json_values)
 def test_what_holds_no_intrinsics_is_left_as_it_is(value):
     assert scope().resolve(value) == value
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="abc", max_size=3), min_size=1), st.sampled_from([",", "|"]))
 def test_split_undoes_join(parts, separator):
     assert scope().resolve({"Fn::Split": [separator, {"Fn::Join": [separator, parts]}]}) == parts
