@@ -1,10 +1,15 @@
-"""What every test shares: the rule for tests that need a system program."""
+"""What every test shares: the rule for tests that need a system program, and the settings of property tests."""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from callvoip.programs import programs
+
+# A loaded machine is no counterexample; a fixture that is shared by all examples of a test is made for that.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.load_profile("shared")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,7 +26,6 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
-from hypothesis import HealthCheck, settings
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 HERE = Path(__file__).parent
@@ -50,8 +49,6 @@ TABLES: dict[str, dict[str, Any]] = {
 HANDLERS = ("ordering.prices_api", "ordering.orders_api", "ordering.sales_api", "ordering.catalogue_loader", "fleet.reconciler")
 
 # On a fresh clone the first draw builds Hypothesis' table of Unicode; the machine may be busy with other tests.
-settings.register_profile("functions", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-settings.load_profile("functions")
 
 
 # Read when Powertools is imported, as Lambda sets it before the process starts.

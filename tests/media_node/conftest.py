@@ -30,13 +30,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import settings
 
 from media_node.sip.digest import Algorithm
 
 # The machine is shared with other tests: how long an example takes says nothing.
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
 
 DOMAIN = "sip.example.nl"
 REGION = "eu-central-1"

@@ -4,7 +4,4 @@ import sys
 
 from callvoip.cli import main
 
-try:
-    sys.exit(main())
-except KeyboardInterrupt:
-    sys.exit(130)
+sys.exit(main())

@@ -15,7 +15,7 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Run the subcommand named first on the command line."""
+    """Run the subcommand named first on the command line; 130 when Ctrl-C ended it."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: ./dev COMMAND [OPTION ...]\n")
@@ -27,6 +27,9 @@ def main() -> int:
     if command not in COMMANDS:
         print(f"dev: there is no command {command!r}; the commands are: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"callvoip.{command}")
-    result: int = module.main(arguments[1:])
+    try:
+        module = importlib.import_module(f"callvoip.{command}")
+        result: int = module.main(arguments[1:])
+    except KeyboardInterrupt:
+        return 130
     return result
