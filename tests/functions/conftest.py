@@ -48,9 +48,6 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 HANDLERS = ("ordering.prices_api", "ordering.orders_api", "ordering.sales_api", "ordering.catalogue_loader", "fleet.reconciler")
 
-# On a fresh clone the first draw builds Hypothesis' table of Unicode; the machine may be busy with other tests.
-
-
 # Read when Powertools is imported, as Lambda sets it before the process starts.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "test")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "callvoip")
