@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,16 @@ def test_records_wait_on_the_disk_until_aws_has_them(table: tuple[Any, str], tmp
     assert spool.upload(client, name) == 3
     assert spool.waiting() == []
     assert client.scan(TableName=name)["Count"] == 3
+
+
+def test_two_uploads_at_once_send_every_record_once(table: tuple[Any, str], tmp_path: Path) -> None:
+    client, name = table
+    spool = Spool(tmp_path / "records")
+    for number in range(10):
+        spool.add(f"c{number}", {"pk": "CUSTOMER#abc234", "sk": f"t#{number}"})
+    with ThreadPoolExecutor() as threads:
+        sent = [upload.result() for upload in [threads.submit(spool.upload, client, name) for _ in range(3)]]
+    assert sum(sent) == 10
 
 
 def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(table: tuple[Any, str], tmp_path: Path) -> None:

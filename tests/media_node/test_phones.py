@@ -131,7 +131,7 @@ def test_112_is_reached_through_a_node_that_is_stopping_which_waits_for_it(
     assert node.process.poll() is None, "it waits for a call to 112 longer than for others"
     in_need.command("hangup")
     callee.wait_for("CALL_CLOSED")
-    assert node.process.wait(10) == 0
+    assert node.process.wait(10) == 0, node.log.read_text()
     reasons = {record["reason"] for record in node.records("abc234")}
     assert reasons == {"completed", "this node is stopping"}
 

@@ -14,7 +14,7 @@ from media_node.node import Node
 
 
 def main() -> int:
-    """Runs the node until SIGTERM or SIGINT. Exit status 0 after a drain, 1 when it could not start, 2 for a bad configuration."""
+    """Runs the node until SIGTERM or SIGINT. Exit status 0 after a drain, 1 when it could not start or go on, 2 for a bad configuration."""
     parser = argparse.ArgumentParser(prog="media-node", description="SIP over TLS exchange and SRTP relay")
     parser.add_argument("--config", type=Path, required=True, help="node.toml")
     path = parser.parse_args().config
@@ -28,7 +28,7 @@ def main() -> int:
     except asyncio.CancelledError:
         return 0
     except OSError as error:
-        log("cannot start", error=str(error))
+        log("stopped by an error", error=str(error))
         return 1
     return 0
 

@@ -133,8 +133,8 @@ class Node:
             drain.cancel()
             await self.exchange.drain(0, 0)
         hurry.cancel()
-        with contextlib.suppress(*aws.Unavailable):
-            await self._upload()
+        with contextlib.suppress(*aws.Unavailable, OSError):
+            await self._upload()  # what does not go now goes when the node starts again
         log("stopped", records_waiting=len(self._spool.waiting()))
 
     # Media.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._uploading = threading.Lock()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def add(self, name: str, item: dict[str, Any]) -> None:
@@ -39,14 +41,16 @@ class Spool:
 
     def upload(self, client: DynamoDBClient, table: str) -> int:
         """Sends what waits and returns how many went; blocks. Raises aws.Unavailable at the first that did not; the rest waits."""
-        sent = 0
-        for path in self.waiting():
-            try:
-                item = json.loads(path.read_text())
-            except ValueError:
-                path.rename(path.with_suffix(".broken"))  # kept for a person; it must not hold up the others
-                continue
-            client.put_item(TableName=table, Item=to_item(item))
-            path.unlink()
-            sent += 1
-        return sent
+        with self._uploading:  # one at a time: the last upload of a node that stops meets the one under way
+            return sum(self._send(path, client, table) for path in self.waiting())
+
+    @staticmethod
+    def _send(path: Path, client: DynamoDBClient, table: str) -> bool:
+        try:
+            item = json.loads(path.read_text())
+        except ValueError:
+            path.rename(path.with_suffix(".broken"))  # kept for a person; it must not hold up the others
+            return False
+        client.put_item(TableName=table, Item=to_item(item))
+        path.unlink()
+        return True
