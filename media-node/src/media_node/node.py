@@ -36,6 +36,8 @@ POLL: Final = 2.0
 REFRESH: Final = 600.0
 """Seconds between looks at certificate and trunk."""
 PROBE_SECONDS: Final = 1.5
+_GUEST: Final = "probe"
+"""What the extensions of the probe's phones begin with; a customer's are numbers."""
 _RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Node:
         self._assigned = Assigned(())
         self._guests: tuple[Phone, ...] = ()
         self._probes: dict[str, Probed] = {}
+        self._reported: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._spool = Spool(config.directory / "records")
         # systemd's own directory when there is one: a Unix socket's path must be short.
@@ -111,7 +114,7 @@ class Node:
             await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
             for loop in loops:
                 if loop.done():
-                    loop.result()  # none of them ends by itself
+                    loop.result()  # none of them ends before the node drains
             await self._drain()
         finally:
             stopping.cancel()
@@ -205,8 +208,6 @@ class Node:
             registrations=self.exchange.registrations,
         )
 
-    _reported: dict[str, Any] | None = None
-
     async def _report(self) -> None:
         wanted = report(self._assigned.environments, self._probes)
         if wanted != self._reported:
@@ -246,6 +247,8 @@ class Node:
         attempts = 0
         while True:
             todo = [environment for environment in self._assigned.environments if not self._is_proven(environment)]
+            if self.exchange.draining:
+                return  # a call that is refused proves nothing
             for environment in todo:
                 self._probes[environment.order_id] = probed = await self._probe(environment)
                 log("probe", order=environment.order_id, ok=probed.ok, error=probed.error)
@@ -337,9 +340,6 @@ class Node:
                 failing = False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait() if wake is not None else asyncio.Event().wait(), seconds)
-
-
-_GUEST: Final = "probe"
 
 
 def _notify(state: str) -> None:
