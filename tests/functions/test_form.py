@@ -13,7 +13,8 @@ from ordering import form as forms
 ROOT = Path(__file__).parents[2]
 DEFINITION = tomllib.loads((ROOT / "site/data/forms/srtp.toml").read_text())
 SRTP = forms.parse(DEFINITION)
-VECTORS = json.loads((ROOT / "tests/vectors/form-srtp.json").read_text())
+FORMS = {path.stem: forms.parse(tomllib.loads(path.read_text())) for path in sorted((ROOT / "site/data/forms").glob("*.toml"))}
+VECTORS = [(name, vector) for name in FORMS for vector in json.loads((ROOT / f"tests/vectors/form-{name}.json").read_text())]
 NAMES = [field.name for field in SRTP.fields]
 
 anything = st.recursive(
@@ -23,19 +24,22 @@ anything = st.recursive(
 )
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=lambda v: json.dumps(v["values"], ensure_ascii=False)[:80])
-def test_the_shared_vectors_hold(vector) -> None:
-    checked = forms.check(SRTP, vector["values"])
+@pytest.mark.parametrize(("name", "vector"), VECTORS, ids=lambda v: v if isinstance(v, str) else json.dumps(v["values"])[:80])
+def test_the_shared_vectors_hold(name: str, vector) -> None:
+    checked = forms.check(FORMS[name], vector["values"])
     assert {error.field: error.code for error in checked.errors} == vector["errors"]
     assert checked.values == vector["normalised"]
 
 
-@pytest.mark.parametrize("field", SRTP.fields, ids=lambda field: field.name)
-def test_every_error_that_a_person_can_cause_has_words(field: forms.Field) -> None:
+EVERY_FIELD = [(name, field) for name, each in FORMS.items() for field in each.fields]
+
+
+@pytest.mark.parametrize(("name", "field"), EVERY_FIELD, ids=lambda v: getattr(v, "name", v))
+def test_every_error_that_a_person_can_cause_has_words(name: str, field: forms.Field) -> None:
     codes: set[forms.Code] = {"too_long"}
-    if field.required:
+    if field.required or field.required_when:
         codes.add("missing")
-    if field.type in ("email", "tel", "kvk"):
+    if field.type in ("email", "tel", "kvk", "choice", "checkbox") or field.pattern:
         codes.add("invalid")
     if field.type == "integer":
         codes |= {"not_integer", "too_small", "too_large"}
@@ -90,7 +94,35 @@ def test_a_message_can_hold_the_value() -> None:
     assert error.message == "‘vijf’ is geen getal"
 
 
-@pytest.mark.parametrize("change", [{"type": "date"}, {"messages": {"odd": "?"}}])
+@pytest.mark.parametrize(
+    ("filled_in", "ordered"),
+    [
+        (("srtp", {"phones": "5"}), [("srtp", 5)]),
+        (("plan", {"offering": "unlimited-eu"}), [("unlimited-eu", 1), ("connection", 1)]),
+        (("quote", {}), []),
+        (("processing-agreement", {}), []),
+    ],
+)
+def test_a_form_says_what_it_orders(filled_in, ordered: list[tuple[str, int]]) -> None:
+    name, values = filled_in
+    assert FORMS[name].quantities(forms.check(FORMS[name], values)) == ordered
+
+
+def test_json_may_say_true_for_a_checkbox() -> None:
+    checked = forms.check(FORMS["processing-agreement"], {"authorised": True})
+    assert checked.text("authorised") == forms.CHECKED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"type": "date"},
+        {"messages": {"odd": "?"}},
+        {"type": "choice"},
+        {"option": [{"value": "a", "label": "A"}]},
+        {"required_when": {"field": "fax", "value": "yes"}},
+    ],
+)
 def test_a_wrong_definition_is_refused(change) -> None:
     fields = [{**DEFINITION["field"][0], **change}, *DEFINITION["field"][1:]]
     with pytest.raises(ValueError, match=DEFINITION["field"][0]["name"]):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-FieldType = Literal["text", "textarea", "email", "tel", "integer", "kvk"]
+FieldType = Literal["text", "textarea", "email", "tel", "integer", "kvk", "choice", "checkbox"]
 Code = Literal["missing", "too_long", "invalid", "not_integer", "too_small", "too_large"]
 
 # A valid e-mail address as the HTML standard has it, with at least one dot in the domain:
@@ -19,10 +19,33 @@ _KVK = re.compile(r"[0-9]{8}")
 _TELEPHONE = re.compile(r"\+?[0-9]{8,15}")
 _HOME_COUNTRIES = (31, 32)
 
+CHECKED = "yes"
+"""What a checkbox that is checked sends; one that is not sends nothing."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the values that a choice can have, and what a person reads for it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """That another field has this value."""
+
+    field: str
+    value: str
+
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a form; `minimum` and `maximum` are bounds of an integer."""
+    """One field of a form.
+
+    `minimum` and `maximum` are bounds of an integer, `options` the values of a choice; `pattern` is a regular expression that all of
+    a text must match, written so that Python and JavaScript read it alike; `required_when` makes a field required on a condition.
+    """
 
     name: str
     label: str
@@ -32,16 +55,37 @@ class Field:
     messages: Mapping[Code, str]
     minimum: int | None = None
     maximum: int | None = None
+    options: tuple[Option, ...] = ()
+    pattern: str | None = None
+    required_when: Condition | None = None
+
+    def shown(self, value: str | int) -> str:
+        """A normalised value as a person reads it."""
+        if self.type == "checkbox":
+            return "Ja" if value else "Nee"
+        return next((option.label for option in self.options if option.value == value), str(value))
 
 
 @dataclass(frozen=True)
 class Form:
-    """The fields of one kind of order, which offering it orders, and in which field the quantity stands."""
+    """The fields of one kind of order, and what it orders.
+
+    Either `offering` or the choice in `offering_field`, as often as `quantity_field` says or once; then each of `also` as often.
+    Neither: the order is a request without a price.
+    """
 
     id: str
-    offering: str
-    quantity_field: str
     fields: tuple[Field, ...]
+    offering: str = ""
+    quantity_field: str = ""
+    offering_field: str = ""
+    also: tuple[str, ...] = ()
+
+    def quantities(self, checked: "Checked") -> list[tuple[str, int]]:
+        """Which offerings a form without errors orders, and how many of each."""
+        offering = checked.text(self.offering_field) if self.offering_field else self.offering
+        quantity = checked.number(self.quantity_field) if self.quantity_field else 1
+        return [(each, quantity) for each in (offering, *self.also) if each]
 
 
 @dataclass(frozen=True)
@@ -93,12 +137,32 @@ def parse(definition: Mapping[str, Any]) -> Form:
                 messages=entry["messages"],
                 minimum=entry.get("min"),
                 maximum=entry.get("max"),
+                options=tuple(Option(**option) for option in entry.get("option", [])),
+                pattern=entry.get("pattern"),
+                required_when=Condition(**entry["required_when"]) if "required_when" in entry else None,
             )
         )
-    form = Form(definition["id"], definition["offering"], definition["quantity_field"], tuple(fields))
-    if form.quantity_field not in {field.name for field in fields if field.type == "integer"}:
-        raise ValueError(f"form {form.id}: quantity_field {form.quantity_field!r} is not an integer field")
+    form = Form(
+        id=definition["id"],
+        fields=tuple(fields),
+        offering=definition.get("offering", ""),
+        quantity_field=definition.get("quantity_field", ""),
+        offering_field=definition.get("offering_field", ""),
+        also=tuple(definition.get("also", [])),
+    )
+    _refer(form, "quantity_field", form.quantity_field, "integer")
+    _refer(form, "offering_field", form.offering_field, "choice")
+    for field in fields:
+        if (field.type == "choice") != bool(field.options):
+            raise ValueError(f"form {form.id}: field {field.name} must have options if and only if it is a choice")
+        if field.required_when and field.required_when.field not in {other.name for other in fields}:
+            raise ValueError(f"form {form.id}: field {field.name} depends on the unknown field {field.required_when.field!r}")
     return form
+
+
+def _refer(form: Form, what: str, name: str, kind: FieldType) -> None:
+    if name and name not in {field.name for field in form.fields if field.type == kind}:
+        raise ValueError(f"form {form.id}: {what} {name!r} is no field of type {kind}")
 
 
 def check(form: Form, values: Mapping[str, object]) -> Checked:
@@ -107,7 +171,7 @@ def check(form: Form, values: Mapping[str, object]) -> Checked:
     errors: list[FieldError] = []
     for field in form.fields:
         try:
-            normalised[field.name] = _check_field(field, values.get(field.name))
+            normalised[field.name] = _check_field(field, values.get(field.name), _is_required(field, values))
         except _Refused as refused:
             message = field.messages.get(refused.code, f"{field.label}: deze waarde kunnen wij niet lezen")
             shown = as_text(values.get(field.name))
@@ -125,12 +189,19 @@ def as_text(value: object) -> str:
     return ""
 
 
-def _check_field(field: Field, value: object) -> str | int:
+def _is_required(field: Field, values: Mapping[str, object]) -> bool:
+    condition = field.required_when
+    return field.required or (condition is not None and _tidy(as_text(values.get(condition.field))) == condition.value)
+
+
+def _check_field(field: Field, value: object, required: bool) -> str | int:
+    if isinstance(value, bool) and field.type == "checkbox":
+        value = CHECKED if value else ""
     if isinstance(value, bool | list | dict):
         raise _Refused("not_integer" if field.type == "integer" else "invalid")
     text = tidy_lines(as_text(value)) if field.type == "textarea" else _tidy(as_text(value))
     if not text:
-        if field.required:
+        if required:
             raise _Refused("missing")
         return ""
     # Code points, as DynamoDB and people count them; the browser's check counts [...value].length.
@@ -138,6 +209,10 @@ def _check_field(field: Field, value: object) -> str | int:
         raise _Refused("too_long")
     if field.type == "integer":
         return _integer(field, text)
+    if field.type == "choice" and text not in {option.value for option in field.options}:
+        raise _Refused("invalid")
+    if field.pattern is not None and re.fullmatch(field.pattern, text) is None:
+        raise _Refused("invalid")
     return _NORMALISERS[field.type](text)
 
 
@@ -178,6 +253,12 @@ def _kvk(text: str) -> str:
     return digits
 
 
+def _checkbox(text: str) -> str:
+    if text != CHECKED:
+        raise _Refused("invalid")
+    return text
+
+
 def _telephone(text: str) -> str:
     """E.164; a number without country code is Dutch."""
     bare = re.sub(r"[\s./()-]", "", text.replace("(0)", ""))
@@ -202,4 +283,6 @@ _NORMALISERS: Mapping[FieldType, Callable[[str], str]] = {
     "email": _email,
     "tel": _telephone,
     "kvk": _kvk,
+    "choice": str,
+    "checkbox": _checkbox,
 }
