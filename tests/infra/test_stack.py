@@ -225,7 +225,7 @@ def test_scripts_and_styles_come_from_the_site_only(template):
     [policy] = template.resources("AWS::CloudFront::ResponseHeadersPolicy").values()
     security = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     content = json.dumps(security["ContentSecurityPolicy"])
-    assert "default-src 'none'; script-src 'self'; style-src 'self'" in content
+    assert "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'" in content
     assert "unsafe" not in content
     assert security["ReferrerPolicy"] == {"Override": True, "ReferrerPolicy": "no-referrer"}
     assert security["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000

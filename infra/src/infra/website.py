@@ -117,6 +117,7 @@ class Website(Construct):
             "default-src": "'none'",
             "script-src": "'self'",
             "style-src": "'self'",
+            "worker-src": "'self'",  # the order form's proof of work
             "img-src": "'self' data:",
             "font-src": "'self'",
             "manifest-src": "'self'",
