@@ -15,6 +15,7 @@ from sipmessage import URI, Request, Response
 
 from media_node.bridge import Leg, LegStats, Local
 from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.events import Cancelled, Event, Heard
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
 from media_node.media.client import MediaError
@@ -464,6 +465,25 @@ async def test_an_answer_that_crosses_a_cancel_is_acknowledged_and_ended(office:
     conversation.outgoing.cancel()
     theirs = await callee.answered()
     await asyncio.wait_for(theirs.ended.wait(), 5)
+    assert (await office.record()).reason == "487 Cancelled"
+
+
+async def test_an_answer_that_waits_behind_a_cancel_is_acknowledged_and_ended(office: Office) -> None:
+    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    await caller.call("102", wait=False)
+    await until(lambda: bool(callee.rang))
+    (call,) = office.exchange.calls.values()
+    post = call.post
+
+    def behind_a_cancel(event: Event) -> None:
+        if isinstance(event, Heard) and event.response.code == 200:
+            post(Cancelled())
+        post(event)
+
+    call.post = behind_a_cancel  # type: ignore[method-assign]
+    await callee._accept(callee.rang[0])
+    theirs = await callee.answered()
+    await asyncio.wait_for(theirs.ended.wait(), 1)
     assert (await office.record()).reason == "487 Cancelled"
 
 

@@ -17,6 +17,7 @@ from typing import Final
 from sipmessage import Address, CSeq, Parameters, Request, Response
 
 from media_node.bridge import LegStats
+from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
 from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
 from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Protection
@@ -45,74 +46,6 @@ class Refused(Exception):
         super().__init__(reason)
         self.status = status
         self.headers = headers
-
-
-# Events of a call's inbox.
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A response to one of the INVITEs that ring."""
-
-    branch: Branch
-    response: Response
-
-
-@dataclass(frozen=True)
-class Renegotiated:
-    """A response to the re-INVITE that was passed on."""
-
-    response: Response
-
-
-@dataclass(frozen=True)
-class Requested:
-    """A request within the dialog of one side."""
-
-    side: Side
-    incoming: Incoming
-
-
-@dataclass(frozen=True)
-class Acknowledged:
-    """The ACK to a 2xx of ours."""
-
-    side: Side
-    ack: Request
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """The sender of an INVITE, first or later, wants it back."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A connection is gone."""
-
-    connection: Connection
-
-
-@dataclass(frozen=True)
-class Stop:
-    """End the call now: a media timeout, a shutdown, an ACK that never came."""
-
-    reason: str
-    cause: int = 0
-
-
-Event = Heard | Renegotiated | Requested | Acknowledged | Cancelled | Lost | Stop
-
-
-@dataclass(eq=False)
-class Branch:
-    """One INVITE that rings."""
-
-    target: Target
-    outgoing: Outgoing | None = None
-    failed: Response | None = None
-    audio: Audio | None = None
-    abandoned: bool = False
 
 
 @dataclass(eq=False)
@@ -187,10 +120,14 @@ class Call:
             self.incoming.respond(503, Retry_After="5", Warning=warning("The media relay failed"))
             ending = Ending(f"media relay failed: {error}", cause=503)
             self._hang_up(ending)
+        except Exception:
+            self._hang_up(Ending("internal error", cause=500))
+            raise
         finally:
             for branch in self._branches:
                 self._abandon(branch)
             stats = await self._close()
+            self._settle()
         return CallRecord(
             call_id=self.id,
             customer_id=self.plan.customer_id,
@@ -346,7 +283,7 @@ class Call:
         try:
             if b.sent is None:
                 raise NotAcceptable("An answer without an offer")
-            branch.audio = b.remote = read_answer(session, b.sent)
+            b.remote = read_answer(session, b.sent)
         except NotAcceptable as error:
             raise Refused(488, str(error), Warning=warning(str(error))) from error
         a.remote = self._agreed_offer
@@ -522,6 +459,15 @@ class Call:
             incoming.confirm()
         if self._pending is not None:
             self._pending.incoming.respond(487)
+
+    def _settle(self) -> None:
+        """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed another."""
+        while not self._inbox.empty():
+            match self._inbox.get_nowait():
+                case Heard(branch, response) if 200 <= response.code < 300:
+                    self._decline(branch, response)
+                case Requested(_, incoming):
+                    incoming.respond(200 if incoming.request.method == "BYE" else 481)
 
     # Small things both halves need.
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from sipmessage import URI, Address, Request
 
-from media_node.call.b2bua import ALLOW, Acknowledged, Call, Lost, Requested, Stop
+from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
+from media_node.call.events import Acknowledged, Lost, Requested, Stop
 from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, is_emergency, route
 from media_node.call.record import CallRecord, mask
