@@ -65,7 +65,7 @@ def test_every_page_is_well_formed(site: Path) -> None:
         assert not document.faults, address
         assert len(document.ids) == len(set(document.ids)), address
         assert len(document.all("h1")) == 1, address
-        assert document.all("html")[0].attributes["lang"] == "nl-NL"
+        assert document.all("html")[0].attributes["lang"] == ("en-GB" if address.startswith("/en/") else "nl-NL")
 
 
 def test_headings_never_skip_a_level(site: Path) -> None:
@@ -112,7 +112,12 @@ def test_only_brand_toml_names_the_provider() -> None:
     names = re.compile("|".join(re.escape(brand[key]) for key in ("name", "short_name")), re.IGNORECASE)
     for folder in ("site", "content"):
         for file in (ROOT / folder).rglob("*"):
-            if file == DATA / "brand.toml" or not file.is_file() or "public" in file.parts or "resources" in file.parts:
+            if (
+                file == DATA / "brand.toml"
+                or not file.is_file()
+                or file.suffix in {".png", ".ttf"}
+                or {"public", "resources"} & {*file.parts}
+            ):
                 continue
             text = f"{file.relative_to(ROOT)}\n{file.read_text()}"
             for slug in SLUGS_THAT_MAY_NAME_THE_PROVIDER:
@@ -135,8 +140,9 @@ def test_another_provider_changes_one_file(copy: Path) -> None:
 
 
 def test_the_sitemap_lists_what_may_be_found_and_nothing_else(site: Path) -> None:
-    sitemap = (site / "sitemap.xml").read_text()
-    listed = {urlsplit(address).path for address in re.findall("<loc>(.*?)</loc>", sitemap)}
+    maps = [urlsplit(address).path for address in re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text())]
+    assert maps == ["/nl/sitemap.xml", "/en/sitemap.xml"]
+    listed = {urlsplit(address).path for map in maps for address in re.findall("<loc>(.*?)</loc>", (site / map[1:]).read_text())}
     findable = {
         address
         for address, document in pages(site).items()
@@ -151,7 +157,7 @@ def test_an_article_that_hides_from_google_says_noindex_and_leaves_the_sitemap(c
     file.write_text(file.read_text().replace("hideingoogle: false", "hideingoogle: true"))
     assert build(copy / "out", source=copy / "site").returncode == 0
     assert '<meta name="robots" content="noindex">' in (copy / "out/avg-callvoiptelefonie/index.html").read_text()
-    assert "avg-callvoiptelefonie" not in (copy / "out/sitemap.xml").read_text()
+    assert "avg-callvoiptelefonie" not in (copy / "out/nl/sitemap.xml").read_text()
 
 
 def test_views_are_not_part_of_the_site(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,32 @@ def test_every_page_that_may_be_found_says_who_we_are_and_where_it_stands(site: 
             continue
         things = graph(site, address)
         assert things["Organization"]["vatID"]
-        if address != "/":
+        if address not in {"/", "/en/"}:
             trail = things["BreadcrumbList"]["itemListElement"]
             assert [step["position"] for step in trail] == list(range(1, len(trail) + 1))
             assert trail[-1]["item"].endswith(address)
+
+
+def test_a_link_to_a_page_is_shown_with_its_title_and_a_picture(site: Path) -> None:
+    for address, document in pages(site).items():
+        told = {meta.attributes["property"]: meta.attributes["content"] for meta in document.all("meta") if "property" in meta.attributes}
+        if not told:
+            continue
+        assert told["og:title"] and told["og:description"] and told["og:url"].endswith(address), address
+        picture = site / told["og:image"].split("/", 3)[3]
+        width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+        assert (width, height) == (1200, 630), address
+
+
+def test_every_article_has_a_twin_in_markdown(site: Path) -> None:
+    for address, document in pages(site).items():
+        twins = [link.attributes["href"] for link in document.all("link") if link.attributes.get("type") == "text/markdown"]
+        assert bool(twins) == (site / address.strip("/") / "index.md").exists()
+        if twins:
+            text = (site / twins[0].strip("/")).read_text()
+            assert text.startswith("# ") and "{{<" not in text and "<p" not in text, address
+            assert text.count("\n### ") >= len(document.all("details")), address
+    assert (site / "avg-callvoiptelefonie/index.md").exists()
 
 
 def test_the_offer_is_the_catalogues(site: Path) -> None:

@@ -1,0 +1,36 @@
+// The price rule as a calculator: what a number of telephones costs a month. The page holds the rule as a sentence without this.
+
+import words from "@params";
+import { integer } from "./check.js";
+import { byId } from "./dom.js";
+import { euro, includingVat } from "./money.js";
+
+const calculator = byId("calculator");
+const field = byId("calculator-count");
+const output = byId("calculator-sum");
+const order = calculator.querySelector(".calculator__order");
+const { unitCents, vatPercent } = calculator.dataset;
+const example = output.textContent;
+
+const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
+function show() {
+  const count = integer(field.value);
+  const valid = count !== null && count > 0;
+  const net = count * Number(unitCents);
+  const gross = includingVat(net, Number(vatPercent));
+  output.textContent = valid ? fill(words.calculator_sum, { count, unit: euro(unitCents), net: euro(net), gross: euro(gross) }) : example;
+}
+
+/** The number goes along to the order form. */
+order.addEventListener("click", () => {
+  const quantity = byId("phones");
+  if (!quantity || integer(field.value) === null) return;
+  quantity.value = field.value.trim();
+  quantity.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+field.addEventListener("input", show);
+calculator.querySelector(".calculator__ask").hidden = false;
+order.hidden = false;
+show();

@@ -1,0 +1,105 @@
+// The search page: asks Pagefind's index, shows what it finds while the visitor types, and keeps the question in the address.
+
+import words from "@params";
+import { byId, element } from "./dom.js";
+
+const INDEX = "/zoeken/pagefind/pagefind.js";
+const SHOWN = 10;
+const PARTS = 3;
+
+const form = byId("search-form");
+const field = byId("search-query");
+const status = byId("search-status");
+const results = byId("search-results");
+const template = byId("search-result");
+
+let index; // loaded when it is first needed: it is larger than any of our pages
+let asked = 0;
+
+async function load() {
+  const found = await import(INDEX);
+  await found.options({ excerptLength: 24, ranking: { metaWeights: { title: 5, synonyms: 0.5 } } });
+  return found;
+}
+
+/** The text of an excerpt with the words that were found in <mark>: Pagefind's own HTML, of which only that is taken. */
+function marked(html) {
+  const { body } = new DOMParser().parseFromString(html, "text/html");
+  return [...body.childNodes].map((node) => (node.nodeName === "MARK" ? element("mark", {}, node.textContent) : node.textContent));
+}
+
+function item({ url, meta, excerpt, sub_results: parts }) {
+  const made = template.content.cloneNode(true);
+  const link = made.querySelector("a");
+  link.href = url;
+  link.textContent = meta.title;
+  made.querySelector(".results__excerpt").append(...marked(excerpt));
+  const inside = parts.filter((part) => part.url !== url).slice(0, PARTS);
+  const list = made.querySelector(".results__parts");
+  list.append(...inside.map((part) => element("li", {}, element("a", { href: part.url }, part.title))));
+  if (inside.length === 0) list.remove();
+  return made;
+}
+
+const counted = (number, query) =>
+  (number === 0 ? words.search_none : number === 1 ? words.search_one : words.search_many).replace("{count}", number).replace("{query}", query);
+
+async function search(query) {
+  const mine = ++asked;
+  if (query === "") {
+    results.replaceChildren();
+    status.textContent = "";
+    return;
+  }
+  try {
+    index ??= load();
+    const found = await (await index).search(query);
+    const shown = await Promise.all(found.results.slice(0, SHOWN).map((one) => one.data()));
+    if (mine !== asked) return; // the visitor typed on
+    results.replaceChildren(...shown.map(item));
+    status.textContent = counted(found.results.length, query);
+  } catch {
+    index = undefined;
+    results.replaceChildren();
+    status.textContent = words.search_failed;
+  }
+}
+
+const query = () => field.value.trim();
+
+function ask() {
+  const address = new URL(location.href);
+  if (query()) address.searchParams.set("q", query());
+  else address.searchParams.delete("q");
+  history.replaceState(null, "", address);
+  search(query());
+}
+
+let pause;
+field.addEventListener("input", () => {
+  clearTimeout(pause);
+  pause = setTimeout(ask, 150);
+});
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  clearTimeout(pause);
+  ask();
+});
+
+/** Arrow keys walk through the results and back to the field; Tab works as everywhere. */
+function walk(event) {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  const stops = [field, ...results.querySelectorAll(".results__title a")];
+  const here = stops.indexOf(document.activeElement);
+  const next = here < 0 ? undefined : stops[here + step];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}
+form.addEventListener("keydown", walk);
+results.addEventListener("keydown", walk);
+
+field.value = new URLSearchParams(location.search).get("q") ?? "";
+search(query());
