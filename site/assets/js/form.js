@@ -1,49 +1,51 @@
-// The order form: shows the price while the visitor types, checks before sending, sends once, and keeps everything typed when it fails.
-// Without this script the form is sent as it is and the server does all of it.
+// An order's form: shows the price while the visitor types, checks before asking the server for the step in which the answers are
+// checked (views/check.j2), shows that in the place of the form, sends the order once, and keeps everything typed when it fails.
+// Without this script the form and the check step are plain forms and the server does all of it.
 
-import { check, integer } from "./check.js";
+import { solve, within } from "./challenge.js";
+import { check } from "./check.js";
 import { byId, element, pageData } from "./dom.js";
+import { price } from "./form-price.js";
 import { euro, includingVat } from "./money.js";
 import { noConnection, problemOf } from "./problem.js";
 
+const CHECKING = "#controleren";
+const PROOF_MS = 3000; // longer than this nobody waits for the proof of work
+
 const form = byId("order-form");
+const place = form.parentElement; // its children are the form's step; the check step takes their place
 const definition = pageData("form-definition");
-const quantityField = definition.field.find((field) => field.name === definition.quantity_field);
 const output = byId("monthly-total");
-const unpriced = [...output.childNodes]; // shown again when no number is filled in
+const unpriced = output ? [...output.childNodes] : []; // shown again when too little is filled in
 const plainTitle = document.title.replace(/^Fout: /, "");
-const vatPercent = Number(form.dataset.vatPercent);
-let unitCents = Number(form.dataset.unitCents);
-let attempt = { body: "", key: "" };
-let sending = false;
+let proof = null;
+let busy = false;
 
-const values = () => Object.fromEntries(definition.field.map(({ name }) => [name, form.elements[name].value]));
-
-/** The monthly total in cents that the visitor sees, or null when no valid number of phones is filled in. */
-function total() {
-  const quantity = integer(form.elements[quantityField.name].value);
-  return quantity !== null && quantity >= quantityField.min && quantity <= quantityField.max ? quantity * unitCents : null;
-}
+const valueOf = (control) => (control.type === "checkbox" ? (control.checked ? control.value : "") : control.value);
+const values = () => Object.fromEntries(definition.field.map(({ name }) => [name, valueOf(form.elements[name])]));
+const startProof = () => (proof ??= solve(form.dataset.worker));
 
 function showTotal() {
-  const cents = total();
+  if (!output) return;
+  const cents = price(definition, values());
   if (cents === null) {
     output.replaceChildren(...unpriced);
     return;
   }
-  const gross = element("span", { class: "total__gross" }, `(${euro(includingVat(cents, vatPercent))} incl. ${vatPercent}% btw)`);
-  output.replaceChildren(element("strong", {}, euro(cents)), " per maand, excl. btw ", gross);
+  const percent = definition.prices.vatRatePercent;
+  const gross = element("span", { class: "total__gross" }, `(${euro(includingVat(cents.monthly, percent))} incl. ${percent}% btw)`);
+  output.replaceChildren(element("strong", {}, euro(cents.monthly)), " per maand, excl. btw ", gross);
 }
 
 function showFieldErrors(errors) {
   const messages = Object.fromEntries(errors.map((error) => [error.field, error.message]));
-  for (const { name } of definition.field) {
+  for (const { name, type } of definition.field) {
     const message = messages[name];
     const place = byId(`${name}-error`);
     place.textContent = message ?? "";
     place.hidden = !message;
-    place.parentElement.classList.toggle("field--wrong", Boolean(message));
-    form.elements[name].setAttribute("aria-invalid", String(Boolean(message)));
+    place.closest(".field").classList.toggle("field--wrong", Boolean(message));
+    byId(type === "choice" ? `${name}-group` : name).setAttribute("aria-invalid", String(Boolean(message)));
   }
 }
 
@@ -67,29 +69,42 @@ function clearErrors() {
   document.title = plainTitle;
 }
 
-/** A repeated order of the same content carries the same key, so that the server takes it once. */
-function keyFor(body) {
-  if (attempt.body !== body) attempt = { body, key: crypto.randomUUID() };
-  return attempt.key;
-}
+// --- the step in which the answers are checked
 
-async function send() {
-  const body = JSON.stringify({ ...values(), monthlyTotalCents: total() });
-  const response = await fetch(form.action, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json", "Idempotency-Key": keyFor(body) },
-    body,
+/** Show the check step in the place of the form; `html` is the page that the server makes of it. */
+function showCheck(html) {
+  const step = document.adoptNode(new DOMParser().parseFromString(html, "text/html").getElementById("check"));
+  byId("check")?.remove();
+  for (const child of place.children) child.hidden = true;
+  place.append(step);
+  step.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (event.submitter?.id === "change-order") history.back();
+    else order(event.target);
   });
-  if (!response.ok) return { problem: await problemOf(response) };
-  return { order: await response.json() };
+  if (location.hash !== CHECKING) history.pushState(null, "", CHECKING);
+  byId("check-title").focus();
+  place.scrollIntoView();
 }
 
-/** The price changed since this page was made: show the server's. */
-async function refreshPrice() {
-  const { offerings } = await (await fetch("/api/prices")).json();
-  const offering = offerings.find(({ id }) => id === form.dataset.offering);
-  unitCents = offering.promotion?.unitPriceCents ?? offering.unitPriceCents;
-  showTotal();
+function showForm() {
+  if (!byId("check")) return;
+  byId("check").remove();
+  for (const child of place.children) child.hidden = child.id === "error-summary";
+  form.elements[definition.field[0].name].focus?.();
+}
+
+/** Ask the server for the check step; it knows better than this page what is right and what it costs. */
+async function askCheck() {
+  const body = new URLSearchParams(new FormData(form));
+  const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body });
+  const html = await response.text();
+  const answered = new DOMParser().parseFromString(html, "text/html");
+  if (response.ok && answered.getElementById("check")) return { html };
+  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => ({ field: link.hash.slice(1), message: link.textContent }));
+  const title = answered.querySelector("h1")?.textContent ?? "Er ging iets mis bij ons";
+  const detail = answered.querySelector(".lead")?.textContent ?? "Probeer het over een minuut nog eens. Blijft het misgaan? Bel ons dan.";
+  return errors.length > 0 ? { problem: { title: "Er klopt iets nog niet", detail: "", errors } } : { problem: { title, detail, errors } };
 }
 
 async function submit() {
@@ -98,40 +113,84 @@ async function submit() {
     showErrors("Er klopt iets nog niet", "", errors);
     return;
   }
-  sending = true; // until an error: after success the browser is leaving, and a second click must not send again
+  busy = true;
   clearErrors();
-  byId("form-status").textContent = "Uw bestelling wordt verstuurd …";
+  startProof();
+  byId("form-status").textContent = "Een ogenblik …";
   try {
-    const { order, problem } = await send();
-    if (order) {
-      location.assign(order.href);
-      return;
-    }
-    if (problem.status === 409) await refreshPrice();
-    showErrors(problem.title, problem.errors.length > 0 ? "" : problem.detail, problem.errors);
+    const { html, problem } = await askCheck();
+    if (html) showCheck(html);
+    else showErrors(problem.title, problem.detail, problem.errors);
   } catch {
     showErrors(noConnection.title, `${noConnection.detail} Alles wat u hebt ingevuld, staat er nog.`, []);
   }
   byId("form-status").textContent = "";
-  sending = false;
+  busy = false;
+}
+
+// --- the order
+
+function showCheckProblem({ title, detail }) {
+  byId("check-problem-title").textContent = `${title}.`;
+  byId("check-problem-detail").textContent = detail ?? "";
+  byId("check-problem").hidden = false;
+  byId("check-problem").scrollIntoView({ block: "nearest" });
+}
+
+/** Place the order; a repeated try carries the check step's own key, so that the server takes it once. */
+async function order(step) {
+  if (busy) return;
+  busy = true; // until a problem: after success the browser is leaving, and a second click must not send again
+  byId("check-problem").hidden = true;
+  byId("check-status").textContent = "Wij versturen uw gegevens …";
+  const { idempotencyKey, monthlyTotalCents, ...fields } = Object.fromEntries(new FormData(step));
+  fields.altcha = await within(startProof(), PROOF_MS);
+  if (monthlyTotalCents !== undefined) fields.monthlyTotalCents = Number(monthlyTotalCents);
+  try {
+    const response = await fetch(step.action, {
+      method: "POST",
+      headers: {
+        "Content-Type": "application/json",
+        Accept: "application/json",
+        ...(idempotencyKey ? { "Idempotency-Key": idempotencyKey } : {}),
+      },
+      body: JSON.stringify(fields),
+    });
+    if (response.ok) {
+      location.assign((await response.json()).href);
+      return;
+    }
+    const problem = await problemOf(response);
+    if (problem.clientMonthlyTotalCents !== undefined) showCheck((await askCheck()).html); // with the price as it is now
+    showCheckProblem(problem);
+  } catch {
+    showCheckProblem({ ...noConnection, detail: `${noConnection.detail} Alles wat u hebt ingevuld, staat er nog.` });
+  }
+  byId("check-status").textContent = "";
+  busy = false;
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!sending) submit();
+  if (!busy) submit();
 });
+form.addEventListener("focusin", startProof, { once: true });
+form.addEventListener("input", showTotal);
 
 byId("error-summary").addEventListener("click", (event) => {
   const link = event.target.closest("a");
   if (!link) return;
   event.preventDefault();
-  form.elements[link.hash.slice(1)]?.focus();
+  byId(link.hash.slice(1))?.focus();
 });
 
-form.elements[quantityField.name].addEventListener("input", showTotal);
+addEventListener("popstate", () => {
+  if (location.hash !== CHECKING) showForm();
+});
 // Back from the order's page: the browser may show the page as it was, mid-flight.
-window.addEventListener("pageshow", () => {
-  sending = false;
+addEventListener("pageshow", () => {
+  busy = false;
   byId("form-status").textContent = "";
+  if (byId("check-status")) byId("check-status").textContent = "";
   showTotal();
 });

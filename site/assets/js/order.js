@@ -12,13 +12,26 @@ const authorization = { Authorization: `Bearer ${token}` };
 
 const say = (text) => (byId("order-live").textContent = text);
 
+/** Carry over to a newer part what the visitor is doing in the old one: what was opened and what was typed. */
+function keepWork(part, fresh) {
+  for (const details of part.querySelectorAll("details[open]")) {
+    const same = fresh.querySelector(`#${CSS.escape(details.id)}`);
+    if (same) same.open = true;
+  }
+  for (const field of part.querySelectorAll("textarea")) {
+    const same = fresh.querySelector(`#${CSS.escape(field.id)}`);
+    if (same) same.value = field.value;
+  }
+}
+
 /** Take over the parts of a newer rendering of this page that differ, but never what the visitor is reading out: credentials stay. */
 function takeOver(html) {
   const newer = new DOMParser().parseFromString(html, "text/html");
   for (const part of page.querySelectorAll("[data-live]")) {
     const fresh = newer.querySelector(`[data-live="${part.dataset.live}"]`);
-    if (!fresh || part.isEqualNode(fresh) || part.querySelector("#credentials")) continue;
-    part.replaceWith(document.adoptNode(fresh));
+    if (!fresh || part.querySelector("#credentials")) continue;
+    keepWork(part, fresh);
+    if (!part.isEqualNode(fresh)) part.replaceWith(document.adoptNode(fresh));
   }
   Object.assign(page.dataset, newer.getElementById("order").dataset);
 }
@@ -51,26 +64,27 @@ async function follow(wait = EVERY_MS) {
   setTimeout(follow, next, next);
 }
 
-/** Ask for the credentials without leaving the page, so that its address stays one that can be kept. */
-async function issue(form) {
-  const button = byId("issue-credentials");
+/** Send a form of this page without leaving it, so that its address stays one that can be kept. */
+async function send(form) {
+  const button = form.querySelector("button");
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
     const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new URLSearchParams(new FormData(form)) });
-    if (!response.ok && response.status !== 409) throw new Error(`the credentials answered ${response.status}`);
-    takeOver(await response.text()); // on 409 the page itself says why there are none
-    byId("credentials-title").focus();
+    const html = await response.text();
+    if (!new DOMParser().parseFromString(html, "text/html").getElementById("order")) throw new Error(`the form answered ${response.status}`);
+    takeOver(html); // on 409 and 422 the page itself says what is wrong
+    (page.querySelector("[data-live=problem] .notice") ? page.querySelector("[data-live=problem]") : byId(form.dataset.send)).focus();
   } catch {
-    button.removeAttribute("aria-disabled");
-    say("De inloggegevens konden wij niet ophalen. Controleer uw internetverbinding en probeer het nog eens.");
+    say("Dat is niet gelukt. Controleer uw internetverbinding en probeer het nog eens.");
   }
+  button.removeAttribute("aria-disabled");
 }
 
 page.addEventListener("submit", (event) => {
-  if (!event.target.matches("[data-credentials]")) return;
+  if (!event.target.matches("[data-send]")) return;
   event.preventDefault();
-  issue(event.target);
+  send(event.target);
 });
 
 follow();

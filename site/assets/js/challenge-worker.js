@@ -1,0 +1,14 @@
+// Looks for the number whose hash with the salt is the challenge: {algorithm, challenge, salt, maxnumber} -> number or null.
+
+const encoder = new TextEncoder();
+const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+onmessage = async ({ data: { algorithm, challenge, salt, maxnumber = 1e6, maxNumber = maxnumber } }) => {
+  for (let number = 0; number <= maxNumber; number++) {
+    if (hex(await crypto.subtle.digest(algorithm, encoder.encode(salt + number))) === challenge) {
+      postMessage(number);
+      return;
+    }
+  }
+  postMessage(null);
+};
