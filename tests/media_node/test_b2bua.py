@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -142,6 +142,28 @@ async def refused(call: Awaitable[Any]) -> Refused:
     with pytest.raises(Refused) as error:
         await call
     return error.value
+
+
+async def test_a_phone_whose_password_was_just_handed_out_waits_for_the_next_look(office: Office) -> None:
+    complete = environment()
+    office.exchange.assign(Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),)))
+    phone = await office.handset("101", register=False)
+    registering = asyncio.ensure_future(phone.register())
+    await asyncio.sleep(0.2)
+    assert not registering.done()
+    office.exchange.assign(Directory((complete,)))
+    office.exchange.looked()
+    await registering
+
+
+async def test_a_phone_without_a_password_is_refused_once_the_node_has_looked(office: Office) -> None:
+    complete = environment()
+    office.exchange.assign(Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),)))
+    phone = await office.handset("101", register=False)
+    registering = asyncio.ensure_future(phone.register())
+    await asyncio.sleep(0.2)
+    office.exchange.looked()
+    assert (await refused(registering)).code == 403
 
 
 async def test_a_call_is_answered_hung_up_and_recorded(office: Office) -> None:

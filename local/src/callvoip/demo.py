@@ -158,13 +158,7 @@ def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]
         *(sys.executable, "-m", "media_node.probe", "--json", "--seconds", str(TALK_SECONDS), "--ca-file", str(system.ca_file)),
         *("--host", sip["host"], "--port", str(sip["port"]), "--domain", sip["domain"], "--caller", caller, "--callee", callee),
     ]
-    deadline = time.monotonic() + 15
-    while True:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        # The node reads its assignments every few seconds; until then it does not know the passwords.
-        if done.returncode != 2 or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     _hold(bool(done.stdout), f"the probe ended with status {done.returncode}: {done.stderr.strip()}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -185,8 +185,11 @@ class Node:
 
     async def _poll(self) -> None:
         found = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
-        if found == self._assigned:
-            return
+        if found != self._assigned:
+            self._take_over(found)
+        self.exchange.looked()
+
+    def _take_over(self, found: assignments.Assigned) -> None:
         orders = {environment.order_id for environment in found.environments}
         self._probes = {order: probed for order, probed in self._probes.items() if order in orders}
         self._assigned = found

@@ -28,6 +28,8 @@ from media_node.sip.transport import Connection
 AGENT: Final = "media-node"
 MAX_FAILURES: Final = 5
 """Wrong passwords on one connection before it is closed."""
+MAX_EARLY: Final = 200
+"""Registrations that may wait for the node's next look at its assignments."""
 _DRAIN_REASON: Final = "this node is stopping"
 
 Log = Callable[..., None]
@@ -51,6 +53,7 @@ class Exchange:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: dict[int, int] = field(default_factory=dict)
     _connections: dict[int, Connection] = field(default_factory=dict)
+    _early: list[Incoming] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self, AGENT)
@@ -65,6 +68,12 @@ class Exchange:
             if after is None or (before is not None and before.ha1 != after.ha1):
                 self.registrar.drop_user(username)
         self.directory = directory
+
+    def looked(self) -> None:
+        """The assignments have just been read: what waited for that is judged by what they say now."""
+        early, self._early = self._early, []
+        for incoming in early:
+            self._register(incoming, waited=True)
 
     def use_trunk(
         self, address: TrunkAddress | None, *, local_host: str, announced_host: str | None = None, context: ssl.SSLContext | None = None
@@ -154,12 +163,16 @@ class Exchange:
         self.registrar.drop_connection(connection.number)
         self._failures.pop(connection.number, None)
         self._connections.pop(connection.number, None)
+        self._early = [incoming for incoming in self._early if incoming.connection is not connection]
         for call in self.calls.values():
             call.post(Lost(connection))
 
     # Registration.
 
-    def _register(self, incoming: Incoming) -> None:
+    def _register(self, incoming: Incoming, *, waited: bool = False) -> None:
+        if not waited and len(self._early) < MAX_EARLY and self._is_early(incoming.request):
+            self._early.append(incoming)
+            return
         phone = self._authenticate(incoming, "Authorization", 401, "WWW-Authenticate")
         if phone is None:
             return
@@ -182,6 +195,12 @@ class Exchange:
             incoming.respond(200, Contact=contacts)
         else:
             incoming.respond(200)
+
+    def _is_early(self, request: Request) -> bool:
+        """Whether a phone of ours registers that has no password here yet: it may have been handed out a moment ago."""
+        credentials = self._credentials(request, "Authorization")
+        phone = self.directory.phone(credentials.username) if isinstance(credentials, Credentials) else None
+        return phone is not None and not phone.ha1
 
     def _authenticate(self, incoming: Incoming, header: str, status: int, challenge: str) -> Phone | None:
         """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal."""
