@@ -101,13 +101,15 @@ class Rtpengine:
             raise RuntimeError(f"rtpengine: {answer}")
         return answer
 
-    def call(self, a: tuple[int, Suite, bytes], b: tuple[int, Suite, bytes]) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
+    def call(
+        self, a: tuple[int, Suite, bytes], b: tuple[int, Suite, bytes], flags: tuple[str, ...] = ()
+    ) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
         """Join two telephones (port, suite, key they send with); for each, where it must send and the key it will receive under.
 
         The suites must differ: with the same on both sides this version passes keys and packets through.
         """
         name, tags = secrets.token_hex(8), (secrets.token_hex(4), secrets.token_hex(4))
-        common = {"call-id": name, "from-tag": tags[0], "transport-protocol": "RTP/SAVP", "ICE": "remove", "DTLS": "off"}
+        common = {"call-id": name, "from-tag": tags[0], "transport-protocol": "RTP/SAVP", "ICE": "remove", "DTLS": "off", "flags": [*flags]}
         offered = self.ask(common | {"command": "offer", "sdp": description(*a)})
         at_b, tag, b_receives = read(offered["sdp"], b[1])
         answered = self.ask(common | {"command": "answer", "to-tag": tags[1], "sdp": description(*b, tag)})

@@ -34,7 +34,7 @@ def test_a_batch_is_read_as_columns_and_sent_back_changed(address: str) -> None:
         assert [address_of(source) for source in batch.sources(port, 3)] == [peer.getsockname()[:2] for peer in peers]
         assert batch.ssrcs.read_network(3) == [0, 1, 2]
         assert batch.sizes.read(3) == [20, 20, 20]
-        batch.heads.write_network([7, 8, 9])
+        batch.numbers.write_network([7, 8, 9])
         batch.replace(1, b"shorter")
         names = [Name(source_of(*peer.getsockname()[:2])) for peer in reversed(peers)]
         assert batch.send(port, [2, 0, 1], [name.pointer for name in names]) == 3

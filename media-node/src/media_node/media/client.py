@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -16,6 +17,9 @@ from media_node.bridge import Leg, LegStats, Load, Local, encode
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
 LINE_LIMIT = 1 << 20
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""A worker's memory is SRTP contexts that every 20 ms are all touched once: on huge pages that costs some 3 % less CPU (glibc 2.35)."""
 
 Event = dict[str, Any]
 
@@ -85,6 +89,7 @@ class MediaWorker:
             *("--address", address, "--announce", announce, "--srtp-port", str(srtp_port + 2 * index if srtp_port else 0)),
             *("--rtp-ports", f"{rtp_ports[0]}-{rtp_ports[1]}", "--timeout", str(timeout_s), *options),
             stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "GLIBC_TUNABLES": HUGE_PAGES},
         )
         ended = asyncio.ensure_future(process.wait())
         try:

@@ -149,7 +149,7 @@ def open_pair(address: str, ports: Sequence[int]) -> tuple[Port, Port]:
 
 
 class Column:
-    """One 32- or 64-bit field of the first n packets of a batch, for every n, in the machine's byte order or the network's (32-bit only).
+    """One field of 16, 32 or 64 bits of the first n packets of a batch, for every n.
 
     The views are made once: slicing a memoryview costs as much as reading a dozen packets through it.
     """
@@ -158,7 +158,7 @@ class Column:
         self._code = memory.format
         self._memory, self._start, self._step = memory, start, step
         self._views = [memory[start : n * step : step] for n in range(BATCH + 1)]
-        self._network = [struct.Struct(f">{n}I") for n in range(BATCH + 1)]
+        self._network = [struct.Struct(f">{n}{memory.format}") for n in range(BATCH + 1)]
 
     def __getitem__(self, index: int) -> int:
         """The field of packet `index`."""
@@ -189,8 +189,8 @@ class Column:
 class Batch:
     """Room for BATCH packets, their addresses, and the two message vectors the kernel reads. One serves all ports of a process.
 
-    `heads`, `timestamps` and `ssrcs` are the three words of the packets' RTP headers, `sizes` their lengths. `slots[i]` and `lengths[i]`
-    are C pointers to packet i and its length (int, written by the kernel, updated in place by whoever makes the packet shorter or longer).
+    `numbers`, `timestamps` and `ssrcs` are the packets' RTP headers but for the first two octets, `sizes` their lengths. `slots[i]` and
+    `lengths[i]` are C pointers to packet i and its length (int, written by the kernel, updated in place by whoever changes the packet).
     """
 
     def __init__(self) -> None:
@@ -215,8 +215,8 @@ class Batch:
         self._control_words = _words(self._control, "I")
         self._incoming_quads = _words(self._incoming, "Q")
         self.octets = _words(self._octets, "B")
-        packets, word = _words(self._octets, "I"), SLOT // 4
-        self.heads, self.timestamps, self.ssrcs = (Column(packets, start, word) for start in range(3))
+        self.numbers = Column(_words(self._octets, "H"), 1, SLOT // 2)
+        self.timestamps, self.ssrcs = (Column(_words(self._octets, "I"), start, SLOT // 4) for start in (1, 2))
         self.sizes = Column(_words(self._incoming, "I"), MSG_LEN_WORD, HEADER_QUADS * 2)
         names, parts = _words(self._names, "Q"), _words(self._outgoing_parts, "Q")
         self._sources = [Column(names, start, NAME // 8) for start in range(3)]
@@ -289,8 +289,8 @@ class Batch:
         return sent
 
 
-def _words(memory: Any, code: Literal["B", "I", "Q"]) -> memoryview:
-    """C memory as a memoryview of octets ("B"), 32-bit ("I") or 64-bit words ("Q")."""
+def _words(memory: Any, code: Literal["B", "H", "I", "Q"]) -> memoryview:
+    """C memory as a memoryview of octets ("B") or words of 16 ("H"), 32 ("I") or 64 bits ("Q")."""
     octets: memoryview = memoryview(ffi.buffer(memory)).cast("B")
     return octets.cast(code)
 

@@ -13,8 +13,9 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from socket import htonl, ntohl
-from typing import Any, NamedTuple
+from typing import Any
 
 from media_node import bridge
 from media_node.media import packet as rtp
@@ -32,20 +33,13 @@ REPORT_INTERVAL_S = 5.0
 """Mean time between RTCP reports to a leg (RFC 3550 section 6.2), varied by half."""
 
 
-class Route(NamedTuple):
-    """What the fast path does with a stream's packets, as a row, so that a batch of them turns into columns by one zip.
+Route = tuple[Any, Any, int, int, Inbound, tuple[ReceiveContext | None, SendContext | None, Name]]
+"""What the fast path does with a stream's packets, as a row, so that a batch of them turns into columns by one zip.
 
-    `receive` and `send` are C pointers to SRTP contexts (None on a plain leg), `destination` one to a socket address; `kept` keeps alive
-    what they point at until the last batch that saw this route is through, whatever becomes of the call meanwhile.
-    """
-
-    receive: Any
-    send: Any
-    word: int
-    destination: int
-    stream: Inbound
-    kept: tuple[ReceiveContext | None, SendContext | None, Name]
-
+C pointers to the SRTP contexts that decrypt and that encrypt (None on a plain leg); the outward SSRC as the machine reads that word; a
+pointer to the destination's socket address, as a number; the stream; and what keeps all that alive until the last batch that saw this
+route is through, whatever becomes of the call meanwhile. A bare tuple: Python reads it faster than a named one.
+"""
 
 Table = dict[tuple[Source, int], Route]
 """Routes by source address and SSRC, both as the machine reads those words."""
@@ -211,79 +205,80 @@ class Relay:
             for i in range(count):
                 self._consider_safely(inlet, i, sources[i], now, clock)
             return count
-        routes: list[Route | None] = list(map(inlet.table.get, zip(sources, batch.ssrcs.read(count), strict=True)))
-        known: Sequence[int] = range(count)
+        routes = list(map(inlet.table.get, zip(sources, batch.ssrcs.read(count), strict=True)))
+        indexes: Sequence[int] = range(count)
+        opened: list[tuple[int, Route]] = []
         if not all(routes):
-            known = [i for i in known if routes[i]]
-            for i in range(count):
-                if not routes[i]:
-                    routes[i] = self._consider_safely(inlet, i, sources[i], now, clock)
-        if inlet.leg is None:
-            self._unprotect(known, routes)
-        else:
-            self._check(known, routes)
-        self._carry(routes, count, now)
+            for i in indexes:
+                if not routes[i] and (route := self._consider_safely(inlet, i, sources[i], now, clock)):
+                    opened.append((i, route))
+            indexes = [i for i in indexes if routes[i]]
+        known = [route for route in routes if route]
+        indexes, known = (self._unprotect if inlet.leg is None else self._check)(indexes, known)
+        if opened:
+            merged = sorted([*zip(indexes, known, strict=True), *opened], key=itemgetter(0))
+            indexes, known = [i for i, _ in merged], [route for _, route in merged]
+        if known:
+            self._carry(indexes, known, count, now)
         return count
 
-    def _unprotect(self, known: Sequence[int], routes: list[Route | None]) -> None:
-        """Verify and decrypt packets in place; those that fail lose their route."""
-        contexts = [routes[i][0] for i in known]  # type: ignore[index]
-        codes = list(map(unprotect, contexts, *self._batch.pointers(known)))
-        if any(codes):
-            for i, code in zip(known, codes, strict=True):
-                if code:
-                    self._refuse_known(routes, i, reason(failure(code), self._batch.packet(i)))
+    def _unprotect(self, indexes: Sequence[int], routes: list[Route]) -> tuple[Sequence[int], list[Route]]:
+        """Verify and decrypt packets in place; those that passed."""
+        codes = list(map(unprotect, [route[0] for route in routes], *self._batch.pointers(indexes)))
+        if not any(codes):
+            return indexes, routes
+        for i, route, code in zip(indexes, routes, codes, strict=True):
+            if code:
+                route[4].leg.refused[reason(failure(code), self._batch.packet(i))] += 1
+        return [i for i, code in zip(indexes, codes, strict=True) if not code], [
+            route for route, code in zip(routes, codes, strict=True) if not code
+        ]
 
-    def _check(self, known: Sequence[int], routes: list[Route | None]) -> None:
-        """What a tag would have told of a plain packet: that it is whole, and RTP."""
-        for i in known:
+    def _check(self, indexes: Sequence[int], routes: list[Route]) -> tuple[Sequence[int], list[Route]]:
+        """See what a tag would have told of plain packets, that they are whole, and RTP; those that passed."""
+        passed = []
+        for i, route in zip(indexes, routes, strict=True):
             size = self._batch.sizes[i]
-            if not rtp.RTP_HEADER <= size < udp.ROOM or self._batch.octets[i * udp.SLOT] >> 6 != 2:
-                self._refuse_known(routes, i, Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED)
+            if rtp.RTP_HEADER <= size < udp.ROOM and self._batch.octets[i * udp.SLOT] >> 6 == 2:
+                passed.append((i, route))
+            else:
+                route[4].leg.refused[Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED] += 1
+        if len(passed) == len(routes):
+            return indexes, routes
+        return [i for i, _ in passed], [route for _, route in passed]
 
-    def _refuse_known(self, routes: list[Route | None], i: int, why: Refusal) -> None:
-        route = routes[i]
-        assert route is not None  # noqa: S101 - only packets that had one are refused here
-        route.stream.leg.refused[why] += 1
-        routes[i] = None
-
-    def _carry(self, routes: list[Route | None], count: int, now: float) -> None:
+    def _carry(self, indexes: Sequence[int], routes: list[Route], count: int, now: float) -> None:
         """Give decrypted packets the other leg's numbers, key and address, and send them."""
         batch = self._batch
-        taken = [route for route in routes if route]
-        if not taken:
-            return
-        chosen: Sequence[int] = range(count) if len(taken) == count else [i for i in range(count) if routes[i]]
-        _, contexts, words, destinations, streams, _ = zip(*taken, strict=True)
-        heads = batch.heads.read_network(count)
-        for i, stream in zip(chosen, streams, strict=True):
-            head = heads[i]
-            sequence = head & 0xFFFF
-            if sequence == stream.next:
-                stream.next = sequence + 1 & 0xFFFF
+        _, contexts, words, destinations, streams, _ = zip(*routes, strict=True)
+        numbers = batch.numbers.read_network(count)
+        for i, stream in zip(indexes, streams, strict=True):
+            number = numbers[i]
+            if number == stream.next:
+                stream.next = number + 1 & 0xFFFF
                 stream.heard = now
             else:
-                stream.irregular(sequence, ntohl(batch.timestamps[i]), now)
-            if not sequence & 7:
-                stream.sample(ntohl(batch.timestamps[i]), head >> 16 & 0x7F, now)
+                stream.irregular(number, ntohl(batch.timestamps[i]), now)
+            if not number & 7:
+                stream.sample(ntohl(batch.timestamps[i]), batch.octets[i * udp.SLOT + 1] & 0x7F, now)
                 stream.measure(batch.sizes[i] - rtp.RTP_HEADER)
             if stream.drift:
                 batch.timestamps[i] = htonl(ntohl(batch.timestamps[i]) + stream.drift & 0xFFFFFFFF)
-            heads[i] = head & 0xFFFF0000 | sequence + stream.shift & 0xFFFF
-        batch.heads.write_network(heads)
-        if len(taken) == count:
+            numbers[i] = number + stream.shift & 0xFFFF
+        batch.numbers.write_network(numbers)
+        if len(routes) == count:
             batch.ssrcs.write(words)
         else:
-            for i, word in zip(chosen, words, strict=True):
+            for i, word in zip(indexes, words, strict=True):
                 batch.ssrcs[i] = word
         if self._plain_legs == 0 and len(self._shared) == 1:
-            self._protect_and_send(self._only_port, chosen, contexts, destinations, streams)
+            self._protect_and_send(self._only_port, indexes, contexts, destinations, streams)
             return
         ports = [stream.leg.other.rtp for stream in streams if stream.leg.other is not None]
         for port in set(ports):
             mine = [k for k, each in enumerate(ports) if each is port]
             self._protect_and_send(
-                port, [chosen[k] for k in mine], [contexts[k] for k in mine], [destinations[k] for k in mine], [streams[k] for k in mine]
+                port, [indexes[k] for k in mine], [contexts[k] for k in mine], [destinations[k] for k in mine], [streams[k] for k in mine]
             )
 
     def _protect_and_send(
@@ -369,7 +364,7 @@ class Relay:
         out = stream.out
         assert out.name is not None  # noqa: S101 - or the leg would be blocked
         receive, send = stream.context and stream.context.pointer, out.context and out.context.pointer
-        route = Route(receive, send, out.word, out.name.pointer, stream, (stream.context, out.context, out.name))
+        route = (receive, send, out.word, out.name.pointer, stream, (stream.context, out.context, out.name))
         if not leg.secure or (leg.latch.source == source and len(leg.contexts) == 1):
             key = (source, htonl(stream.ssrc))
             inlet.table[key] = route
