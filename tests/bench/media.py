@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -67,16 +66,7 @@ async def rtpengine(calls: int, directory: Path) -> AsyncIterator[Subject]:
     try:
         pid = daemon.process.pid
         before = resident_bytes([pid])
-        pairs = []
-        for _ in range(calls):
-            a, b = Telephone(), Telephone()
-            a_key, b_key = os.urandom(30), os.urandom(30)
-            at_a, at_b = daemon.call((a.port, A_SUITE, a_key), (b.port, B_SUITE, b_key))
-            for phone, suite, key, (port, from_daemon) in ((a, A_SUITE, a_key, at_a), (b, B_SUITE, b_key, at_b)):
-                phone.secure(suite, key, from_daemon)
-                phone.socket.connect(("127.0.0.1", port))
-            pairs.append((a, b))
-        traffic = Traffic(pairs)
+        traffic = Traffic(daemon.calls(calls, A_SUITE, B_SUITE))
         traffic.acquaint()
         yield Subject(traffic, [pid], (resident_bytes([pid]) - before) / calls)
     finally:

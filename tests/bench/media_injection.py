@@ -170,30 +170,26 @@ async def node(directory: Path, calls: int) -> AsyncIterator[list[tuple[Telephon
 
 
 @asynccontextmanager
-async def rtpengine(directory: Path, calls: int) -> AsyncIterator[list[tuple[Telephone, Telephone]]]:
-    """Calls through rtpengine, told to stay with the source it has learnt."""
+async def rtpengine(directory: Path, calls: int, *flags: str) -> AsyncIterator[list[tuple[Telephone, Telephone]]]:
+    """Calls through rtpengine."""
     daemon = Rtpengine(directory)
     try:
-        pairs = []
-        for _ in range(calls):
-            a, b = Telephone(), Telephone()
-            keys = os.urandom(30), os.urandom(30)
-            at_a, at_b = daemon.call((a.port, A_SUITE, keys[0]), (b.port, B_SUITE, keys[1]), ("strict-source",))
-            for phone, suite, key, (port, from_daemon) in ((a, A_SUITE, keys[0], at_a), (b, B_SUITE, keys[1], at_b)):
-                phone.secure(suite, key, from_daemon)
-                phone.socket.connect(("127.0.0.1", port))
-            pairs.append((a, b))
-        yield pairs
+        yield daemon.calls(calls, A_SUITE, B_SUITE, flags)
     finally:
         daemon.stop()
 
 
 async def measure(packets: int) -> dict[str, list[Outcome]]:
-    """All attacks on both."""
+    """All attacks on the node, on rtpengine as it comes, and on rtpengine told to stay with the source it has learnt."""
     outcomes = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, subject in (("node", node), ("rtpengine", rtpengine)):
-            async with subject(Path(temporary), len(ATTACKS)) as pairs:
+        directory = Path(temporary)
+        for name, subject in (
+            ("node", node(directory, len(ATTACKS))),
+            ("rtpengine", rtpengine(directory, len(ATTACKS))),
+            ("rtpengine, strict-source", rtpengine(directory, len(ATTACKS), "strict-source")),
+        ):
+            async with subject as pairs:
                 outcomes[name] = [carry_out(attack, a, b, packets) for attack, (a, b) in zip(ATTACKS, pairs, strict=True)]
     return outcomes
 
@@ -208,12 +204,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps({name: [asdict(outcome) for outcome in rows] for name, rows in outcomes.items()}))
     else:
-        print(
-            f"| {options.packets} packets | node: relayed | diverted | lost | rtpengine: relayed | diverted | lost |\n|---|---|---|---|---|---|---|"
-        )
-        for ours, theirs in zip(outcomes["node"], outcomes["rtpengine"], strict=True):
-            cells = [f"{each.relayed} | {each.diverted} | {each.lost} of {each.spoken}" for each in (ours, theirs)]
-            print(f"| {ours.attack} | {' | '.join(cells)} |")
+        print(f"| {options.packets} forgeries | " + " | ".join(f"{name}: relayed | diverted | lost" for name in outcomes) + " |")
+        print("|---" * (1 + 3 * len(outcomes)) + "|")
+        for row in zip(*outcomes.values(), strict=True):
+            cells = [f"{each.relayed} | {each.diverted} | {each.lost} of {each.spoken}" for each in row]
+            print(f"| {row[0].attack} | {' | '.join(cells)} |")
     return int(any(outcome.relayed or outcome.diverted for outcome in outcomes["node"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 
 from media_node.bridge import Suite
 from media_node.sip.sdp import Session
+from tests.bench.media_traffic import Telephone
 
 Value = Any
 PORTS = (44000, 52000)
@@ -115,6 +117,19 @@ class Rtpengine:
         answered = self.ask(common | {"command": "answer", "to-tag": tags[1], "sdp": description(*b, tag)})
         at_a, _, a_receives = read(answered["sdp"], a[1])
         return (at_a, a_receives), (at_b, b_receives)
+
+    def calls(self, number: int, a_suite: Suite, b_suite: Suite, flags: tuple[str, ...] = ()) -> list[tuple[Telephone, Telephone]]:
+        """That many calls between new telephones."""
+        pairs = []
+        for _ in range(number):
+            a, b = Telephone(), Telephone()
+            a_key, b_key = os.urandom(30), os.urandom(30)
+            at_a, at_b = self.call((a.port, a_suite, a_key), (b.port, b_suite, b_key), flags)
+            for phone, suite, key, (port, from_daemon) in ((a, a_suite, a_key, at_a), (b, b_suite, b_key, at_b)):
+                phone.secure(suite, key, from_daemon)
+                phone.socket.connect(("127.0.0.1", port))
+            pairs.append((a, b))
+        return pairs
 
     def stop(self) -> None:
         """End the daemon."""
