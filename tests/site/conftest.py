@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from callvoip.build import index
 from shared import html, settings
 from tests.site.measure import CHROMIUM, QUIET
 from tests.site.origin import Origin, serve
@@ -35,6 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     destination = tmp_path_factory.mktemp("site")
     built = build(destination)
     assert built.returncode == 0, built.stdout + built.stderr
+    index(destination)
     return destination
 
 

@@ -19,6 +19,8 @@ from infra.places import BUILD
 
 # What functions answer; everything else is a file in the bucket.
 DYNAMIC_PATHS = ("/api/*", "/bestelling/*")
+# The search page and its index, which WebAssembly reads in the visitor's browser; no other page may compile any.
+SEARCH_PATH = "/zoeken/*"
 ORIGIN_SECRET_HEADER = "X-Origin-Verify"  # noqa: S105 (the header's name)
 
 # Files of Hugo stand at <directory>/index.html; S3 behind origin access control knows no index documents.
@@ -62,7 +64,8 @@ class Website(Construct):
             generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=40),
         )
         acknowledge(self.origin_secret, "To rotate it two values must be good for a while; it keeps out scanners, not people.", "SMG4")
-        headers = self._response_headers(connect)
+        headers = self._response_headers("Headers", connect, scripts="'self'")
+        search_headers = self._response_headers("SearchHeaders", connect, scripts="'self' 'wasm-unsafe-eval'")
         index_document = cloudfront.Function(
             self, "IndexDocument", code=cloudfront.FunctionCode.from_inline(INDEX_DOCUMENT), runtime=cloudfront.FunctionRuntime.JS_2_0
         )
@@ -80,20 +83,25 @@ class Website(Construct):
             response_headers_policy=headers,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
         )
-        self.distribution = cloudfront.Distribution(
-            self,
-            "Distribution",
-            default_behavior=cloudfront.BehaviorOptions(
-                origin=origins.S3BucketOrigin.with_origin_access_control(self.bucket),
+        bucket = origins.S3BucketOrigin.with_origin_access_control(self.bucket)
+
+        def files(response_headers: cloudfront.ResponseHeadersPolicy) -> cloudfront.BehaviorOptions:
+            return cloudfront.BehaviorOptions(
+                origin=bucket,
                 cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
-                response_headers_policy=headers,
+                response_headers_policy=response_headers,
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
                 compress=True,
                 function_associations=[
                     cloudfront.FunctionAssociation(function=index_document, event_type=cloudfront.FunctionEventType.VIEWER_REQUEST)
                 ],
-            ),
-            additional_behaviors=dict.fromkeys(DYNAMIC_PATHS, dynamic),
+            )
+
+        self.distribution = cloudfront.Distribution(
+            self,
+            "Distribution",
+            default_behavior=files(headers),
+            additional_behaviors={**dict.fromkeys(DYNAMIC_PATHS, dynamic), SEARCH_PATH: files(search_headers)},
             # S3 answers 403 for a file it has not, as CloudFront may not list the bucket. An error response holds for all
             # behaviours, so 404 is left alone: it is the API's own word. Hence the API never says 403.
             error_responses=[
@@ -112,10 +120,10 @@ class Website(Construct):
             acknowledge(self.distribution, "CloudFront's own name has CloudFront's TLS settings; --certificate-arn ends that.", "CFR4")
         self.url = f"https://{domain if certificate_arn else self.distribution.distribution_domain_name}"
 
-    def _response_headers(self, connect: tuple[str, ...]) -> cloudfront.ResponseHeadersPolicy:
+    def _response_headers(self, construct_id: str, connect: tuple[str, ...], *, scripts: str) -> cloudfront.ResponseHeadersPolicy:
         policy = {
             "default-src": "'none'",
-            "script-src": "'self'",
+            "script-src": scripts,
             "style-src": "'self'",
             "worker-src": "'self'",  # the order form's proof of work
             "img-src": "'self' data:",
@@ -128,7 +136,7 @@ class Website(Construct):
         }
         return cloudfront.ResponseHeadersPolicy(
             self,
-            "Headers",
+            construct_id,
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
                     content_security_policy="; ".join(f"{name} {value}" for name, value in policy.items()), override=True

@@ -116,7 +116,7 @@ def exclusive(say: Say) -> Iterator[None]:
 def _common_steps() -> list[Step]:
     return [
         Step("rendered", (ROOT / "content", ROOT / "site"), _render, version("hugo")),
-        Step("site", (BUILD / "rendered",), _site),
+        Step("site", (BUILD / "rendered",), _site, version("pagefind-bin")),
         Step("views", (BUILD / "rendered" / "views",), _views),
         Step("functions", (ROOT / "functions" / "src", ROOT / "site" / "data", BUILD / "views"), _functions),
     ]
@@ -157,6 +157,18 @@ def _render(out: Path) -> None:
 
 def _site(out: Path) -> None:
     shutil.copytree(BUILD / "rendered", out, ignore=_without_views, dirs_exist_ok=True)
+    index(out)
+
+
+def index(site: Path) -> None:
+    """Make the index of a rendered site for its search page, at /zoeken/pagefind/, and drop the interfaces that Pagefind brings along."""
+    _tool(
+        str(distribution("pagefind-bin").locate_file("pagefind_bin/pagefind")),
+        "--site", str(site), "--output-subdir", "zoeken/pagefind", "--quiet",
+    )  # fmt: skip
+    for interface in ("ui", "modular-ui", "component-ui", "highlight"):
+        for file in (site / "zoeken" / "pagefind").glob(f"pagefind-{interface}.*"):
+            file.unlink()
 
 
 def _without_views(directory: str, names: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ let asked = 0;
 
 async function load() {
   const found = await import(INDEX);
-  await found.options({ excerptLength: 24, ranking: { metaWeights: { title: 5, synonyms: 0.5 } } });
+  await found.options({ baseUrl: "/", excerptLength: 24, ranking: { metaWeights: { title: 5, synonyms: 0.5 } } });
   return found;
 }
 

@@ -1,0 +1,143 @@
+"""The site's own search: what it finds, what it must not find, and that it works with the keyboard and at 400 % zoom."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.site.conftest import ROOT
+from tests.site.measure import visited
+from tests.site.origin import Origin
+
+pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
+
+SRTP = "/versleutelde-telefoongesprekken/"
+BIPT = "/nieuws/regels-rond-voip-in-belgie-volgens-bipt/"
+AVG = "/avg-callvoiptelefonie/"
+PRICES = "/prijzen/"
+
+
+def found(page: Page, origin: Origin, query: str) -> list[str]:
+    """The pages that a query finds, best first."""
+    page.goto(f"{origin.url}/zoeken/?q={query}")
+    expect(page.locator("#search-status")).to_contain_text(re.compile("resultaat|resultaten|Niets gevonden"))
+    return [link.get_attribute("href") or "" for link in page.locator(".results__title a").all()]
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("srtp", SRTP),
+        ("versleutelen", SRTP),  # the page says versleuteld and versleuteling: the stem
+        ("gesprek", SRTP),  # a part of telefoongesprek
+        ("afluisteren", SRTP),  # it says meeluisteren
+        ("encryptie", SRTP),
+        ("pbx", SRTP),
+        ("noodnummer", BIPT),
+        ("portering", BIPT),
+        ("abonnement", PRICES),
+        ("VERSLEUTELDE TELEFOONGESPREKKEN", SRTP),
+        ("belgie", BIPT),  # without its diaeresis
+    ],
+)
+def test_a_word_finds_the_page_that_says_it_otherwise(page: Page, origin: Origin, query: str, address: str) -> None:
+    assert address in found(page, origin, query)[:5]
+
+
+def test_the_page_about_a_word_comes_before_pages_that_mention_it(page: Page, origin: Origin) -> None:
+    assert found(page, origin, "srtp")[0] == SRTP
+    assert found(page, origin, "cookies")[0] == "/cookies/"
+    assert found(page, origin, "bipt")[0] == BIPT
+
+
+def test_an_article_that_hides_from_search_is_found_nowhere(page: Page, origin: Origin) -> None:
+    for query in ("NAW-gegevens", "AVG", "nieuwsbrieven", "Click-to-Dial", "persoonsgegevens"):
+        assert AVG not in found(page, origin, query), query
+        assert "pasfoto" not in page.locator("#search-results").inner_text()
+    expect(page.locator(".all-pages")).not_to_contain_text("AVG")
+
+
+def test_the_index_holds_no_word_of_a_hidden_article(origin: Origin) -> None:
+    import gzip
+
+    index = origin.site / "zoeken/pagefind"
+    fragments = [gzip.decompress(file.read_bytes()).removeprefix(b"pagefind_dcd") for file in index.glob("fragment/*.pf_fragment")]
+    pages = {page["url"]: page["content"] for page in map(json.loads, fragments)}
+    assert SRTP in pages and BIPT in pages
+    for hidden in (AVG, "/", "/nieuws/", "/zoeken/", "/console/", "/stijl/", "/404.html"):
+        assert hidden not in pages
+    assert not any("Click-to-Dial" in text for text in pages.values())
+
+
+def test_a_word_that_is_nowhere_is_told_in_words(page: Page, origin: Origin) -> None:
+    assert found(page, origin, "xyzzyq") == []
+    expect(page.locator("#search-status")).to_have_text("Niets gevonden voor “xyzzyq”. Probeer een ander woord, of kies hieronder een pagina.")
+
+
+def test_markup_in_a_query_stays_text(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/zoeken/?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
+    expect(page.locator("#search-status")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.locator("main img").count() == 0
+
+
+def test_search_with_nothing_but_the_keyboard(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Zoeken":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/zoeken/")
+    while page.evaluate("document.activeElement.id") != "search-query":
+        page.keyboard.press("Tab")
+    page.keyboard.type("srtp")
+    page.keyboard.press("Enter")
+    expect(page.locator(".results__title a").first).to_have_attribute("href", SRTP)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".results__title a").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".results__title a").nth(1)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#search-query")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{SRTP}")
+    page.go_back()
+    expect(page.locator("#search-query")).to_have_value("srtp")
+    expect(page.locator(".results__title a").first).to_be_visible()
+
+
+def test_search_at_400_percent_zoom(chromium, origin: Origin) -> None:
+    def ask(page: Page) -> None:
+        page.fill("#search-query", "srtp")
+        page.wait_for_selector(".results__title a")
+
+    with visited(chromium, f"{origin.url}/zoeken/", width=320, prepare=ask) as (page, seen):
+        assert seen.faults == []
+        for place in ("#search-query", "button[type=submit]", ".results__title a"):
+            box = page.locator(place).first.bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 320, place
+
+
+def test_the_page_says_what_there_is_without_a_script(chromium, origin: Origin) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{origin.url}/zoeken/?q=srtp")
+    expect(page.locator(f".all-pages a[href='{SRTP}']")).to_be_visible()
+    context.close()
+
+
+def test_only_the_search_page_may_compile(page: Page, origin: Origin) -> None:
+    for address, allowed in (("/zoeken/", True), (SRTP, False)):
+        answer = page.goto(origin.url + address)
+        assert answer is not None
+        assert ("wasm-unsafe-eval" in answer.headers["content-security-policy"]) is allowed
+
+
+def test_synonyms_name_each_word_once_in_a_group() -> None:
+    import tomllib
+
+    for group in tomllib.loads((ROOT / "site/data/synonyms.toml").read_text())["groups"]:
+        assert len(group) == len(set(group)) > 1 and all(word == word.lower() for word in group)
