@@ -71,7 +71,7 @@ async def ec2(emulated: Emulated, port: int, tmp_path: Path, happened) -> AsyncI
     node = tmp_path / "node.py"
     node.write_text(NODE)
     async with Ec2(
-        emulated, port=port, role=NODE_ROLE, scratch=tmp_path, logs=tmp_path / "logs", publish=publish, command=[sys.executable, str(node)]
+        emulated, port=port, role=NODE_ROLE, disks=tmp_path, logs=tmp_path / "logs", publish=publish, command=[sys.executable, str(node)]
     ) as running:
         yield running
 

@@ -1,7 +1,8 @@
 """Deploys a cloud assembly into the emulated AWS, and says what came of each resource.
 
-What programs speak with over AWS's API (tables, queues, network, launch templates, ...) moto's CloudFormation makes. The rest (functions,
-routes, distribution, user pool, ...) is run by local/ itself from the template; such a resource only needs names, and gets them here.
+What programs speak with over AWS's API (queues, network, launch templates, ...) moto's CloudFormation makes; tables are made first, under
+names that last. The rest (functions, routes, distribution, user pool, ...) is run by local/ itself from the template; such a resource only
+needs names, and gets them here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import aiohttp
 import boto3
 from botocore.config import Config
 
+from callvoip import tables
 from callvoip.permissions import Principal
 from callvoip.template import Assembly, Resource, Scope, Stack, UnresolvedError
 
@@ -34,7 +36,6 @@ SECRET_KEY = "local"  # noqa: S105 (nothing checks it)
 
 MADE_BY_MOTO = frozenset(
     {
-        "AWS::DynamoDB::Table",
         "AWS::EC2::LaunchTemplate",
         "AWS::EC2::SecurityGroup",
         "AWS::EC2::Subnet",
@@ -54,6 +55,7 @@ _ARNS = {
     "AWS::CloudFront::Distribution": "cloudfront::{account}:distribution/{name}",
     "AWS::CloudFront::Function": "cloudfront::{account}:function/{name}",
     "AWS::Cognito::UserPool": "cognito-idp:{region}:{account}:userpool/{name}",
+    "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::S3::Bucket": "s3:::{name}",
@@ -185,6 +187,7 @@ def deploy(assembly: Assembly, emulated: Emulated) -> Deployment:
     resources: list[Deployed] = []
     for stack in assembly.stacks:
         scope = _scope(stack, exports)
+        _make_tables(stack, scope, emulated)
         _make(stack, scope, emulated)
         for output in stack.template.get("Outputs", {}).values():
             if "Export" in output:
@@ -289,6 +292,14 @@ def _attribute(scope: Scope, resource: Resource, attribute: str) -> str:
         case "AWS::S3::Bucket", "RegionalDomainName":
             return f"{name}.s3.{scope.stack.region}.amazonaws.com"
     return f"{name}-{attribute}"
+
+
+def _make_tables(stack: Stack, scope: Scope, emulated: Emulated) -> None:
+    dynamodb = emulated.client("dynamodb")
+    for resource in stack.resources.values():
+        if resource.type == "AWS::DynamoDB::Table" and scope.exists(resource):
+            name = str(scope.reference(resource.logical_id))
+            scope.attributes[resource.logical_id, "StreamArn"] = tables.make(dynamodb, name, scope.resolve(resource.properties))
 
 
 def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:

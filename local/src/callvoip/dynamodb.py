@@ -68,7 +68,7 @@ def answers(port: int) -> bool:
 
 
 async def start(directory: Path, log: Path) -> tuple[Child, str]:
-    """The process that keeps its tables in `directory`, and its endpoint. One database, whatever key or region a client has.
+    """The process that keeps its tables in `directory`, and its address, host:port. One database for all keys and regions.
 
     Raises RuntimeError when it does not start.
     """
@@ -78,7 +78,7 @@ async def start(directory: Path, log: Path) -> tuple[Child, str]:
         deadline = time.monotonic() + START_SECONDS
         while child.running and time.monotonic() < deadline:
             if await asyncio.to_thread(answers, port):
-                return child, f"http://127.0.0.1:{port}"
+                return child, f"127.0.0.1:{port}"
             await asyncio.sleep(0.05)
         await child.stop()
     raise RuntimeError(f"DynamoDB Local does not start; see {log}")

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ NODE_COMMAND = (str(Path(sys.prefix) / "bin" / "media-node"),)
 NODE_CONFIG = "/etc/media-node/node.toml"
 # As the unit's Restart= and RestartSec= do.
 RESTART_SECONDS = 1.0
+MOST_INSTANCES = 253
+
+ADDRESS_TAG = "callvoip:address"
+"""Holds an instance's loopback address, which it keeps for as long as it lives."""
 
 _GONE = ("shutting-down", "terminated", "stopping", "stopped")
 
@@ -37,7 +42,7 @@ Publish = Callable[[Mapping[str, Any]], None]
 
 
 def address(port: int, number: int) -> str:
-    """Loopback address of node `number` (1 to 253) of the system whose site is on `port`."""
+    """Loopback address of node `number` (1 to MOST_INSTANCES) of the system whose site is on `port`."""
     return f"127.{port >> 8}.{port & 255}.{number + 1}"
 
 
@@ -73,7 +78,7 @@ class Ec2:
         *,
         port: int,
         role: Principal,
-        scratch: Path,
+        disks: Path,
         logs: Path,
         publish: Publish,
         command: Sequence[str] = NODE_COMMAND,
@@ -82,7 +87,7 @@ class Ec2:
         self._client = emulated.client("ec2")
         self._port = port
         self._role = role
-        self._scratch = scratch
+        self._disks = disks
         self._logs = logs
         self._publish = publish
         self._command = command
@@ -112,19 +117,21 @@ class Ec2:
 
     async def _look(self) -> None:
         """Compare what EC2 says with what runs. A new instance is pending for as long as its machine takes to start."""
-        for described in await asyncio.to_thread(self._describe):
+        instances = await asyncio.to_thread(self._describe)
+        for described in instances:
             instance_id, state = described["InstanceId"], described["State"]["Name"]
             before = self._states.get(instance_id)
             if state in _GONE:
                 if before not in (None, *_GONE):
                     self._tell(instance_id, "shutting-down")
                     await self._stop(self._machines.pop(instance_id))
+                    shutil.rmtree(self._disks / instance_id)
                     self._tell(instance_id, state)
                 self._states[instance_id] = state
             elif before is None:
                 self._states[instance_id] = "running"
                 self._tell(instance_id, "pending")
-                self._machines[instance_id] = await self._start(described)
+                self._machines[instance_id] = await self._start(described, await asyncio.to_thread(self._address, described, instances))
                 self._tell(instance_id, "running")
 
     def _describe(self) -> list[dict[str, Any]]:
@@ -137,7 +144,16 @@ class Ec2:
         arn = f"arn:aws:ec2:{region}:{instance_id}"
         self._publish(event("aws.ec2", "EC2 Instance State-change Notification", detail, [arn], region=region, now=datetime.now(UTC)))
 
-    async def _start(self, described: Mapping[str, Any]) -> _Machine:
+    def _address(self, described: Mapping[str, Any], instances: Sequence[Mapping[str, Any]]) -> str:
+        """The address that it has, or the next one."""
+        taken = {_tags(instance).get(ADDRESS_TAG, "") for instance in instances} | {one.instance.address for one in self._machines.values()}
+        if own := _tags(described).get(ADDRESS_TAG):
+            return own
+        own = next(one for one in (address(self._port, number) for number in range(1, MOST_INSTANCES + 1)) if one not in taken)
+        self._client.create_tags(Resources=[described["InstanceId"]], Tags=[{"Key": ADDRESS_TAG, "Value": own}])
+        return own
+
+    async def _start(self, described: Mapping[str, Any], own_address: str) -> _Machine:
         attribute = await asyncio.to_thread(
             self._client.describe_instance_attribute, InstanceId=described["InstanceId"], Attribute="userData"
         )
@@ -147,7 +163,7 @@ class Ec2:
             zone=described["Placement"]["AvailabilityZone"],
             type=described["InstanceType"],
             image=described["ImageId"],
-            address=address(self._port, len(self._states)),
+            address=own_address,
             role=self._role.name,
             user_data=base64.b64decode(attribute["UserData"]["Value"]).decode(),
         )
@@ -157,7 +173,7 @@ class Ec2:
         await metadata.setup()
         await web.TCPSite(metadata, instance.address, 0).start()
         host, port = metadata.addresses[0][:2]
-        root = self._scratch / instance.id
+        root = self._disks / instance.id
         config = materialise(instance.user_data, root)
         environment = {
             **base_environment(),
@@ -172,7 +188,7 @@ class Ec2:
         """Run the node until the machine goes; start it again when it ends, as systemd would."""
         log = self._logs / f"{instance.id}.log"
         while True:
-            child = await Child.start(command, log=log, env=environment, cwd=self._scratch / instance.id)
+            child = await Child.start(command, log=log, env=environment, cwd=self._disks / instance.id)
             try:
                 status = await child.wait()
                 _log.warning("media-node of %s has ended with status %d; see %s", instance.id, status, log)
@@ -185,6 +201,10 @@ class Ec2:
         with contextlib.suppress(asyncio.CancelledError):
             await machine.keeper
         await machine.metadata.cleanup()
+
+
+def _tags(described: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
 
 
 def materialise(user_data: str, root: Path) -> Path:

@@ -1,7 +1,8 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Four things are added to moto. Requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the
-table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
+Five things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
+requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the table and would lose what others
+wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
 polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
 keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 And the policies of the template hold: whoever was announced at POST /callvoip/principals may do what its role allows and no more. Other
@@ -20,6 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -30,6 +32,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from callvoip.asked import asked
+from callvoip.forward import Forward
+from callvoip.instances import KeptInstances
 from callvoip.permissions import Principal
 
 CHANGES_PATH = "/callvoip/changes"
@@ -65,9 +69,13 @@ _MISMATCH = Answered(
 class Emulator:
     """WSGI application around moto's."""
 
-    def __init__(self) -> None:
+    def __init__(self, tables: str | None = None, instances: Path | None = None) -> None:
+        """`tables` is the address (host:port) of a DynamoDB Local, `instances` the file that keeps EC2's."""
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._dynamodb = threading.Lock()
+        self._dynamodb = Forward(tables) if tables else _OneByOne(self._moto)
+        self._instances = KeptInstances(ACCOUNT, instances) if instances else None
+        if self._instances:
+            self._instances.restore()
         self._changed = threading.Condition()
         self._writes: Counter[str] = Counter()
         self._principals: dict[str, Principal] = {}
@@ -89,12 +97,13 @@ class Emulator:
             return [refused.body]
         if action == "RunInstances":
             answer = self._launch(body.decode(errors="replace"), environ, start_response)
-        elif service != "dynamodb":
-            answer = self._moto(environ, start_response)
+        elif service == "dynamodb":
+            answer = self._dynamodb(environ, start_response)
         else:
-            with self._dynamodb:
-                answer = list(self._moto(environ, start_response))
+            answer = self._moto(environ, start_response)
         if service and not action.startswith(_READS):
+            if service == "ec2" and self._instances:
+                self._instances.save()
             with self._changed:
                 self._writes[service] += 1
                 self._changed.notify_all()
@@ -134,6 +143,18 @@ class Emulator:
             body = json.dumps({"writes": self._writes[service]}).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
+
+
+class _OneByOne:
+    """A WSGI application that gets its requests one after the other."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        with self._lock:
+            return list(self._application(environ, start_response))
 
 
 def _collect(application: Any, environ: Environ) -> Answered:
@@ -188,10 +209,15 @@ def main() -> None:
     """Serve on the inherited socket until the process is ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
-    descriptor = parser.parse_args().fd
+    parser.add_argument("--tables", metavar="HOST:PORT", help="DynamoDB Local")
+    parser.add_argument("--instances", type=Path, metavar="FILE", help="keeps EC2's instances")
+    options = parser.parse_args()
+    descriptor = options.fd
     with socket.socket(fileno=os.dup(descriptor)) as listening:
         host, port = listening.getsockname()[:2]
-    server = make_server(host, port, Emulator(), threaded=True, request_handler=_QuietHandler, fd=descriptor)
+    server = make_server(
+        host, port, Emulator(options.tables, options.instances), threaded=True, request_handler=_QuietHandler, fd=descriptor
+    )
     server.daemon_threads = True  # type: ignore[attr-defined]
     server.serve_forever()
 

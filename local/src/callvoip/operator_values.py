@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from callvoip.aws import Emulated
+from callvoip.data import write
 
 DAYS = 30
 
@@ -95,10 +97,24 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
-def put(emulated: Emulated, node_config: Mapping[str, Any], trunk: Trunk | None) -> Certificate:
-    """Put all values under the names that the nodes' configuration gives them."""
+def kept(path: Path | None, domain: str, now: datetime) -> Certificate:
+    """The certificate that `path` keeps: phones go on trusting its authority. A new one for another domain, or before it ends."""
+    if path and path.exists():
+        certificate = Certificate(**json.loads(path.read_text(encoding="utf-8")))
+        read = x509.load_pem_x509_certificate(certificate.chain.encode())
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        if names == [domain] and read.not_valid_after_utc - now > timedelta(days=DAYS / 3):
+            return certificate
+    certificate = issue(domain, now)
+    if path:
+        write(path, json.dumps(asdict(certificate)))
+    return certificate
+
+
+def put(emulated: Emulated, node_config: Mapping[str, Any], trunk: Trunk | None, keep: Path | None = None) -> Certificate:
+    """Put all values under the names that the nodes' configuration gives them; `keep` is the certificate's file."""
     sip = node_config["sip"]
-    certificate = issue(sip["domain"], datetime.now(UTC))
+    certificate = kept(keep, sip["domain"], datetime.now(UTC))
     trunk_value = "{}" if trunk is None else json.dumps({"host": trunk.host, "port": trunk.port, "transport": trunk.transport})
     parameters = emulated.client("ssm")
     for name, value, kind in (

@@ -18,8 +18,9 @@ from typing import Any
 
 from aiohttp import web
 
-from callvoip import ec2, front, operator_values, sign_in, template
+from callvoip import dynamodb, ec2, front, operator_values, sign_in, template
 from callvoip.aws import Deployment, Emulated, deploy, listening_socket
+from callvoip.data import Data, opened
 from callvoip.edge import EdgeFunctions
 from callvoip.operator_values import Trunk
 from callvoip.permissions import Principal
@@ -66,9 +67,12 @@ class Ready:
 
 @asynccontextmanager
 async def system(
-    assembly_directory: Path, *, port: int, trunk: Trunk | None, logs: Path | None, say: Callable[[str], None]
+    assembly_directory: Path, *, port: int, trunk: Trunk | None, logs: Path | None, data: Path | None, say: Callable[[str], None]
 ) -> AsyncIterator[Ready]:
-    """Start everything that a cloud assembly says; stop everything when left. Raises OSError when the port is taken."""
+    """Start everything that a cloud assembly says; stop everything when left. `data` is the directory that keeps what lasts.
+
+    Raises OSError when the port is taken, DataError, and MissingError when DynamoDB Local cannot run.
+    """
     async with AsyncExitStack() as stack:
         site_socket = stack.enter_context(listening_socket(port=port))
         port = site_socket.getsockname()[1]
@@ -78,12 +82,17 @@ async def system(
         logs.mkdir(parents=True, exist_ok=True)
         stack.enter_context(_own_log(logs / "local.log"))
 
+        kept = stack.enter_context(opened(data)) if data else None
+        disks = scratch / "disks"
+        # A link, because a Unix socket's path is 107 characters at most and the data's directory may be anywhere.
+        disks.symlink_to(kept.disks) if kept else disks.mkdir()
+
         assembly = template.load(assembly_directory)
-        say("starting the emulated AWS ...")
-        emulated = await _emulator(stack, assembly.stacks[0].region, logs)
+        say(f"starting the emulated AWS with the data in {data} ..." if data else "starting the emulated AWS; nothing is kept ...")
+        emulated = await _emulator(stack, assembly.stacks[0].region, logs, kept)
         deployment = await asyncio.to_thread(deploy, assembly, emulated)
         config = ec2.node_config(ec2.launch_template_user_data(deployment))
-        certificate = await asyncio.to_thread(operator_values.put, emulated, config, trunk)
+        certificate = await asyncio.to_thread(operator_values.put, emulated, config, trunk, kept.certificate if kept else None)
         ca_file = scratch / "ca.pem"
         ca_file.write_text(certificate.authority)
 
@@ -96,9 +105,9 @@ async def system(
         runtime = await stack.enter_async_context(Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch))
         edge = await stack.enter_async_context(EdgeFunctions())
         await _serve(stack, front.application(front.Front(deployment, runtime, edge, signer.keys, aliases)), site_socket)
-        triggers = await stack.enter_async_context(Triggers(deployment, emulated, runtime))
+        triggers = await stack.enter_async_context(Triggers(deployment, emulated, runtime, kept.positions if kept else None))
         await stack.enter_async_context(
-            ec2.Ec2(emulated, port=port, role=_node_role(deployment), scratch=scratch, logs=logs / "nodes", publish=triggers.publish)
+            ec2.Ec2(emulated, port=port, role=_node_role(deployment), disks=disks, logs=logs / "nodes", publish=triggers.publish)
         )
         yield Ready(
             site=site,
@@ -130,13 +139,19 @@ def _node_role(deployment: Deployment) -> Principal:
     return Principal(name, deployment.statements(name))
 
 
-async def _emulator(stack: AsyncExitStack, region: str, logs: Path) -> Emulated:
-    """Start moto and wait until it answers."""
+async def _emulator(stack: AsyncExitStack, region: str, logs: Path, kept: Data | None) -> Emulated:
+    """Start moto, and DynamoDB Local beside it for data that lasts."""
+    options: list[str] = []
+    if kept:
+        await asyncio.to_thread(dynamodb.install)
+        tables, address = await dynamodb.start(kept.tables, logs / "dynamodb.log")
+        stack.push_async_callback(tables.stop)
+        options = ["--tables", address, "--instances", str(kept.instances)]
     listening = stack.enter_context(listening_socket())
     endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
     descriptor = listening.fileno()
     child = await Child.start(
-        [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor)],
+        [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor), *options],
         log=logs / "aws.log",
         env=base_environment(),
         pass_fds=[descriptor],

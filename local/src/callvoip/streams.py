@@ -9,12 +9,14 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from callvoip.aws import Deployed, Deployment, Emulated, send
+from callvoip.data import write
 from callvoip.patterns import matches
 from callvoip.runtime import FunctionError, Runtime
 
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 RETRY_SECONDS_MOST = 10.0
+_PAGE = 1000
 
 Record = Mapping[str, Any]
 Handle = Callable[[Sequence[Record]], Awaitable[Any]]
@@ -110,7 +113,7 @@ def _first_failed(records: Sequence[Record], result: Any) -> int | None:
     return min((numbers.index(number) if number in numbers else 0) for number in named)
 
 
-async def follow(source: Source, emulated: Emulated, runtime: Runtime) -> None:
+async def follow(source: Source, emulated: Emulated, runtime: Runtime, positions: Positions) -> None:
     """Read the stream for ever and hand what the filters let through to the function."""
     reader = _Reader(source, emulated)
     function = runtime.find(source.function)
@@ -125,8 +128,11 @@ async def follow(source: Source, emulated: Emulated, runtime: Runtime) -> None:
 
     async with emulated.changes("dynamodb") as changes:
         async for _ in changes:
-            for record_batch in await reader.read():
-                await process(source, record_batch, handle, give_up)
+            batches, position = await asyncio.to_thread(reader.read, positions.of(source))
+            for batch in batches:
+                await process(source, batch, handle, give_up)
+            if position:
+                positions.move(source, position)
 
 
 def _given_up(source: Source, function: str, records: Sequence[Record]) -> dict[str, Any]:
@@ -144,33 +150,74 @@ def _given_up(source: Source, function: str, records: Sequence[Record]) -> dict[
     }
 
 
+@dataclass(frozen=True)
+class Position:
+    """The last record that was read: its shard and its number in it."""
+
+    shard: str
+    number: str
+
+
+class Positions:
+    """How far each function has read each stream, kept in a file when there is one: after a restart it goes on from there."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known: dict[str, Position] = {}
+        if path and path.exists():
+            self._known = {name: Position(**kept) for name, kept in json.loads(path.read_text(encoding="utf-8")).items()}
+
+    def of(self, source: Source) -> Position | None:
+        """Where the source's function is; None when it has read nothing yet."""
+        return self._known.get(_name(source))
+
+    def move(self, source: Source, position: Position) -> None:
+        """Everything up to and with `position` is done."""
+        self._known[_name(source)] = position
+        if self._path:
+            write(self._path, json.dumps({name: asdict(one) for name, one in self._known.items()}, indent=1))
+
+
+def _name(source: Source) -> str:
+    return f"{source.function} {source.stream}"
+
+
 class _Reader:
-    """Where we are in a stream. An iterator is taken anew each time: moto's die with the copy of the table they were made for."""
+    """Reads on from a position. An iterator is taken anew each time: moto's die with the copy of the table they were made for."""
 
     def __init__(self, source: Source, emulated: Emulated) -> None:
         self._source = source
         self._region = emulated.region
         self._client = emulated.client("dynamodbstreams")
-        self._after: str | None = None
 
-    async def read(self) -> list[list[Record]]:
-        """What is new and wanted, in batches."""
-        wanted = [record for record in await asyncio.to_thread(self._read) if self._source.wants(record)]
+    def read(self, after: Position | None) -> tuple[list[list[Record]], Position | None]:
+        """What is new and wanted, in batches, and the position after it."""
+        wanted: list[Record] = []
+        for shard in self._shards(after):
+            for record in self._records(shard, after.number if after and after.shard == shard else None):
+                after = Position(shard, record["dynamodb"]["SequenceNumber"])
+                made = _as_event(record, self._source.stream, self._region)
+                if self._source.wants(made):
+                    wanted.append(made)
         size = self._source.batch
-        return [wanted[start : start + size] for start in range(0, len(wanted), size)]
+        return [wanted[start : start + size] for start in range(0, len(wanted), size)], after
 
-    def _read(self) -> list[Record]:
-        shard = self._client.describe_stream(StreamArn=self._source.stream)["StreamDescription"]["Shards"][0]["ShardId"]
+    def _shards(self, after: Position | None) -> list[str]:
+        """From the one that we are in; a table of this size has one after the other, each the parent of the next."""
+        shards = [shard["ShardId"] for shard in self._client.describe_stream(StreamArn=self._source.stream)["StreamDescription"]["Shards"]]
+        return shards[shards.index(after.shard) :] if after and after.shard in shards else shards
+
+    def _records(self, shard: str, after: str | None) -> Iterator[Record]:
         position = (
             {"ShardIteratorType": "TRIM_HORIZON" if self._source.from_start else "LATEST"}
-            if self._after is None
-            else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": self._after}
+            if after is None
+            else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
         )
         iterator = self._client.get_shard_iterator(StreamArn=self._source.stream, ShardId=shard, **position)["ShardIterator"]
-        found = self._client.get_records(ShardIterator=iterator, Limit=1000)["Records"]
-        if found:
-            self._after = found[-1]["dynamodb"]["SequenceNumber"]
-        return [_as_event(record, self._source.stream, self._region) for record in found]
+        while iterator:
+            answer = self._client.get_records(ShardIterator=iterator, Limit=_PAGE)
+            yield from answer["Records"]
+            iterator = answer.get("NextShardIterator") if answer["Records"] else None
 
 
 def _as_event(record: Mapping[str, Any], stream: str, region: str) -> Record:

@@ -40,16 +40,19 @@ class LocalSystem:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, *, port: int = 0, trunk: str | None = None, logs: Path | None = None, quiet: bool = True) -> LocalSystem:
+    def start(
+        cls, *, port: int = 0, trunk: str | None = None, logs: Path | None = None, data: Path | None = None, quiet: bool = True
+    ) -> LocalSystem:
         """Start one on `port` (0: any free one) with a trunk `HOST:PORT`; progress goes to standard error unless `quiet`.
 
-        Logs are kept only when `logs` says where. Raises StartError.
+        Logs and data are kept only when `logs` and `data` say where. Raises StartError.
         """
         with tempfile.TemporaryDirectory(prefix="callvoip-start-") as directory:
             ready_file, output = Path(directory) / "ready.json", Path(directory) / "output"
             command = [sys.executable, "-m", "callvoip", "up", "--port", str(port), "--ready-file", str(ready_file), "--json"]
             command += ["--trunk", trunk] if trunk else []
             command += ["--logs", str(logs)] if logs else []
+            command += ["--data", str(data)] if data else []
             with output.open("wb") as said:
                 process = subprocess.Popen(
                     command,

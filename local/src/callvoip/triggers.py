@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -106,7 +107,9 @@ def event(
 class Triggers:
     """Async context manager: reads streams and runs schedules until it is left."""
 
-    def __init__(self, deployment: Deployment, emulated: Emulated, runtime: Runtime) -> None:
+    def __init__(self, deployment: Deployment, emulated: Emulated, runtime: Runtime, positions: Path | None = None) -> None:
+        """`positions` is the file that keeps how far the streams were read."""
+        self._positions = streams.Positions(positions)
         self._sources = streams.sources(deployment)
         self._rules = rules(deployment)
         self._asynchronous = {
@@ -126,7 +129,7 @@ class Triggers:
         for function in self._at_deploy:
             await self._runtime.invoke(function, {})
         for source in self._sources:
-            self._start(streams.follow(source, self._emulated, self._runtime))
+            self._start(streams.follow(source, self._emulated, self._runtime, self._positions))
         for rule in self._rules:
             if rule.every is not None:
                 self._start(self._on_schedule(rule, rule.every))

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 from callvoip import build, operator_values, synth
+from callvoip.data import DataError
+from callvoip.dynamodb import MissingError
 from callvoip.operator_values import Trunk
 from callvoip.running import Ready, system
 
@@ -33,6 +35,9 @@ def main(arguments: list[str]) -> int:
         return 130
     try:
         return asyncio.run(_up(options, started))
+    except (DataError, MissingError) as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"dev: port {options.port} cannot be used: {error.strerror}. Choose another with --port.", file=sys.stderr)
         return 1
@@ -43,6 +48,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=PORT, help="port of the site (default %(default)s; 0: any free one)")
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="write one JSON object there when all is up")
     parser.add_argument("--trunk", type=_trunk, metavar="HOST:PORT[;transport=tcp]", help="where calls to other providers go")
+    parser.add_argument("--data", type=Path, metavar="DIRECTORY", help="keep orders, catalogue and fleet there; otherwise nothing lasts")
     parser.add_argument("--logs", type=Path, metavar="DIRECTORY", help="keep the logs there; otherwise they go when the system stops")
     parser.add_argument("--json", action="store_true", help="print the ready file's object instead of lines for people")
     return parser.parse_args(arguments)
@@ -69,11 +75,14 @@ async def _up(options: argparse.Namespace, started: float) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
     try:
-        async with system(synth.FOR_LOCAL.output, port=options.port, trunk=options.trunk, logs=options.logs, say=synth.say) as ready:
+        running = system(
+            synth.FOR_LOCAL.output, port=options.port, trunk=options.trunk, logs=options.logs, data=options.data, say=synth.say
+        )
+        async with running as ready:
             ready_file = options.ready_file or Path(os.devnull)
             if options.ready_file:
                 _write(options.ready_file, ready)
-            print(json.dumps(ready.as_json()) if options.json else _for_people(ready), flush=True)
+            print(json.dumps(ready.as_json()) if options.json else _for_people(ready, options.data), flush=True)
             synth.say(f"ready in {time.monotonic() - started:.1f} s; Ctrl-C stops everything")
             await stopped.wait()
             synth.say("stopping ...")
@@ -93,7 +102,8 @@ def _write(path: Path, ready: Ready) -> None:
     beside.replace(path)
 
 
-def _for_people(ready: Ready) -> str:
+def _for_people(ready: Ready, data: Path | None) -> str:
+    lasting = f"kept in {data}" if data else "kept nowhere: gone when this stops; --data DIRECTORY keeps it"
     return f"""
   site      {ready.site}/
   console   {ready.console}
@@ -101,5 +111,6 @@ def _for_people(ready: Ready) -> str:
   phones    the first node will listen on {ready.sip.host}:{ready.sip.port} (TLS), domain {ready.sip.domain}
             authority to trust: {ready.sip.ca_file}
   AWS       {ready.aws_endpoint} (emulated)
+  data      {lasting}
   logs      {ready.logs}
 """
