@@ -35,6 +35,10 @@ from tests.bench.media_traffic import PAYLOAD, PROFILES, Telephone
 A_SUITE, B_SUITE = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32
 
 
+BURST, BURST_S = 20, 0.004
+"""5000 a second, no more than 20 at once: rtpengine gives a port up after five bursts of over 50, which is another matter than forgery."""
+
+
 @dataclass(frozen=True)
 class Attack:
     """Packets made by `forge`, from the phone's own address or another, before or during the call."""
@@ -117,11 +121,11 @@ def carry_out(attack: Attack, a: Telephone, b: Telephone, packets: int) -> Outco
 
     def spray() -> None:
         sender = a.socket if attack.from_phone else attacker
-        for start in range(0, len(forged), 100):
-            for packet in forged[start : start + 100]:
+        for start in range(0, len(forged), BURST):
+            for packet in forged[start : start + BURST]:
                 with suppress(OSError):
                     sender.send(packet)
-            time.sleep(0.002)
+            time.sleep(BURST_S)
 
     if attack.before:
         forged = forgeries(attack, a, overheard, packets)
