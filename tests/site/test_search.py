@@ -72,7 +72,9 @@ def test_the_index_holds_no_word_of_a_hidden_article(origin: Origin) -> None:
 
 def test_a_word_that_is_nowhere_is_told_in_words(page: Page, origin: Origin) -> None:
     assert found(page, origin, "xyzzyq") == []
-    expect(page.locator("#search-status")).to_have_text("Niets gevonden voor “xyzzyq”. Probeer een ander woord, of kies hieronder een pagina.")
+    expect(page.locator("#search-status")).to_have_text(
+        "Niets gevonden voor “xyzzyq”. Probeer een ander woord, of kies hieronder een pagina."
+    )
 
 
 def test_markup_in_a_query_stays_text(page: Page, origin: Origin) -> None:

@@ -2,7 +2,7 @@
 
 import words from "@params";
 import { integer } from "./check.js";
-import { byId } from "./dom.js";
+import { byId, fill } from "./dom.js";
 import { euro, includingVat } from "./money.js";
 
 const calculator = byId("calculator");
@@ -11,8 +11,6 @@ const output = byId("calculator-sum");
 const order = calculator.querySelector(".calculator__order");
 const { unitCents, vatPercent } = calculator.dataset;
 const example = output.textContent;
-
-const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
 function show() {
   const count = integer(field.value);

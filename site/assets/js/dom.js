@@ -10,6 +10,9 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A text with its {names} filled in. */
+export const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
 export const byId = (id) => document.getElementById(id);
 
 /** The data that the page carries in a <script type="application/json">. */

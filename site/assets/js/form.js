@@ -2,9 +2,10 @@
 // checked (views/check.j2), shows that in the place of the form, sends the order once, and keeps everything typed when it fails.
 // Without this script the form and the check step are plain forms and the server does all of it.
 
+import words from "@params";
 import { solve, within } from "./challenge.js";
 import { check } from "./check.js";
-import { byId, element, pageData } from "./dom.js";
+import { byId, element, fill, pageData } from "./dom.js";
 import { price } from "./form-price.js";
 import { euro, includingVat } from "./money.js";
 import { noConnection, problemOf } from "./problem.js";
@@ -17,7 +18,9 @@ const place = form.parentElement; // its children are the form's step; the check
 const definition = pageData("form-definition");
 const output = byId("monthly-total");
 const unpriced = output ? [...output.childNodes] : []; // shown again when too little is filled in
-const plainTitle = document.title.replace(/^Fout: /, "");
+const errorTitle = `${words.form_error_word}: `;
+const plainTitle = document.title.startsWith(errorTitle) ? document.title.slice(errorTitle.length) : document.title;
+const DUTCH = document.documentElement.lang.startsWith("nl"); // the functions speak no other language
 let proof = null;
 let busy = false;
 
@@ -33,8 +36,8 @@ function showTotal() {
     return;
   }
   const percent = definition.prices.vatRatePercent;
-  const gross = element("span", { class: "total__gross" }, `(${euro(includingVat(cents.monthly, percent))} incl. ${percent}% btw)`);
-  output.replaceChildren(element("strong", {}, euro(cents.monthly)), " per maand, excl. btw ", gross);
+  const gross = element("span", { class: "total__gross" }, fill(words.form_total_gross, { gross: euro(includingVat(cents.monthly, percent)), percent }));
+  output.replaceChildren(element("strong", {}, euro(cents.monthly)), ` ${words.form_total_month} `, gross);
 }
 
 function showFieldErrors(errors) {
@@ -58,7 +61,7 @@ function showErrors(title, detail, errors) {
   byId("error-summary-list").replaceChildren(
     ...errors.map((error) => element("li", {}, element("a", { href: `#${error.field}` }, error.message))),
   );
-  document.title = `Fout: ${plainTitle}`;
+  document.title = errorTitle + plainTitle;
   byId("error-summary").hidden = false;
   byId("error-summary").focus();
 }
@@ -94,6 +97,12 @@ function showForm() {
   form.elements[definition.field[0].name].focus?.();
 }
 
+/** A fault that the server found, in the words of this page: on a translated page those of the form's own definition. */
+function refusal(field, message) {
+  const { messages = {} } = definition.field.find(({ name }) => name === field) ?? {};
+  return { field, message: DUTCH ? message : (messages.invalid ?? message) };
+}
+
 /** Ask the server for the check step; it knows better than this page what is right and what it costs. */
 async function askCheck() {
   const body = new URLSearchParams(new FormData(form));
@@ -101,28 +110,28 @@ async function askCheck() {
   const html = await response.text();
   const answered = new DOMParser().parseFromString(html, "text/html");
   if (response.ok && answered.getElementById("check")) return { html };
-  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => ({ field: link.hash.slice(1), message: link.textContent }));
-  const title = answered.querySelector("h1")?.textContent ?? "Er ging iets mis bij ons";
-  const detail = answered.querySelector(".lead")?.textContent ?? "Probeer het over een minuut nog eens. Blijft het misgaan? Bel ons dan.";
-  return errors.length > 0 ? { problem: { title: "Er klopt iets nog niet", detail: "", errors } } : { problem: { title, detail, errors } };
+  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => refusal(link.hash.slice(1), link.textContent));
+  const title = answered.querySelector("h1")?.textContent ?? words.problem_title;
+  const detail = answered.querySelector(".lead")?.textContent ?? words.problem_text;
+  return errors.length > 0 ? { problem: { title: words.form_error_title, detail: "", errors } } : { problem: { title, detail, errors } };
 }
 
 async function submit() {
   const errors = check(definition, values());
   if (errors.length > 0) {
-    showErrors("Er klopt iets nog niet", "", errors);
+    showErrors(words.form_error_title, "", errors);
     return;
   }
   busy = true;
   clearErrors();
   startProof();
-  byId("form-status").textContent = "Een ogenblik …";
+  byId("form-status").textContent = words.form_wait;
   try {
     const { html, problem } = await askCheck();
     if (html) showCheck(html);
     else showErrors(problem.title, problem.detail, problem.errors);
   } catch {
-    showErrors(noConnection.title, `${noConnection.detail} Alles wat u hebt ingevuld, staat er nog.`, []);
+    showErrors(noConnection.title, `${noConnection.detail} ${words.form_kept}`, []);
   }
   byId("form-status").textContent = "";
   busy = false;
@@ -142,7 +151,7 @@ async function order(step) {
   if (busy) return;
   busy = true; // until a problem: after success the browser is leaving, and a second click must not send again
   byId("check-problem").hidden = true;
-  byId("check-status").textContent = "Wij versturen uw gegevens …";
+  byId("check-status").textContent = words.form_sending;
   const { idempotencyKey, monthlyTotalCents, ...fields } = Object.fromEntries(new FormData(step));
   fields.altcha = await within(startProof(), PROOF_MS);
   if (monthlyTotalCents !== undefined) fields.monthlyTotalCents = Number(monthlyTotalCents);
@@ -164,7 +173,7 @@ async function order(step) {
     if (problem.clientMonthlyTotalCents !== undefined) showCheck((await askCheck()).html); // with the price as it is now
     showCheckProblem(problem);
   } catch {
-    showCheckProblem({ ...noConnection, detail: `${noConnection.detail} Alles wat u hebt ingevuld, staat er nog.` });
+    showCheckProblem({ ...noConnection, detail: `${noConnection.detail} ${words.form_kept}` });
   }
   byId("check-status").textContent = "";
   busy = false;

@@ -1,8 +1,9 @@
 // Integer euro cents, computed as ordering/pricing.py computes them.
 
-const format = new Intl.NumberFormat("nl-NL", { style: "currency", currency: "EUR" });
+const language = globalThis.document?.documentElement.lang ?? "nl-NL";
+const format = new Intl.NumberFormat(language, { style: "currency", currency: "EUR" });
 
-/** Cents as "€ 10,00", with a no-break space. */
+/** Cents as "€ 10,00", with a no-break space; "€10.00" on an English page. */
 export const euro = (cents) => format.format(cents / 100);
 
 /** Cents including VAT, half a cent rounded up. */

@@ -1,13 +1,15 @@
 // Answers that say what went wrong (RFC 9457), and the lack of an answer.
 
-/** The problem of a failed answer; one without a body we can read gets Dutch words of our own. */
+import words from "@params";
+
+/** The problem of a failed answer; one without a body we can read gets words of our own. */
 export async function problemOf(response) {
   const type = response.headers.get("content-type") ?? "";
   const body = type.includes("json") ? await response.json().catch(() => ({})) : {};
   return {
     status: response.status,
-    title: body.title ?? "Er ging iets mis bij ons",
-    detail: body.detail ?? "Probeer het over een minuut nog eens. Blijft het misgaan? Bel ons dan.",
+    title: body.title ?? words.problem_title,
+    detail: body.detail ?? words.problem_text,
     errors: body.errors ?? [],
     ...body,
   };
@@ -16,7 +18,7 @@ export async function problemOf(response) {
 /** What to say when no answer came at all. */
 export const noConnection = {
   status: 0,
-  title: "Geen verbinding",
-  detail: "Wij konden onze server niet bereiken. Controleer uw internetverbinding en probeer het nog eens.",
+  title: words.no_connection_title,
+  detail: words.no_connection_text,
   errors: [],
 };

@@ -1,7 +1,7 @@
 // The search page: asks Pagefind's index, shows what it finds while the visitor types, and keeps the question in the address.
 
 import words from "@params";
-import { byId, element } from "./dom.js";
+import { byId, element, fill } from "./dom.js";
 
 const INDEX = "/zoeken/pagefind/pagefind.js";
 const SHOWN = 10;
@@ -41,8 +41,8 @@ function item({ url, meta, excerpt, sub_results: parts }) {
   return made;
 }
 
-const counted = (number, query) =>
-  (number === 0 ? words.search_none : number === 1 ? words.search_one : words.search_many).replace("{count}", number).replace("{query}", query);
+const counted = (count, query) =>
+  fill(count === 0 ? words.search_none : count === 1 ? words.search_one : words.search_many, { count, query });
 
 async function search(query) {
   const mine = ++asked;
