@@ -17,8 +17,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,8 +95,8 @@ def waiting(receiver: socket.socket) -> list[bytes]:
         return found
 
 
-def carry_out(attack: Attack, a: Telephone, b: Telephone, packets: int) -> Outcome:
-    """One call with one attack on its caller's leg."""
+def carry_out(attack: Attack, a: Telephone, b: Telephone, packets: int, frames: int) -> Outcome:
+    """One call with one attack on its caller's leg, and at least `frames` packets of audio each way under it."""
     outcome = Outcome(attack.name, packets)
     overheard: list[bytes] = []
     attacker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -133,18 +133,18 @@ def carry_out(attack: Attack, a: Telephone, b: Telephone, packets: int) -> Outco
     speak(25)
     settle()
     if attack.before:
-        speak(100)
+        speak(frames)
     else:
         forged = forgeries(attack, a, overheard, packets)
         thread = threading.Thread(target=spray)
         thread.start()
         spoken = len(overheard)
-        while thread.is_alive() or len(overheard) - spoken < 100:
+        while thread.is_alive() or len(overheard) - spoken < frames:
             speak(1)
         thread.join()
         outcome.spoken -= spoken * 2
     heard, outcome.relayed, outcome.diverted = settle()
-    outcome.spoken = 200 if attack.before else outcome.spoken + len(overheard) * 2
+    outcome.spoken = frames * 2 if attack.before else outcome.spoken + len(overheard) * 2
     outcome.lost = outcome.spoken - heard
     attacker.close()
     return outcome
@@ -183,18 +183,21 @@ async def rtpengine(directory: Path, calls: int, *flags: str) -> AsyncIterator[l
         daemon.stop()
 
 
-async def measure(packets: int) -> dict[str, list[Outcome]]:
-    """All attacks on the node, on rtpengine as it comes, and on rtpengine told to stay with the source it has learnt."""
+SUBJECTS: dict[str, Callable[[Path, int], AbstractAsyncContextManager[list[tuple[Telephone, Telephone]]]]] = {
+    "node": node,
+    "rtpengine": rtpengine,
+    "rtpengine, strict-source": lambda directory, calls: rtpengine(directory, calls, "strict-source"),
+}
+"""The node, rtpengine as it comes, and rtpengine told to stay with the source it has learnt."""
+
+
+async def measure(subjects: list[str], packets: int, frames: int) -> dict[str, list[Outcome]]:
+    """All attacks on each."""
     outcomes = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        directory = Path(temporary)
-        for name, subject in (
-            ("node", node(directory, len(ATTACKS))),
-            ("rtpengine", rtpengine(directory, len(ATTACKS))),
-            ("rtpengine, strict-source", rtpengine(directory, len(ATTACKS), "strict-source")),
-        ):
-            async with subject as pairs:
-                outcomes[name] = [carry_out(attack, a, b, packets) for attack, (a, b) in zip(ATTACKS, pairs, strict=True)]
+    with tempfile.TemporaryDirectory() as directory:
+        for name in subjects:
+            async with SUBJECTS[name](Path(directory), len(ATTACKS)) as pairs:
+                outcomes[name] = [carry_out(attack, a, b, packets, frames) for attack, (a, b) in zip(ATTACKS, pairs, strict=True)]
     return outcomes
 
 
@@ -202,9 +205,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table; 1 when the node relayed a forgery or sent media to the attacker."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packets", type=int, default=20_000, help="forgeries per attack")
+    parser.add_argument("--frames", type=int, default=100, help="packets of audio each way during an attack, at least")
+    parser.add_argument("--subjects", nargs="+", choices=list(SUBJECTS), default=list(SUBJECTS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    outcomes = asyncio.run(measure(options.packets))
+    outcomes = asyncio.run(measure(options.subjects, options.packets, options.frames))
     if options.json:
         print(json.dumps({name: [asdict(outcome) for outcome in rows] for name, rows in outcomes.items()}))
     else:
@@ -213,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
         for row in zip(*outcomes.values(), strict=True):
             cells = [f"{each.relayed} | {each.diverted} | {each.lost} of {each.spoken}" for each in row]
             print(f"| {row[0].attack} | {' | '.join(cells)} |")
-    return int(any(outcome.relayed or outcome.diverted for outcome in outcomes["node"]))
+    return int(any(outcome.relayed or outcome.diverted for outcome in outcomes.get("node", ())))
 
 
 if __name__ == "__main__":

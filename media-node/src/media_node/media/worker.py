@@ -23,6 +23,7 @@ from media_node import bridge
 from media_node.media.leg import Leg
 from media_node.media.port import BATCH, Port, open_pair
 from media_node.media.relay import Inlet, Relay
+from media_node.media.srtp import SrtpError
 
 TICK_S = 0.25
 GATHER_S = 0.0008
@@ -132,7 +133,7 @@ class Worker:
             request = json.loads(line)
             try:
                 self._say({"id": request["id"], "result": self._answer(request)})
-            except (ValueError, LookupError, TypeError, OSError) as error:
+            except (ValueError, LookupError, TypeError, OSError, SrtpError) as error:
                 self._say({"id": request["id"], "error": str(error)})
         return bool(data)
 
