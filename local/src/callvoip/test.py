@@ -19,6 +19,9 @@ CHECKS: dict[str, list[str]] = {
     "build": [BIN + "callvoip", "synth", "--quiet"],
 }
 
+# Two at a time: most tests wait for processes and packets. A file stays whole, as its tests share what they started.
+ALL_TESTS = ["--quiet", "--numprocesses=2", "--dist=loadfile"]
+
 
 def main(arguments: list[str]) -> int:
     """Run every check and test; with arguments, only pytest with those arguments."""
@@ -43,4 +46,4 @@ def main(arguments: list[str]) -> int:
             print(f"./dev test: {name} failed: {' '.join(command)}", file=sys.stderr)
             return code
         print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
-    return subprocess.run([BIN + "pytest", *(pytest_arguments or ["--quiet"])], cwd=ROOT).returncode
+    return subprocess.run([BIN + "pytest", *(pytest_arguments or ALL_TESTS)], cwd=ROOT).returncode
