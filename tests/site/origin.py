@@ -3,32 +3,45 @@
 import base64
 import hashlib
 import json
+import secrets
 import threading
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from ordering import catalogue, credentials, form, order, pricing, views
-from ordering.order import Actor, Event, Order, OrderError, RelatedParty, Role, SipServer, State
+from ordering import catalogue, credentials, export_csv, form, order, pricing, queue, views
+from ordering.order import CUSTOMER, Actor, Detail, Event, Order, OrderError, RelatedParty, Role, ServingNode, SipServer, State, Suspicion
 from ordering.problems import PROBLEMS, PriceChangedError
 from shared import clock, html
-from shared.problem import FieldProblem, Problem, ProblemError, invalid, not_found
+from shared.problem import FieldProblem, Kind, Problem, ProblemError, invalid, not_found
 
 DATA = Path(__file__).parents[2] / "site/data"
 SIP_DOMAIN = "sip.example.nl"
 SALES = Actor(Role.SALES, "verkoop@example.nl")
 CLIENT_ID = "console-under-test"
+PROBE = {"ok": True, "at": 1_795_280_000_000, "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2, "packets": 150, "plaintextPackets": 0}
+_PARTY = ("company", "kvk", "name", "email", "telephone")
+_OPEN_ORDER = Kind("open-order", HTTPStatus.CONFLICT, "U hebt al een bestelling van SRTP")
 # As infra/ sends it: nothing may be inline, nothing may come from elsewhere.
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; manifest-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+def content_security_policy(path: str) -> str:
+    """The policy of a path; the search page may compile its index's WebAssembly."""
+    wasm = "script-src 'self' 'wasm-unsafe-eval'"
+    return CONTENT_SECURITY_POLICY.replace("script-src 'self'", wasm) if path.startswith("/zoeken/") else CONTENT_SECURITY_POLICY
+
+
 _TYPES = {
     ".css": "text/css",
     ".html": "text/html; charset=utf-8",
@@ -41,9 +54,9 @@ _TYPES = {
 
 
 @cache
-def order_form() -> form.Form:
+def order_form(category: str = "srtp") -> form.Form:
     """The form that the site renders."""
-    return form.parse(tomllib.loads((DATA / "forms/srtp.toml").read_text()))
+    return form.parse(tomllib.loads((DATA / f"forms/{category}.toml").read_text()))
 
 
 @cache
@@ -71,12 +84,19 @@ class Origin:
     events: dict[str, list[Event]] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     placed: dict[str, str] = field(default_factory=dict)
+    forms: list[dict[str, object]] = field(default_factory=list)
+    """All fields of each order that was placed, as they arrived."""
     posts: int = 0
-    """How many times an order was posted, replays included."""
+    """How many times an order was posted, replays included; asking for the check step is not posting."""
+    difficulty: int | None = 500
+    """Up to which number the proof of work counts; None: there is no challenge to be had."""
     access_tokens: set[str] = field(default_factory=set)
     challenges: dict[str, str] = field(default_factory=dict)
     price_offset_cents: int = 0
     """Added to the server's unit price, as if the catalogue had changed after the site was built."""
+    serving: ServingNode = field(default_factory=lambda: ServingNode("node-1", "ready", "203.0.113.7", PROBE))
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    """What the fleet view shows."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def complete(self, order_id: str) -> None:
@@ -89,27 +109,39 @@ class Origin:
         with self.lock:
             return self._keep(order.move(self.orders[order_id], target, who, clock.now(), why))
 
-    def place(self, fields: Mapping[str, object]) -> str:
-        """The href of a new order; raises ProblemError or PriceChangedError."""
-        checked = form.check(order_form(), fields)
+    def check(self, fields: Mapping[str, object]) -> tuple[form.Form, form.Checked, pricing.Price]:
+        """The form of these fields, their normalised values and their price; raises ProblemError."""
+        definition = order_form(str(fields.get("category") or "srtp"))
+        checked = form.check(definition, fields)
         if checked.errors:
             raise invalid([FieldProblem(wrong.field, wrong.code, wrong.message) for wrong in checked.errors])
-        now = clock.now()
-        price = pricing.price(self._catalogue(), [("srtp", checked.number("phones"))], clock.local_day(now))
+        return definition, checked, pricing.price(self._catalogue(), definition.quantities(checked), clock.local_day(clock.now()))
+
+    def place(self, fields: Mapping[str, object]) -> str:
+        """The href of a new order; raises ProblemError or PriceChangedError."""
+        definition, checked, price = self.check(fields)
         shown = fields.get("monthlyTotalCents")
-        if shown not in (None, price.monthly_total_cents):
+        if shown is not None and int(str(shown)) != price.monthly_total_cents:
             raise PriceChangedError(int(str(shown)), price.monthly_total_cents)
-        token = credentials.new_token()
-        party = RelatedParty(**{name: checked.text(name) for name in ("company", "kvk", "name", "email", "telephone")})
+        self.forms.append(dict(fields))
+        token = secrets.token_urlsafe(32)
+        party = RelatedParty(**{name: str(checked.values.get(name, "")) for name in _PARTY})
+        own = [one for one in definition.fields if one.name not in {*_PARTY, "note", definition.quantity_field}]
         made = order.place(
             order_id=credentials.new_order_id(),
-            category="srtp",
+            category=definition.id,
             customer_id=credentials.new_customer_id(),
             related_party=party,
-            note=checked.text("note"),
+            note=str(checked.values.get("note", "")),
             price=price,
             token_sha256=credentials.sha256(token),
-            now=now,
+            now=clock.now(),
+            details=tuple(
+                Detail(one.name, checked.text(one.name), one.label, one.shown(checked.text(one.name)))
+                for one in own
+                if checked.text(one.name)
+            ),
+            suspicions=(Suspicion("website", "Een veld dat mensen niet zien, is ingevuld", 60),) if fields.get("website") else (),
         )
         self.tokens[made.id] = token
         self._keep(made)
@@ -147,9 +179,15 @@ class Origin:
             case "GET", ["bestelling", order_id]:
                 token = query.get("token", "")
                 return self._order_page(self._order_view(order_id, token), token)
+            case "GET", ["api", "challenge"]:
+                return self._challenge()
             case "POST", ["bestelling", order_id, "credentials"]:
                 return self._issue(order_id, dict(parse_qsl(body.decode()))["token"])
-            case _, ["api", "sales", "orders", *rest]:
+            case "POST", ["bestelling", order_id, "cancel"]:
+                return self._by_customer(order_id, body, lambda found, text: order.cancel(found, CUSTOMER, clock.now(), text))
+            case "POST", ["bestelling", order_id, "answer"]:
+                return self._by_customer(order_id, body, _answered)
+            case _, ["api", "sales", *rest]:
                 if headers.get("authorization", "").removeprefix("Bearer ") not in self.access_tokens:
                     return _json(401, {"message": "Unauthorized"})
                 return self._sales(method, rest, query, json.loads(body) if body else {}, headers.get("if-match"))
@@ -162,27 +200,62 @@ class Origin:
         return self._file(path)
 
     def _post_order(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        self.posts += 1
         if headers.get("content-type", "").startswith("application/json"):
-            key = headers["idempotency-key"]
-            if key not in self.placed:
-                self.placed[key] = self.place(json.loads(body))
-            href = self.placed[key]
+            self.posts += 1
+            href = self._placed_once(headers.get("idempotency-key", ""), json.loads(body))
             order_id = urlsplit(href).path.split("/")[-1]
             return _json(201, {**self._view(order_id), "token": self.tokens[order_id], "href": href})
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
         try:
-            return Answer(303, "", {"Location": self.place(fields)})
+            match fields.get("step"):
+                case "check":
+                    return self._check_page(fields)
+                case "change":
+                    return _form_page(200, fields, [])
+            self.posts += 1
+            return Answer(303, "", {"Location": self._placed_once(fields.get("idempotencyKey", ""), fields)})
         except ProblemError as error:
-            errors = error.problem.errors
-            page = html.render(
-                "order-form",
-                values=fields,
-                errors={wrong.field: wrong.message for wrong in errors},
-                error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],
-                idempotency_key="again",
-            )
-            return Answer(422, page, {"Content-Type": _TYPES[".html"]})
+            if not error.problem.errors:
+                raise
+            return _form_page(422, fields, error.problem.errors)
+
+    def _placed_once(self, key: str, fields: Mapping[str, object]) -> str:
+        """The href of the order that was placed under this key, now or before."""
+        if not key or key not in self.placed:
+            open_orders = [one for one in self.orders.values() if one.needs_node and one.state not in order.TERMINAL]
+            if fields.get("category", "srtp") == "srtp" and fields.get("email") in {one.related_party.email for one in open_orders}:
+                raise ProblemError(Problem(_OPEN_ORDER, "Wij hebben de link naar uw bestelling gemaild."))
+            self.placed[key] = self.place(fields)
+        return self.placed[key]
+
+    def _check_page(self, fields: Mapping[str, str]) -> Answer:
+        definition, checked, price = self.check(fields)
+        hidden = {**fields, "category": definition.id, "idempotencyKey": secrets.token_urlsafe(32)}
+        page = html.render("check", category=definition.id, values=checked.values, price=views.price(price), hidden=hidden)
+        return Answer(200, page, {"Content-Type": _TYPES[".html"]})
+
+    def _challenge(self) -> Answer:
+        """A proof of work, as ALTCHA asks for it."""
+        if self.difficulty is None:
+            return _json(503, {})
+        salt = secrets.token_urlsafe(32)
+        challenge = hashlib.sha256(f"{salt}{self.difficulty}".encode()).hexdigest()
+        signed = {"algorithm": "SHA-256", "challenge": challenge, "salt": salt, "signature": "signed", "maxnumber": self.difficulty}
+        return _json(200, signed)
+
+    def _by_customer(self, order_id: str, body: bytes, change: Callable[[Order, str], Order]) -> Answer:
+        """What a customer does on the order's page: back to the page, or the page with what is wrong."""
+        fields = dict(parse_qsl(body.decode()))
+        token = fields["token"]
+        self._order_view(order_id, token)
+        try:
+            self._keep(change(self.orders[order_id], fields.get("text", fields.get("reason", ""))))
+        except (OrderError, ProblemError) as error:
+            found = PROBLEMS.problem(error)
+            assert found is not None
+            told = {"title": found.kind.title, "detail": found.detail, "status": int(found.kind.status)}
+            return self._order_page(self._view(order_id), token, None, told)
+        return Answer(303, "", {"Location": f"/bestelling/{order_id}?token={quote(token)}"})
 
     def _issue(self, order_id: str, token: str) -> Answer:
         self._order_view(order_id, token)
@@ -200,30 +273,54 @@ class Origin:
             problem = {"title": refused.kind.title, "detail": refused.detail}
         return self._order_page(self._view(order_id), token, told, problem)
 
-    def _sales(self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, str], if_match: str | None) -> Answer:
+    def _sales(self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None) -> Answer:
         match method, rest:
-            case "GET", []:
-                found = sorted((one for one in self.orders.values() if one.state == query["state"]), key=lambda one: one.order_date)
+            case "GET", ["orders"]:
                 counts = {state.value: sum(one.state is state for one in self.orders.values()) for state in State}
-                start, limit = int(query.get("cursor", 0)), int(query.get("limit", 50))
-                items = [views.sales_summary(one, SIP_DOMAIN) for one in found[start : start + limit]]
-                more = str(start + limit) if len(found) > start + limit else None
-                return _json(200, {"items": items, "counts": counts, "next": more})
-            case "POST", [order_id, "approve"]:
-                self._decide(order_id, State.IN_PROGRESS, "", if_match)
-            case "POST", [order_id, "reject"]:
-                if not body.get("reason"):
-                    raise invalid([FieldProblem("reason", "missing", "Vul in waarom u de bestelling afwijst")])
-                self._decide(order_id, State.REJECTED, body["reason"], if_match)
-        found_order = self.orders.get(rest[0])
+                sort = queue.Sort(query.get("sort", "orderDate"))
+                found, following = queue.page(
+                    self._arranged(query), sort, query.get("order") != "asc", int(query.get("limit", 50)), query.get("cursor")
+                )
+                items = [views.sales_summary(self.orders[one.order_id], SIP_DOMAIN) for one in found]
+                return _json(200, {"items": items, "counts": counts, "next": following})
+            case "GET", ["export"]:
+                chosen = [self.orders[one.order_id] for one in self._arranged(query)]
+                return Answer(200, export_csv.table(chosen), {"Content-Type": "text/csv; charset=utf-8"})
+            case "GET", ["overview"]:
+                month = query["month"]
+                return _json(200, queue.month([_entry(one) for one in self.orders.values() if f"{one.order_date:%Y-%m}" == month], month))
+            case "GET", ["fleet"]:
+                return _json(200, {"nodes": self.nodes})
+            case "POST", ["approvals"]:
+                return _json(200, {"results": [self._approve(chosen["id"], chosen["version"]) for chosen in body["orders"]]})
+            case "POST", ["orders", order_id, action]:
+                self._change(order_id, int(if_match.strip('"')) if if_match else None, _decision(action, body))
+        found_order = self.orders.get(rest[1])
         if found_order is None:
             raise not_found("Wij kennen deze bestelling niet.")
-        return _json(200, views.sales_order(found_order, self.events[rest[0]], None, SIP_DOMAIN))
+        node = self.serving if found_order.sip else None
+        return _json(200, views.sales_order(found_order, self.events[rest[1]], node, SIP_DOMAIN))
 
-    def _decide(self, order_id: str, target: State, why: str, if_match: str | None) -> None:
-        changed = order.move(self.orders[order_id], target, SALES, clock.now(), why)
-        self.orders[order_id].expect(int(if_match.strip('"')) if if_match else None)
-        self._keep(changed)
+    def _arranged(self, query: Mapping[str, str]) -> list[queue.Entry]:
+        wanted = queue.Filter(
+            frozenset(State(part) for part in query.get("state", "").split(",") if part), query.get("category", ""), query.get("q", "")
+        )
+        entries = filter(wanted.holds, map(_entry, self.orders.values()))
+        return queue.arrange(entries, queue.Sort(query.get("sort", "orderDate")), query.get("order") != "asc")
+
+    def _change(self, order_id: str, seen: int | None, change: Callable[[Order], Order]) -> Order:
+        changed = change(self.orders[order_id])
+        self.orders[order_id].expect(seen)
+        return self._keep(changed)
+
+    def _approve(self, order_id: str, version: int) -> dict[str, Any]:
+        try:
+            changed = self._change(order_id, version, _decision("approve", {}))
+        except OrderError as error:
+            found = PROBLEMS.problem(error)
+            assert found is not None
+            return {"id": order_id, "status": int(found.kind.status), "problem": found.to_json("", "c-1")}
+        return {"id": order_id, "status": 200, "state": changed.state.value, "version": changed.version}
 
     def _configuration(self) -> dict[str, str]:
         return {
@@ -238,7 +335,7 @@ class Origin:
     def _authorize(self, query: Mapping[str, str]) -> Answer:
         """A sign-in page whose visitor is signed in already, as with Cognito's own cookie."""
         assert query["response_type"] == "code" and query["client_id"] == CLIENT_ID and query["code_challenge_method"] == "S256"
-        code = credentials.new_token()
+        code = secrets.token_urlsafe(32)
         self.challenges[code] = query["code_challenge"]
         return Answer(302, "", {"Location": f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"})
 
@@ -246,7 +343,7 @@ class Origin:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(fields["code_verifier"].encode()).digest()).decode().rstrip("=")
         if self.challenges.pop(fields["code"], None) != challenge or fields["grant_type"] != "authorization_code":
             return _json(400, {"error": "invalid_grant"})
-        token = credentials.new_token()
+        token = secrets.token_urlsafe(32)
         self.access_tokens.add(token)
         return _json(200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600})
 
@@ -258,13 +355,13 @@ class Origin:
     def _view(self, order_id: str) -> dict[str, Any]:
         return views.order(self.orders[order_id], self.events[order_id], SIP_DOMAIN)
 
-    def _order_page(self, view: dict[str, Any], token: str, told: object = None, problem: object = None) -> Answer:
+    def _order_page(self, view: dict[str, Any], token: str, told: object = None, problem: dict[str, Any] | None = None) -> Answer:
         page = html.render("order", order=view, token=token, credentials=told, problem=problem)
-        return Answer(409 if problem else 200, page, {"Content-Type": _TYPES[".html"]})
+        return Answer(problem.get("status", 409) if problem else 200, page, {"Content-Type": _TYPES[".html"]})
 
     def _keep(self, changed: Order) -> Order:
-        self.orders[changed.id] = changed
-        self.events.setdefault(changed.id, []).append(changed.last)
+        self.orders[changed.id] = replace(changed, news=())
+        self.events.setdefault(changed.id, []).extend(changed.news)
         return changed
 
     def _catalogue(self) -> catalogue.Catalogue:
@@ -280,6 +377,54 @@ class Origin:
         if not file.is_file():
             return Answer(404, (self.site / "404.html").read_bytes(), {"Content-Type": _TYPES[".html"]})
         return Answer(200, file.read_bytes(), {"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")})
+
+
+def _entry(found: Order) -> queue.Entry:
+    """An order as the index by state holds it."""
+    return queue.Entry(
+        order_id=found.id,
+        state=found.state,
+        order_date=found.order_date,
+        category=found.category,
+        search=queue.search_text(found),
+        phones=found.quantity,
+        monthly_total_cents=found.price.monthly_total_cents,
+    )
+
+
+def _decision(action: str, body: Mapping[str, str]) -> Callable[[Order], Order]:
+    """What an action of sales does to an order; raises ProblemError when its text is missing."""
+    text = body.get({"ask": "question", "notes": "text"}.get(action, "reason"), "")
+    if action in {"reject", "ask", "hold", "cancel", "notes"} and not text:
+        raise invalid([FieldProblem("reason", "missing", "Vul in waarom")])
+    now = clock.now()
+    match action:
+        case "notes":
+            return lambda found: order.note(found, text, SALES, now)
+        case "cancel":
+            return lambda found: order.cancel(found, SALES, now, text)
+        case "complete":
+            return lambda found: order.complete_by_hand(found, SALES, now)
+    target = {"reject": State.REJECTED, "ask": State.PENDING, "hold": State.HELD}.get(action, State.IN_PROGRESS)
+    return lambda found: order.move(found, target, SALES, now, text)
+
+
+def _answered(found: Order, text: str) -> Order:
+    """The customer's answer to a question of sales."""
+    if not text.strip():
+        raise invalid([FieldProblem("text", "missing", "Vul uw antwoord in")])
+    return order.move(found, State.ACKNOWLEDGED, CUSTOMER, clock.now(), text)
+
+
+def _form_page(status: int, fields: Mapping[str, str], errors: Sequence[FieldProblem]) -> Answer:
+    page = html.render(
+        "order-form",
+        values=fields,
+        errors={wrong.field: wrong.message for wrong in errors},
+        error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],
+        idempotency_key="",
+    )
+    return Answer(status, page, {"Content-Type": _TYPES[".html"]})
 
 
 def _json(status: int, body: object, content_type: str = "application/json") -> Answer:
@@ -316,7 +461,7 @@ def serve(site: Path) -> Iterator[Origin]:
             self.send_response(answer.status)
             for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
-            self.send_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            self.send_header("Content-Security-Policy", content_security_policy(self.path))
             self.send_header("X-Content-Type-Options", "nosniff")
             self.send_header("Referrer-Policy", "no-referrer")
             with suppress(BrokenPipeError, ConnectionResetError):  # the browser went on

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from ordering.order import State
 from tests.site.origin import SALES, Origin, example
@@ -27,6 +27,11 @@ def console(page: Page, origin: Origin) -> Page:
 
 def only(origin: Origin) -> str:
     (order_id,) = origin.orders
+    return order_id
+
+
+def only_but(origin: Origin, other: str) -> str:
+    (order_id,) = set(origin.orders) - {other}
     return order_id
 
 
@@ -75,14 +80,19 @@ def test_approving(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
     expect(console.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
     expect(console.locator("#facts")).to_contain_text("bakker@example.nl")
-    expect(console.locator("#facts")).to_contain_text("€ 10,00 excl. btw, € 12,10 incl. 21% btw")
+    expect(console.locator("#bill")).to_contain_text("5 × € 2,00")
+    expect(console.locator("#bill")).to_contain_text("Per maand, incl. 21% btw€ 12,10")
+    expect(console.locator("#spam-score")).to_have_text("0 van 100")
     console.click("#approve")
     expect(console.locator("#order-state")).to_have_attribute("data-state", "inProgress")
     expect(console.locator("#live")).to_contain_text("is goedgekeurd")
-    expect(console.locator("#review")).to_be_hidden()
+    expect(console.locator("#approve")).to_be_hidden()
+    expect(console.locator("#reject")).to_be_hidden()
     assert origin.orders[only(origin)].state is State.IN_PROGRESS
     origin.complete(only(origin))
     expect(console.locator("#order-state")).to_have_attribute("data-state", "completed")
+    expect(console.locator("#node")).to_contain_text("ProefgesprekGelukt")
+    expect(console.locator("#node")).to_contain_text("150, waarvan 0 onversleuteld")
 
 
 def test_rejecting_needs_a_reason(console: Page, origin: Origin) -> None:
@@ -93,8 +103,265 @@ def test_rejecting_needs_a_reason(console: Page, origin: Origin) -> None:
     assert origin.orders[only(origin)].state is State.ACKNOWLEDGED
     console.fill("#reason", "Buiten ons gebied")
     console.click("#reject")
+    expect(console.locator("#confirm")).to_contain_text("Dit kunt u niet terugdraaien")
+    expect(console.locator("#confirm-quote")).to_have_text("Buiten ons gebied")
+    console.click("#confirm-no")
+    assert origin.orders[only(origin)].state is State.ACKNOWLEDGED
+    expect(console.locator("#reason")).to_have_value("Buiten ons gebied")
+    console.click("#reject")
+    console.click("#confirm-yes")
     expect(console.locator("#order-state")).to_have_attribute("data-state", "rejected")
     assert origin.orders[only(origin)].last.why == "Buiten ons gebied"
+
+
+def test_asking_the_customer_and_the_answer(console: Page, origin: Origin, chromium: Browser) -> None:
+    order_id = only(origin)
+    console.click("[data-order-id]")
+    console.fill("#reason", "Klopt het aantal telefoons?")
+    console.click("#ask")
+    console.click("#confirm-yes")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "pending")
+    expect(console.locator("#reason")).to_have_value("")
+    customer = chromium.new_context().new_page()
+    customer.goto(f"{origin.url}/bestelling/{order_id}?token={origin.tokens[order_id]}")
+    expect(customer.locator("#question")).to_have_text("Klopt het aantal telefoons?")
+    customer.fill("#answer", "Ja, het zijn er vijf.")
+    customer.click("#send-answer")
+    expect(customer.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
+    expect(console.locator("#timeline li").first).to_contain_text("Ja, het zijn er vijf.")
+
+
+def test_holding_resuming_and_cancelling(console: Page, origin: Origin) -> None:
+    console.click("[data-order-id]")
+    console.click("#approve")
+    expect(console.locator("#hold")).to_be_visible()
+    console.click("#hold")
+    expect(console.locator("#reason-error")).to_have_text("Vul in waarom u de bestelling aanhoudt")
+    console.fill("#reason", "Wij wachten op capaciteit")
+    console.click("#hold")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "held")
+    console.click("#resume")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "inProgress")
+    console.fill("#reason", "Op verzoek van de klant")
+    console.click("#cancel")
+    console.click("#confirm-yes")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "pendingCancellation")
+
+
+def test_a_note_stays_inside(console: Page, origin: Origin) -> None:
+    console.click("[data-order-id]")
+    console.fill("#reason", "Gebeld, niemand nam op")
+    console.click("#notes")
+    expect(console.locator("#timeline li").first).to_contain_text("Interne notitie")
+    assert origin.orders[only(origin)].state is State.ACKNOWLEDGED
+    assert "niemand nam op" not in str(
+        origin.answer("GET", f"/bestelling/{only(origin)}?token={origin.tokens[only(origin)]}", {}, b"").body
+    )
+
+
+def test_what_sales_does_itself_is_completed_by_hand(page: Page, origin: Origin) -> None:
+    order_id = place(origin, category="quote", subject="Vijf vestigingen", text="Wij verhuizen.")
+    origin.move(order_id, State.IN_PROGRESS, SALES)
+    page.goto(f"{origin.url}/console/?state=all&order={order_id}")
+    expect(page.locator("#facts")).to_contain_text("Vijf vestigingen")
+    page.click("#complete")
+    page.click("#confirm-yes")
+    expect(page.locator("#order-state")).to_have_attribute("data-state", "completed")
+
+
+def test_filters_stand_in_the_address_as_chips_that_can_be_taken_away(console: Page, origin: Origin) -> None:
+    quote = place(origin, category="quote", company="Café Zuid", subject="Nieuw", text="Graag een voorstel")
+    console.select_option("#category", "quote")
+    expect(console.locator("[data-order-id]")).to_have_count(1)
+    console.fill("#q", "cafe")
+    console.keyboard.press("Enter")
+    expect(console.locator("#chips")).to_contain_text("Zoekterm: cafe")
+    assert "category=quote" in console.url and "q=cafe" in console.url
+    console.reload()
+    expect(console.locator("#q")).to_have_value("cafe")
+    expect(console.locator(f"[data-order-id='{quote}']")).to_be_visible()
+    console.click(".chip:has-text('Zoekterm')")
+    expect(console.locator("#chips")).not_to_contain_text("Zoekterm")
+    expect(console.locator("#list-title")).to_be_focused()
+    console.click(".chip:has-text('Soort')")
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    console.click(".chip:has-text('Stand')")
+    assert "state=all" in console.url
+    expect(console.locator("#chips a")).to_have_count(0)
+
+
+def test_searching_by_number_and_by_order(console: Page, origin: Origin) -> None:
+    place(origin, company="Garage Noord", kvk="87654321")
+    for text in ("8765 4321", "garage", next(iter(origin.orders))[:6].lower()):
+        console.fill("#q", text)
+        console.keyboard.press("Enter")
+        expect(console.locator("[data-order-id]")).to_have_count(1)
+
+
+def test_the_order_of_the_list(console: Page, origin: Origin) -> None:
+    place(origin, company="Aannemer", phones="50")
+    console.select_option("#sort", "company asc")
+    expect(console.locator("[data-order-id]").first).to_contain_text("Aannemer")
+    console.select_option("#sort", "company desc")
+    expect(console.locator("[data-order-id]").first).to_contain_text("Bakkerij")
+    assert "sort=company" in console.url
+    console.select_option("#sort", "monthlyTotal desc")
+    expect(console.locator("[data-order-id]").first).to_contain_text("€ 100,00")
+
+
+def test_only_the_selected_orders_are_approved(console: Page, origin: Origin) -> None:
+    others = [place(origin, company=f"Bedrijf {number}") for number in range(4)]
+    for order_id in others[:3]:
+        console.check(f"[data-order-id='{order_id}'] .select")
+    expect(console.locator("#bulk-count")).to_have_text("3 bestellingen geselecteerd")
+    console.route("**/api/sales/orders?*", lambda route: route.abort())
+    origin.move(others[0], State.REJECTED, SALES, "Al gedaan")
+    console.click("#bulk-approve")
+    expect(console.locator("#confirm")).to_contain_text("3 bestellingen goedkeuren?")
+    console.click("#confirm-yes")
+    expect(console.locator("#live")).to_contain_text("2 van 3 bestellingen goedgekeurd")
+    console.unroute("**/api/sales/orders?*")
+    states = [origin.orders[order_id].state for order_id in others]
+    assert states == [State.REJECTED, State.IN_PROGRESS, State.IN_PROGRESS, State.ACKNOWLEDGED]
+    expect(console.locator("#bulk")).to_be_hidden()
+
+
+def test_a_selection_survives_the_list_being_refreshed(console: Page, origin: Origin) -> None:
+    console.check(".select")
+    place(origin, company="Fietsenmaker")
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    expect(console.locator(f"[data-order-id='{next(iter(origin.orders))}'] .select")).to_be_checked()
+    expect(console.locator("#bulk-count")).to_have_text("1 bestelling geselecteerd")
+
+
+def test_the_file_holds_what_the_filter_shows(console: Page, origin: Origin) -> None:
+    place(origin, company="=Garage")
+    place(origin, category="quote", company="Café", subject="x", text="y")
+    console.select_option("#category", "srtp")
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    with console.expect_download() as download:
+        console.click("#export")
+    text = download.value.path().read_bytes().decode()
+    assert download.value.suggested_filename.startswith("bestellingen-") and download.value.suggested_filename.endswith(".csv")
+    assert text.startswith("\ufeff") and "'=Garage" in text and "Bakkerij De Oven" in text and "Café" not in text
+
+
+def test_the_month_as_numbers_chart_and_tables(console: Page, origin: Origin) -> None:
+    rejected = place(origin, company="Garage Noord", phones="10")
+    origin.move(rejected, State.REJECTED, SALES, "Nee")
+    console.click("[data-view=overview]")
+    expect(console.locator("#month-numbers")).to_contain_text("Bestellingen2")
+    expect(console.locator("#month-numbers")).to_contain_text("Telefoons5")
+    expect(console.locator("#month-numbers")).to_contain_text("€ 10,00")
+    expect(console.locator(".chart__bar")).to_have_count(1)
+    expect(console.locator("#month-states")).to_contain_text("Afgewezen1")
+    assert "view=overview" in console.url
+    console.click("#month-before")
+    expect(console.locator("#month-empty")).to_be_visible()
+    console.click("#month-after")
+    expect(console.locator("#month-figures")).to_be_visible()
+
+
+def test_the_nodes(console: Page, origin: Origin) -> None:
+    node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
+    origin.nodes = [{**node, "heartbeatAt": "2026-11-21T17:05:00.000Z"}]
+    console.click("[data-view=fleet]")
+    expect(console.locator("[data-node-id=node-1]")).to_contain_text("21 van 500 gesprekken (4%)")
+    expect(console.locator("#fleet-total")).to_contain_text("1 node, 3 gesprekken nu")
+    origin.nodes[0]["calls"] = 4
+    expect(console.locator("#fleet-total")).to_contain_text("4 gesprekken nu")
+
+
+def test_an_odd_order_stands_out_with_its_reasons(console: Page, origin: Origin) -> None:
+    odd = place(origin, company="Kwik", website="https://example.nl")
+    expect(console.locator(f"[data-order-id='{odd}']")).to_contain_text("Spamscore 60")
+    console.click(f"[data-order-id='{odd}']")
+    expect(console.locator("#spam")).to_contain_text("Bel deze klant")
+    expect(console.locator("#spam li")).to_contain_text("60 punten")
+
+
+def test_keys_do_what_the_list_of_keys_says_and_can_be_switched_off(console: Page, origin: Origin) -> None:
+    place(origin, company="Fietsenmaker")
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    console.locator("h1").click()
+    console.keyboard.press("j")
+    console.keyboard.press("x")
+    expect(console.locator("#bulk-count")).to_contain_text("1 bestelling")
+    console.keyboard.press("Enter")
+    expect(console.locator("#detail-title")).to_be_focused()
+    console.keyboard.press("a")
+    expect(console.locator("#approve")).to_be_focused()
+    console.keyboard.press("t")
+    expect(console.locator("#reason")).to_be_focused()
+    console.keyboard.type("j / ? a")
+    expect(console.locator("#reason")).to_have_value("j / ? a")
+    console.keyboard.press("Tab")
+    console.keyboard.press("u")
+    expect(console.locator("#detail")).to_be_hidden()
+    console.keyboard.press("/")
+    expect(console.locator("#q")).to_be_focused()
+    console.focus("#export")
+    console.keyboard.press("?")
+    expect(console.locator("#keys")).to_be_visible()
+    console.uncheck("#keys-enabled")
+    console.keyboard.press("Escape")
+    expect(console.locator("#keys")).to_be_hidden()
+    console.reload()
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    console.keyboard.press("?")
+    console.keyboard.press("/")
+    expect(console.locator("#keys")).to_be_hidden()
+    expect(console.locator("#q")).not_to_be_focused()
+
+
+def test_two_colleagues_in_conflict_the_second_sees_what_changed_and_keeps_what_was_typed(
+    console: Page, origin: Origin, chromium: Browser
+) -> None:
+    order_id = only(origin)
+    second = chromium.new_context(locale="nl-NL").new_page()
+    second.goto(f"{origin.url}/console/?order={order_id}")
+    second.fill("#reason", "Wij leveren niet in dat gebied")
+    second.route("**/api/sales/orders?*", lambda route: route.abort())
+    second.route(f"**/api/sales/orders/{order_id}", lambda route: route.abort())
+    console.click("[data-order-id]")
+    console.click("#approve")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "inProgress")
+    second.click("#reject")
+    second.click("#confirm-yes")
+    expect(second.locator("#problem")).to_contain_text("al goedgekeurd")
+    second.unroute_all()
+    expect(second.locator("#changes")).to_contain_text("In behandeling")
+    expect(second.locator("#changes")).to_contain_text("verkoop@example.nl")
+    expect(second.locator("#reason")).to_have_value("Wij leveren niet in dat gebied")
+    expect(second.locator("#order-state")).to_have_attribute("data-state", "inProgress")
+    assert origin.orders[order_id].state is State.IN_PROGRESS
+
+
+def test_each_order_keeps_its_own_draft(console: Page, origin: Origin) -> None:
+    other = place(origin, company="Fietsenmaker")
+    console.click(f"[data-order-id='{only_but(origin, other)}']")
+    console.fill("#reason", "Eerste")
+    console.click(f"[data-order-id='{other}']")
+    expect(console.locator("#reason")).to_have_value("")
+    console.click(f"[data-order-id='{only_but(origin, other)}']")
+    expect(console.locator("#reason")).to_have_value("Eerste")
+
+
+def test_a_session_that_expired_at_the_moment_of_deciding_loses_nothing(console: Page, origin: Origin) -> None:
+    console.click("[data-order-id]")
+    console.fill("#reason", "Buiten ons gebied")
+    console.evaluate("sessionStorage.setItem('console.since', '0')")
+    console.route("**/api/sales/orders?*", lambda route: route.abort())
+    console.route(re.compile(r"/api/sales/orders/[0-9A-Z]+$"), lambda route: route.abort())
+    origin.expire_sessions()
+    console.click("#reject")
+    with console.expect_request("**/oauth2/token"):
+        console.click("#confirm-yes")
+    console.unroute_all()
+    expect(console.locator("#reason")).to_have_value("Buiten ons gebied")
+    expect(console.locator("#order-id")).to_have_text(only(origin))
+    assert origin.orders[only(origin)].state is State.ACKNOWLEDGED
 
 
 def test_a_decision_that_was_overtaken_is_told_and_the_order_is_shown_as_it_is(console: Page, origin: Origin) -> None:

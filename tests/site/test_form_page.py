@@ -1,5 +1,7 @@
 """The order form as a visitor meets it: with JavaScript, without it, and when things go wrong."""
 
+import base64
+import json
 import re
 
 import pytest
@@ -18,7 +20,20 @@ def fill(page: Page, **changes: object) -> None:
 
 
 def send(page: Page) -> None:
+    """Ask for the step in which the answers are checked."""
     page.click("#order-form button[type=submit]")
+
+
+def place(page: Page) -> None:
+    """Order, in the step in which the answers are checked."""
+    expect(page.locator("#check-title")).to_be_visible()
+    page.click("#place-order")
+
+
+def order(page: Page) -> None:
+    """Both."""
+    send(page)
+    place(page)
 
 
 def test_the_visitor_sees_the_price_before_ordering(page: Page, origin: Origin) -> None:
@@ -36,7 +51,7 @@ def test_the_visitor_sees_the_price_before_ordering(page: Page, origin: Origin) 
 def test_an_order_leads_to_its_own_page(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
     fill(page)
-    send(page)
+    order(page)
     page.wait_for_url(re.compile(r"/bestelling/[0-9A-Z]{10}\?token="))
     expect(page.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
     expect(page.locator("main")).to_contain_text("€ 10,00")
@@ -90,7 +105,7 @@ def test_a_mended_form_loses_its_errors(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
     send(page)
     fill(page)
-    send(page)
+    order(page)
     page.wait_for_url("**/bestelling/**")
     assert not page.title().startswith("Fout: ")
 
@@ -101,13 +116,15 @@ def test_what_only_the_server_knows_is_told_at_the_field(page: Page, origin: Ori
     send(page)
     expect(page.locator("#telephone-error")).to_contain_text("Vul een telefoonnummer in zoals")
     expect(page.locator("#error-summary")).to_be_focused()
-    assert origin.posts == 1 and not origin.orders
+    assert origin.posts == 0 and not origin.orders
 
 
 def test_a_double_click_orders_once(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
     fill(page)
     page.dblclick("#order-form button[type=submit]")
+    expect(page.locator("#check")).to_have_count(1)
+    page.dblclick("#place-order")
     page.wait_for_url("**/bestelling/**")
     assert origin.posts == 1 and len(origin.orders) == 1
 
@@ -120,38 +137,111 @@ def test_a_lost_answer_keeps_what_was_typed_and_orders_once(page: Page, origin: 
         route.fetch()  # the order arrives, its answer does not
         route.abort("connectionreset")
 
-    page.route("**/api/orders", lose)
+    page.route("**/api/orders", lambda route: route.abort("connectionreset"))
     send(page)
     expect(page.locator("#error-summary")).to_contain_text("Geen verbinding")
     expect(page.locator("#error-summary")).to_contain_text("Alles wat u hebt ingevuld, staat er nog")
     expect(page.locator("#company")).to_have_value("Bakkerij De Oven")
     page.unroute("**/api/orders")
     send(page)
+    expect(page.locator("#check")).to_be_visible()
+    page.route("**/api/orders", lose)
+    place(page)
+    expect(page.locator("#check-problem")).to_contain_text("Geen verbinding")
+    page.unroute("**/api/orders")
+    place(page)
     page.wait_for_url("**/bestelling/**")
     assert origin.posts == 2 and len(origin.orders) == 1
 
 
 def test_a_price_that_changed_is_shown_before_ordering_again(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
-    origin.price_offset_cents = 50
     fill(page)
     send(page)
-    expect(page.locator("#error-summary")).to_contain_text("€ 12,50")
-    expect(page.locator("#monthly-total")).to_contain_text("€ 12,50 per maand")
+    expect(page.locator("#check")).to_contain_text("€ 10,00")
+    origin.price_offset_cents = 50
+    place(page)
+    expect(page.locator("#check-problem")).to_contain_text("€ 12,50")
+    expect(page.locator("#check .bill__total")).to_contain_text("€ 12,50")
     assert not origin.orders
-    send(page)
+    place(page)
     page.wait_for_url("**/bestelling/**")
     expect(page.locator("main")).to_contain_text("€ 12,50")
+
+
+def test_the_answers_are_shown_before_ordering_and_can_be_changed(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page, telephone="085-555 01 00", note="Regel 1\nRegel 2")
+    send(page)
+    expect(page.locator("#check-title")).to_be_focused()
+    expect(page.locator("#order-form")).to_be_hidden()
+    said = page.inner_text("#check").replace("\u00a0", " ")
+    for answer in ("Bakkerij De Oven", "+31855550100", "Regel 1\nRegel 2", "€ 10,00", "€ 12,10", "nog niet verstuurd"):
+        assert answer in said
+    page.click("#change-order")
+    expect(page.locator("#check")).to_have_count(0)
+    expect(page.locator("#company")).to_be_focused()
+    expect(page.locator("#telephone")).to_have_value("085-555 01 00")
+    page.fill("#phones", "7")
+    order(page)
+    page.wait_for_url("**/bestelling/**")
+    expect(page.locator("main")).to_contain_text("€ 14,00")
+    assert not origin.forms[0].get("website")
+
+
+def test_back_from_the_check_step_is_the_form(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page)
+    send(page)
+    expect(page.locator("#check")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#order-form")).to_be_visible()
+    expect(page.locator("#company")).to_have_value("Bakkerij De Oven")
+    assert origin.posts == 0
 
 
 def test_coming_back_from_the_order_does_not_order_again(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
     fill(page)
-    send(page)
+    order(page)
     page.wait_for_url("**/bestelling/**")
     page.go_back()
     expect(page.locator("#form-status")).to_be_empty()
     assert len(origin.orders) == 1
+
+
+def test_a_second_open_order_is_told_to_be_there(page: Page, origin: Origin) -> None:
+    origin.place(example())
+    page.goto(origin.url + SRTP)
+    fill(page)
+    order(page)
+    expect(page.locator("#check-problem")).to_contain_text("U hebt al een bestelling van SRTP")
+    assert len(origin.orders) == 1
+
+
+def test_the_work_is_proven_by_the_time_of_ordering(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page)
+    order(page)
+    page.wait_for_url("**/bestelling/**")
+    proof = json.loads(base64.b64decode(str(origin.forms[0]["altcha"])))
+    assert proof["number"] == origin.difficulty and proof["signature"] == "signed"
+
+
+@pytest.mark.parametrize("difficulty", [None, 10**12])
+def test_nobody_is_kept_waiting_for_a_proof_of_work(page: Page, origin: Origin, difficulty: int | None) -> None:
+    origin.difficulty = difficulty
+    page.goto(origin.url + SRTP)
+    fill(page)
+    order(page)
+    page.wait_for_url("**/bestelling/**", timeout=8000)
+    assert origin.forms[0]["altcha"] == ""
+
+
+def test_the_trap_is_seen_by_programs_only(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    expect(page.locator("#website")).to_be_hidden()
+    assert page.get_by_role("textbox", name="Laat dit veld leeg").count() == 0
 
 
 def test_the_form_can_be_filled_in_with_the_keyboard_alone(page: Page, origin: Origin) -> None:
@@ -165,7 +255,71 @@ def test_the_form_can_be_filled_in_with_the_keyboard_alone(page: Page, origin: O
             break
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    expect(page.locator("#check-title")).to_be_focused()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+    expect(page.locator("#place-order")).to_be_focused()
+    page.keyboard.press("Enter")
     page.wait_for_url("**/bestelling/**")
+
+
+PLAN = {"company": "Bakkerij De Oven", "name": "A. Bakker", "email": "bakker@example.nl", "telephone": "085 555 01 00"}
+
+
+def fill_in_plan(page: Page) -> None:
+    page.check("[name=offering][value=unlimited-eu]")
+    page.check("[name=country][value=be]")
+    page.fill("#areaCode", "03")
+    page.check("[name=porting][value=yes]")
+    for name, value in PLAN.items():
+        page.fill(f"#{name}", value)
+
+
+def test_a_plan_asks_for_the_number_that_is_taken_along_and_names_both_prices(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/nummer-aanvragen/")
+    send(page)
+    expect(page.locator("#error-summary a").first).to_have_text("Kies een abonnement")
+    page.locator("#error-summary a").first.click()
+    expect(page.locator("[name=offering]").first).to_be_focused()
+    expect(page.locator("#offering-group")).to_have_attribute("aria-invalid", "true")
+    fill_in_plan(page)
+    expect(page.locator("#monthly-total")).to_contain_text("€ 28,00 per maand")
+    send(page)
+    expect(page.locator("#portingNumber-error")).to_have_text("Vul het nummer in dat u meeneemt")
+    page.fill("#portingNumber", "+32 3 555 01 00")
+    send(page)
+    expect(page.locator("#check .bill")).to_contain_text("€ 28,00")
+    expect(page.locator("#check .bill")).to_contain_text("Eenmalig, excl. btw")
+    expect(page.locator("#check .facts")).to_contain_text("België")
+    place(page)
+    page.wait_for_url("**/bestelling/**")
+    expect(page.locator("h1")).to_have_text("Uw bestelling van een belplan")
+    expect(page.locator("main")).to_contain_text("€ 28,00")
+
+
+def test_a_quote_costs_nothing_and_says_so(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/offerte-aanvragen/")
+    for name, value in {**PLAN, "subject": "Vijf vestigingen", "text": "Wij verhuizen."}.items():
+        page.fill(f"#{name}", value)
+    send(page)
+    expect(page.locator("#check")).to_contain_text("Deze aanvraag kost niets")
+    expect(page.locator("#place-order")).to_have_text("Aanvraag versturen")
+    place(page)
+    page.wait_for_url("**/bestelling/**")
+    expect(page.locator("h1")).to_have_text("Uw aanvraag van een offerte")
+    expect(page.locator("main")).to_contain_text("Vijf vestigingen")
+
+
+def test_a_processing_agreement_is_asked_for_by_who_may(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/verwerkersovereenkomst-aanvragen/")
+    for name, value in {**PLAN, "kvk": "12345678"}.items():
+        page.fill(f"#{name}", value)
+    send(page)
+    expect(page.locator("#authorised-error")).to_be_visible()
+    page.check("#authorised")
+    order(page)
+    page.wait_for_url("**/bestelling/**")
+    expect(page.locator("main")).to_contain_text("Ik mag mijn organisatie vertegenwoordigen")
 
 
 @pytest.fixture
@@ -177,7 +331,7 @@ def plain(chromium: Browser) -> Page:
 def test_without_javascript_an_order_leads_to_its_own_page(plain: Page, origin: Origin) -> None:
     plain.goto(origin.url + SRTP)
     fill(plain)
-    send(plain)
+    order(plain)
     plain.wait_for_url("**/bestelling/**")
     expect(plain.locator("#order-state")).to_have_text("Ontvangen")
 
@@ -192,5 +346,34 @@ def test_without_javascript_a_wrong_form_comes_back_with_its_answers(plain: Page
     expect(plain.locator("#note")).to_have_value("Regel 1\nRegel 2")
     plain.fill("#phones", "5")
     send(plain)
+    plain.click("#change-order")
+    expect(plain.locator("#note")).to_have_value("Regel 1\nRegel 2")
+    plain.fill("#phones", "6")
+    order(plain)
     plain.wait_for_url("**/bestelling/**")
+    expect(plain.locator("main")).to_contain_text("€ 12,00")
     assert len(origin.orders) == 1
+
+
+def test_without_javascript_the_check_step_sends_its_order_once(plain: Page, origin: Origin) -> None:
+    plain.goto(origin.url + SRTP)
+    fill(plain)
+    send(plain)
+    assert plain.get_attribute("[name=idempotencyKey]", "value")
+    place(plain)
+    plain.wait_for_url("**/bestelling/**")
+    plain.go_back()  # the browser shows the check step again
+    place(plain)
+    plain.wait_for_url("**/bestelling/**")
+    assert origin.posts == 2 and len(origin.orders) == 1
+
+
+def test_without_javascript_a_choice_comes_back_as_it_was(plain: Page, origin: Origin) -> None:
+    plain.goto(f"{origin.url}/nummer-aanvragen/")
+    fill_in_plan(plain)
+    send(plain)
+    expect(plain.locator("#error-summary a")).to_have_text("Vul het nummer in dat u meeneemt")
+    expect(plain.locator("[name=country][value=be]")).to_be_checked()
+    plain.check("[name=porting][value=no]")
+    order(plain)
+    plain.wait_for_url("**/bestelling/**")

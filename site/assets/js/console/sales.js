@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-async function call(path, options = {}) {
+async function ask(path, options = {}) {
   let response;
   try {
     response = await fetch(`/api/sales${path}`, {
@@ -22,13 +22,25 @@ async function call(path, options = {}) {
     throw new Refused(noConnection);
   }
   if (!response.ok) throw new Refused(await problemOf(response));
-  return response.json();
+  return response;
 }
 
-const post = (path, version, body) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json", "If-Match": `"${version}"` }, body: JSON.stringify(body) });
+const call = async (path, options) => (await ask(path, options)).json();
+const post = (path, body, headers = {}) =>
+  call(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+const pathOf = (id) => `/orders/${encodeURIComponent(id)}`;
 
-export const orders = (state, cursor) => call(`/orders?${new URLSearchParams({ state, limit: 50, ...(cursor ? { cursor } : {}) })}`);
-export const order = (id) => call(`/orders/${encodeURIComponent(id)}`);
-export const approve = ({ id, version }) => post(`/orders/${encodeURIComponent(id)}/approve`, version, {});
-export const reject = ({ id, version }, reason) => post(`/orders/${encodeURIComponent(id)}/reject`, version, { reason });
+/** What the API calls the text of each action. */
+const TEXT = { ask: "question", hold: "reason", reject: "reason", cancel: "reason", notes: "text" };
+
+/** A page of the queue; `filter` is a URLSearchParams of address.js. */
+export const orders = (filter, cursor) => call(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
+export const order = (id) => call(pathOf(id));
+export const act = ({ id, version }, action, text) =>
+  post(`${pathOf(id)}/${action}`, TEXT[action] ? { [TEXT[action]]: text } : {}, { "If-Match": `"${version}"` });
+/** Approve several at once: [{id, version}] -> [{id, status, problem?}]. */
+export const approveAll = async (orders) => (await post("/approvals", { orders })).results;
+export const overview = (month) => call(`/overview?${new URLSearchParams({ month })}`);
+export const fleet = async () => (await call("/fleet")).nodes;
+/** The queue of this filter as a file. */
+export const csv = async (filter) => (await ask(`/export?${filter}`, { headers: { Accept: "text/csv" } })).blob();
