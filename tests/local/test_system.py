@@ -100,6 +100,12 @@ def test_the_console_is_told_where_to_sign_in(system):
     assert told["token"].removesuffix("/oauth2/token") in headers["content-security-policy"]
 
 
+def test_mail_is_read_on_the_sites_own_port(system):
+    status, headers, body = get(system.mail)
+    assert (status, system.mail) == (200, f"{system.site}/_local/mail/")
+    assert "Er is nog geen e-mail verzonden." in body.decode()
+
+
 def test_two_systems_run_side_by_side(system):
     with LocalSystem.start() as other:
         assert len({system.site, other.site}) == len({system.sip_host, other.sip_host}) == 2

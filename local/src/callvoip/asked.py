@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,7 +33,18 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
             return [Asked(f"ssm:{action}", f"arn:aws:ssm:{place}:parameter/{name.removeprefix('/')}") for name in names]
+        case "ses" if action == "SendEmail":
+            return list(_ses(json.loads(body), f"arn:aws:ses:{place}:"))
     return [Asked(f"{service}:{action}", "*")]
+
+
+def _ses(request: Mapping[str, Any], prefix: str) -> Iterator[Asked]:
+    """The identity is the sender's domain, and the configuration set is asked for too."""
+    _, sender = parseaddr(request.get("FromEmailAddress", ""))
+    context = {"ses:FromAddress": [sender], "ses:Recipients": [one for many in request.get("Destination", {}).values() for one in many]}
+    yield Asked("ses:SendEmail", f"{prefix}identity/{sender.rpartition('@')[2]}", context)
+    if "ConfigurationSetName" in request:
+        yield Asked("ses:SendEmail", f"{prefix}configuration-set/{request['ConfigurationSetName']}", context)
 
 
 def _dynamodb(action: str, request: Mapping[str, Any], tables: str) -> Iterator[Asked]:

@@ -59,6 +59,7 @@ _ARNS = {
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::S3::Bucket": "s3:::{name}",
+    "AWS::SES::EmailIdentity": "ses:{region}:{account}:identity/{name}",
     "AWS::SecretsManager::Secret": "secretsmanager:{region}:{account}:secret:{name}",
 }
 
@@ -189,6 +190,7 @@ def deploy(assembly: Assembly, emulated: Emulated) -> Deployment:
         scope = _scope(stack, exports)
         _make_tables(stack, scope, emulated)
         _make(stack, scope, emulated)
+        _verify_senders(stack, scope, emulated)
         for output in stack.template.get("Outputs", {}).values():
             if "Export" in output:
                 exports[scope.resolve(output["Export"]["Name"])] = scope.resolve(output["Value"])
@@ -266,6 +268,8 @@ def _name(scope: Scope, resource: Resource) -> str:
             return f"E{digest[:13].upper()}"
         case "AWS::SecretsManager::Secret":
             return _arn(scope, resource, resource.logical_id)
+        case "AWS::SES::EmailIdentity":
+            return str(scope.resolve(resource.properties["EmailIdentity"]))
         case "AWS::Lambda::Version":
             function = scope.resolve(resource.properties["FunctionName"])
             return f"arn:aws:lambda:{scope.stack.region}:{ACCOUNT}:function:{function}:1"
@@ -300,6 +304,13 @@ def _make_tables(stack: Stack, scope: Scope, emulated: Emulated) -> None:
         if resource.type == "AWS::DynamoDB::Table" and scope.exists(resource):
             name = str(scope.reference(resource.logical_id))
             scope.attributes[resource.logical_id, "StreamArn"] = tables.make(dynamodb, name, scope.resolve(resource.properties))
+
+
+def _verify_senders(stack: Stack, scope: Scope, emulated: Emulated) -> None:
+    """From these SES sends; on AWS the domain's DNS proves that it is ours."""
+    for resource in stack.resources.values():
+        if resource.type == "AWS::SES::EmailIdentity" and scope.exists(resource):
+            emulated.client("sesv2").create_email_identity(EmailIdentity=scope.resolve(resource.properties["EmailIdentity"]))
 
 
 def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:

@@ -1,12 +1,12 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Five things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
+Six things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
 requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the table and would lose what others
 wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
 polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
 keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 And the policies of the template hold: whoever was announced at POST /callvoip/principals may do what its role allows and no more. Other
-credentials are the operator's and may do anything.
+credentials are the operator's and may do anything. And what SES sends can be read at GET /callvoip/mail.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -31,15 +32,20 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from callvoip import mail
 from callvoip.asked import asked
 from callvoip.forward import Forward
 from callvoip.instances import KeptInstances
+from callvoip.mail import SentMail
 from callvoip.permissions import Principal
 
 CHANGES_PATH = "/callvoip/changes"
 WAIT_SECONDS = 20.0
 PRINCIPALS_PATH = "/callvoip/principals"
+MAIL_PATH = "/callvoip/mail"
 _CREDENTIAL = re.compile(r"Credential=([^/]*)/[^/]*/([^/]*)/([^/,]+)/")
+# SES's newer API names its actions by path alone.
+_ACTIONS = {("POST", "/v2/email/outbound-emails"): "SendEmail"}
 # Amazon names its reading actions so, in every API used here.
 _READS = ("Get", "Describe", "List", "Query", "Scan", "BatchGet", "TransactGet")
 
@@ -69,13 +75,14 @@ _MISMATCH = Answered(
 class Emulator:
     """WSGI application around moto's."""
 
-    def __init__(self, tables: str | None = None, instances: Path | None = None) -> None:
-        """`tables` is the address (host:port) of a DynamoDB Local, `instances` the file that keeps EC2's."""
+    def __init__(self, tables: str | None = None, instances: Path | None = None, sent: Path | None = None) -> None:
+        """`tables` is the address (host:port) of a DynamoDB Local, `instances` and `sent` are the files that keep EC2's and SES's."""
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._dynamodb = Forward(tables) if tables else _OneByOne(self._moto)
         self._instances = KeptInstances(ACCOUNT, instances) if instances else None
         if self._instances:
             self._instances.restore()
+        self._mail = SentMail(sent)
         self._changed = threading.Condition()
         self._writes: Counter[str] = Counter()
         self._principals: dict[str, Principal] = {}
@@ -88,6 +95,9 @@ class Emulator:
             return self._wait(environ, start_response)
         if environ["PATH_INFO"] == PRINCIPALS_PATH:
             return self._announce(environ, start_response)
+        if environ["PATH_INFO"] == MAIL_PATH:
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [self._mail.as_json()]
         credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         key, region, service = credential.groups() if credential else ("", "", "")
         body = _body(environ)
@@ -97,6 +107,8 @@ class Emulator:
             return [refused.body]
         if action == "RunInstances":
             answer = self._launch(body.decode(errors="replace"), environ, start_response)
+        elif action == "SendEmail":
+            answer = self._send(json.loads(body), environ, start_response)
         elif service == "dynamodb":
             answer = self._dynamodb(environ, start_response)
         else:
@@ -132,6 +144,14 @@ class Emulator:
             else:
                 first, answered = self._launched[token]
                 answered = answered if first == form else _MISMATCH
+        start_response(answered.status, answered.headers)
+        return [answered.body]
+
+    def _send(self, request: Any, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """What moto accepts is sent."""
+        answered = _collect(self._moto, environ)
+        if answered.status.startswith("200"):
+            self._mail.add(mail.read(request, json.loads(answered.body)["MessageId"], datetime.now(UTC)))
         start_response(answered.status, answered.headers)
         return [answered.body]
 
@@ -176,7 +196,9 @@ def _body(environ: Environ) -> bytes:
 
 
 def _action(environ: Environ, body: bytes) -> str:
-    """The operation's name: in a header (DynamoDB, SQS, SSM) or in the form that is the body (EC2)."""
+    """The operation's name: in a header (DynamoDB, SQS, SSM), in the form that is the body (EC2), or in the path (SES)."""
+    if (named := _ACTIONS.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))) is not None:
+        return named
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return target.rpartition(".")[2]
@@ -211,12 +233,13 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--tables", metavar="HOST:PORT", help="DynamoDB Local")
     parser.add_argument("--instances", type=Path, metavar="FILE", help="keeps EC2's instances")
+    parser.add_argument("--mail", type=Path, metavar="FILE", help="keeps what SES sends")
     options = parser.parse_args()
     descriptor = options.fd
     with socket.socket(fileno=os.dup(descriptor)) as listening:
         host, port = listening.getsockname()[:2]
     server = make_server(
-        host, port, Emulator(options.tables, options.instances), threaded=True, request_handler=_QuietHandler, fd=descriptor
+        host, port, Emulator(options.tables, options.instances, options.mail), threaded=True, request_handler=_QuietHandler, fd=descriptor
     )
     server.daemon_threads = True  # type: ignore[attr-defined]
     server.serve_forever()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,9 +165,10 @@ async def _request(received: web.Request) -> Request:
     )
 
 
-def application(front: Front) -> web.Application:
-    """One handler for everything: the template decides."""
+def application(front: Front, own: Iterable[web.RouteDef] = ()) -> web.Application:
+    """One handler for everything but the local system's `own` pages: the template decides."""
     made = web.Application(client_max_size=MAX_BODY)
+    made.router.add_routes(own)
     made.router.add_route("*", "/{path:.*}", front.handle)
     made.on_response_prepare.append(_without_server)
     return made

@@ -22,6 +22,7 @@ from callvoip import dynamodb, ec2, front, operator_values, sign_in, template
 from callvoip.aws import Deployment, Emulated, deploy, listening_socket
 from callvoip.data import Data, opened
 from callvoip.edge import EdgeFunctions
+from callvoip.mail_page import PATH, MailPage
 from callvoip.operator_values import Trunk
 from callvoip.permissions import Principal
 from callvoip.process import Child, base_environment
@@ -54,6 +55,7 @@ class Ready:
     site: str
     api: str
     console: str
+    mail: str
     aws_endpoint: str
     sip: Sip
     sales: Sales
@@ -104,7 +106,9 @@ async def system(
         await _serve(stack, signer.application(), login_socket)
         runtime = await stack.enter_async_context(Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch))
         edge = await stack.enter_async_context(EdgeFunctions())
-        await _serve(stack, front.application(front.Front(deployment, runtime, edge, signer.keys, aliases)), site_socket)
+        mails = MailPage(emulated, aliases)
+        served = front.application(front.Front(deployment, runtime, edge, signer.keys, aliases), mails.routes())
+        await _serve(stack, served, site_socket)
         triggers = await stack.enter_async_context(Triggers(deployment, emulated, runtime, kept.positions if kept else None))
         await stack.enter_async_context(
             ec2.Ec2(emulated, port=port, role=_node_role(deployment), disks=disks, logs=logs / "nodes", publish=triggers.publish)
@@ -113,6 +117,7 @@ async def system(
             site=site,
             api=f"{site}/api",
             console=f"{site}/console/",
+            mail=f"{site}{PATH}",
             aws_endpoint=emulated.endpoint,
             sip=Sip(host=ec2.address(port, 1), port=config["sip"]["port"], domain=config["sip"]["domain"], ca_file=str(ca_file)),
             sales=Sales(user=signer.user.name, password=signer.user.password),
@@ -146,7 +151,7 @@ async def _emulator(stack: AsyncExitStack, region: str, logs: Path, kept: Data |
         await asyncio.to_thread(dynamodb.install)
         tables, address = await dynamodb.start(kept.tables, logs / "dynamodb.log")
         stack.push_async_callback(tables.stop)
-        options = ["--tables", address, "--instances", str(kept.instances)]
+        options = ["--tables", address, "--instances", str(kept.instances), "--mail", str(kept.mail)]
     listening = stack.enter_context(listening_socket())
     endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
     descriptor = listening.fileno()

@@ -29,6 +29,7 @@ class LocalSystem:
     site: str
     api: str
     console: str
+    mail: str
     aws_endpoint: str
     sip_host: str
     sip_port: int
@@ -74,6 +75,7 @@ class LocalSystem:
             site=ready["site"],
             api=ready["api"],
             console=ready["console"],
+            mail=ready["mail"],
             aws_endpoint=ready["aws_endpoint"],
             sip_host=ready["sip"]["host"],
             sip_port=ready["sip"]["port"],

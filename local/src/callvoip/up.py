@@ -108,6 +108,7 @@ def _for_people(ready: Ready, data: Path | None) -> str:
   site      {ready.site}/
   console   {ready.console}
             user {ready.sales.user}, password {ready.sales.password}
+  mail      {ready.mail}
   phones    the first node will listen on {ready.sip.host}:{ready.sip.port} (TLS), domain {ready.sip.domain}
             authority to trust: {ready.sip.ca_file}
   AWS       {ready.aws_endpoint} (emulated)
