@@ -18,12 +18,14 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from callvoip.edge import NODE
 from callvoip.paths import BUILD
@@ -34,6 +36,7 @@ from tests.site.measure import CHROMIUM, QUIET, Visit, markup_faults, npm_packag
 
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 WIDTH = 360
+CONSOLE = "/console/"
 ORDER = {
     "company": "Bakkerij De Oven", "name": "A. Bakker", "email": "bakker@example.nl", "telephone": "085 555 01 00", "phones": "5",
 }  # fmt: skip
@@ -77,7 +80,7 @@ def main(arguments: list[str]) -> int:
             if options.only
             else broken_links({path: read(text) for path, text in documents.items()}, lambda path: _exists(system.site, path))
         )
-        measured = _measure(system.site, documents, lighthouse=not options.without_lighthouse)
+        measured = _measure(system, documents, lighthouse=not options.without_lighthouse)
     if options.json:
         print(json.dumps({"build_seconds": round(seconds, 2), "pages": [one.as_json() for one in measured]}))
     else:
@@ -120,25 +123,37 @@ def _get(url: str) -> str:
 def _exists(site: str, path: str) -> bool:
     try:
         with urllib.request.urlopen(urllib.request.Request(site + path, method="HEAD")) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except urllib.error.HTTPError:
         return False
 
 
-def _measure(site: str, documents: dict[str, str], *, lighthouse: bool) -> list[Measured]:
+def _measure(system: LocalSystem, documents: dict[str, str], *, lighthouse: bool) -> list[Measured]:
+    site = system.site
     with tempfile.TemporaryDirectory() as directory:
         faults = markup_faults(documents, Path(directory))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        seen = {path: _both(browser, site + path) for path in documents}
+        seen = {path: _both(browser, site + path, partial(_sign_in, system) if path == CONSOLE else None) for path in documents}
         browser.close()
-    scores = {path: _lighthouse(site, path, read(text)) if lighthouse else {} for path, text in documents.items()}
-    return [Measured(path.partition("?")[0], seen[path], faults[path], scores[path]) for path in documents]
+    # Lighthouse has a browser of its own, which nobody signs in.
+    judged = [path for path in documents if lighthouse and path != CONSOLE]
+    scores = {path: _lighthouse(site, path, read(documents[path])) for path in judged}
+    return [Measured(path.partition("?")[0], seen[path], faults[path], scores.get(path, {})) for path in documents]
 
 
-def _both(browser: Browser, url: str) -> Visit:
+def _sign_in(system: LocalSystem, page: Page) -> None:
+    page.goto(system.console)
+    page.fill("[name=username]", system.sales_user)
+    page.fill("[name=password]", system.sales_password)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#sign-out:visible")
+
+
+def _both(browser: Browser, url: str, enter: Callable[[Page], None] | None) -> Visit:
     """A first view on a telephone, with the faults of a wide, dark screen added."""
-    narrow, wide = visit(browser, url, width=WIDTH), visit(browser, url, width=1440, scheme="dark")
+    narrow = visit(browser, url, width=WIDTH, enter=enter)
+    wide = visit(browser, url, width=1440, scheme="dark", enter=enter)
     narrow.axe += wide.axe
     narrow.console += wide.console
     narrow.policy += wide.policy

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
@@ -67,9 +67,18 @@ class Visit:
 
 @contextmanager
 def visited(
-    browser: Browser, url: str, *, width: int, scheme: Scheme = "light", prepare: Callable[[Page], None] | None = None
+    browser: Browser,
+    url: str,
+    *,
+    width: int,
+    scheme: Scheme = "light",
+    enter: Callable[[Page], None] | None = None,
+    prepare: Callable[[Page], None] | None = None,
 ) -> Iterator[tuple[Page, Visit]]:
-    """Open a page on a screen of `width` CSS pixels, bring it into the wanted state, and look. The page stays open in the context."""
+    """Open a page on a screen of `width` CSS pixels and look, after `prepare` brought it into the wanted state; it stays open meanwhile.
+
+    `enter` signs in first, unseen.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": 800},
         color_scheme=scheme,
@@ -80,6 +89,8 @@ def visited(
     context.set_default_timeout(10_000)
     try:
         page, seen = context.new_page(), Visit()
+        if enter:
+            enter(page)
         page.add_init_script(_WATCH)
         page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: seen.console.append(f"error: {error}"))
@@ -105,9 +116,9 @@ def visited(
         context.close()
 
 
-def visit(browser: Browser, url: str, *, width: int, scheme: Scheme = "light", prepare: Callable[[Page], None] | None = None) -> Visit:
-    """What is seen of a page."""
-    with visited(browser, url, width=width, scheme=scheme, prepare=prepare) as (_, seen):
+def visit(browser: Browser, url: str, **options: Any) -> Visit:
+    """What is seen of a page; the options are those of `visited`."""
+    with visited(browser, url, **options) as (_, seen):
         return seen
 
 
