@@ -35,7 +35,7 @@ KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName":
 BY_STATE: dict[str, Any] = {
     "IndexName": "by-state",
     "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}, {"AttributeName": "orderDate", "KeyType": "RANGE"}],
-    "Projection": {"ProjectionType": "KEYS_ONLY"},
+    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["category", "search", "phones", "monthlyTotalCents"]},
 }
 TABLES: dict[str, dict[str, Any]] = {
     "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},
@@ -84,6 +84,9 @@ def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
         "NODE_CAPACITY_CALLS": "100",
         "MAX_NODES": "4",
         "SALES_GROUP": "sales",
+        "ORDER_KEY": "a key of these tests only",
+        "SITE_URL": "https://callvoip.example.nl",
+        "MAIL_FROM": "bestellingen@callvoip.example.nl",
         "POWERTOOLS_TRACE_DISABLED": "true",
         "DATA_DIR": str(DATA),
         "VIEWS_DIR": str(HERE / "views"),

@@ -31,7 +31,7 @@ def test_five_phones_cost_ten_euro_a_month() -> None:
     price = pricing.price(CATALOGUE, [("srtp", 5)], TODAY)
     assert price.monthly_total_cents == 1000
     assert price.monthly_total_incl_vat_cents == 1210
-    assert price.once_total_cents == 0
+    assert price.one_time_total_cents == 0
 
 
 def test_tls_costs_nothing() -> None:
@@ -40,7 +40,7 @@ def test_tls_costs_nothing() -> None:
 
 def test_the_connection_is_half_price_up_to_and_including_the_last_day() -> None:
     def once(day: date) -> int:
-        return pricing.price(CATALOGUE, [("connection", 1)], day).once_total_cents
+        return pricing.price(CATALOGUE, [("connection", 1)], day).one_time_total_cents
 
     assert [once(day) for day in (date(2026, 12, 31), date(2027, 1, 1))] == [2500, 5000]
 

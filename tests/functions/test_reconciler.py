@@ -225,7 +225,7 @@ class World:
             order_id=order_id,
             category="srtp",
             customer_id=order_id.lower()[-6:],
-            related_party=RelatedParty("Bakkerij Jansen", "", "A. Jansen", "jansen@example.nl", "+31851234567"),
+            related_party=RelatedParty("Bakkerij Jansen", "", "A. Jansen", f"{order_id}@example.nl", "+31851234567"),
             note="",
             price=Price((OrderItem(phones, SRTP),), 21),
             token_sha256="0" * 64,

@@ -69,7 +69,7 @@ def test_no_function_may_scan_a_table(template):
 
 def test_every_function_has_a_role_of_its_own(functions):
     roles = [json.dumps(function["Role"]) for function in functions.values()]
-    assert len(set(roles)) == len(roles) == 5
+    assert len(set(roles)) == len(roles) == 6
 
 
 def test_functions_run_on_arm64_with_two_weeks_of_log(template, functions):
@@ -90,6 +90,7 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "ordering.sales_api.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.catalogue_loader.handler": ["CATALOGUE_TABLE"],
         "fleet.reconciler.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
+        "ordering.mailer.handler": ["ORDERS_TABLE"],
     }
 
 
@@ -153,13 +154,39 @@ def test_functions_without_a_queue_are_called_synchronously(template):
     assert callers == {"apigateway.amazonaws.com", "events.amazonaws.com"}
 
 
-def test_heartbeats_start_nothing(template):
+def test_heartbeats_start_nothing_and_only_orders_are_mailed(template):
     patterns = [
-        json.loads(entry["Pattern"])
+        json.loads(entry["Pattern"])["dynamodb"]["Keys"]["sk"]["S"]
         for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
         for entry in mapping.get("FilterCriteria", {}).get("Filters", [])
     ]
-    assert patterns == [{"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": ["HEARTBEAT"]}]}}}}]
+    assert sorted(patterns, key=str) == [["ORDER", "REMINDER"], [{"anything-but": ["HEARTBEAT"]}]]
+
+
+def test_what_needs_a_person_raises_an_alarm(template):
+    alarms = template.resources("AWS::CloudWatch::Alarm").values()
+    counted = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "callvoip"}
+    assert counted == {"FleetActionFailed", "LaunchRefusedQuota", "MailFailed"}
+    queues = [alarm for alarm in alarms if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"]
+    assert len(queues) == len(template.resources("AWS::SQS::Queue"))
+
+
+def test_only_marks_of_open_orders_are_ever_deleted_from_the_orders_table(template):
+    deletes = [
+        statement
+        for _, statement in template.statements()
+        if "dynamodb:DeleteItem" in as_list(statement["Action"]) and "TablesOrders" in json.dumps(statement["Resource"])
+    ]
+    assert len(deletes) == 3
+    for statement in deletes:
+        assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["OPEN#*"]}}
+
+
+def test_an_access_token_names_a_colleague_by_address(template):
+    """Cognito: with e-mail as alias or user name attribute the user name cannot be the address."""
+    [pool] = template.resources("AWS::Cognito::UserPool").values()
+    assert "UsernameAttributes" not in pool and "AliasAttributes" not in pool
+    assert {"Name": "email", "Required": True, "Mutable": False} in pool["Schema"]
 
 
 def test_routes_of_sales_need_a_token_and_no_others_do(template):
@@ -168,14 +195,20 @@ def test_routes_of_sales_need_a_token_and_no_others_do(template):
         "GET /api/prices": "NONE",
         "POST /api/orders": "NONE",
         "GET /api/orders/{id}": "NONE",
-        "POST /api/orders/{id}/credentials": "NONE",
+        "GET /api/challenge": "NONE",
         "GET /bestelling/{id}": "NONE",
-        "POST /bestelling/{id}/credentials": "NONE",
+        **{f"POST {place}/{{id}}/{act}": "NONE" for place in ("/api/orders", "/bestelling") for act in ("credentials", "cancel", "answer")},
         "$default": "NONE",
         "GET /api/sales/orders": "JWT",
         "GET /api/sales/orders/{id}": "JWT",
-        "POST /api/sales/orders/{id}/approve": "JWT",
-        "POST /api/sales/orders/{id}/reject": "JWT",
+        **{
+            f"POST /api/sales/orders/{{id}}/{act}": "JWT"
+            for act in ("approve", "reject", "ask", "hold", "resume", "cancel", "complete", "notes")
+        },
+        "POST /api/sales/approvals": "JWT",
+        "GET /api/sales/export": "JWT",
+        "GET /api/sales/overview": "JWT",
+        "GET /api/sales/fleet": "JWT",
     }
 
 

@@ -36,6 +36,8 @@ TRANSITIONS: Mapping[tuple[NodeState, NodeState], str] = {
     (_S.DRAINING, _S.LOST): "its instance is gone",
     (_S.QUARANTINED, _S.LOST): "its instance is gone",
     (_S.LOST, _S.READY): "its instance and its heartbeat are back",
+    (_S.QUARANTINED, _S.TERMINATED): "it has been silent for an hour and serves no order",
+    (_S.LOST, _S.TERMINATED): "it has been gone for an hour and serves no order",
 }
 """Every change that exists, and why it happens; a pair that is not here is refused."""
 
@@ -96,6 +98,7 @@ class Node:
     sip_port: int = 0
     ready_at: datetime | None = None
     reason: str = ""
+    ended_at: datetime | None = None
 
     @property
     def free(self) -> int:
@@ -117,6 +120,11 @@ def move(node: Node, target: NodeState, reason: str = "") -> Node:
     if (node.state, target) not in TRANSITIONS:
         raise NodeTransitionRefusedError(node, target)
     return replace(node, state=target, version=node.version + 1, reason=reason)
+
+
+def end(node: Node, reason: str, now: datetime) -> Node:
+    """The node after its life; its row is kept for a while. Raises NodeTransitionRefusedError."""
+    return replace(move(node, NodeState.TERMINATED, reason), ended_at=now)
 
 
 def booting(node: Node, *, instance_id: str, instance_arn: str, offer: Offer, client_token: str, now: datetime) -> Node:

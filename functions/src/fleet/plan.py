@@ -22,6 +22,9 @@ STALE = timedelta(seconds=30)
 BOOT_DEADLINE = timedelta(minutes=10)
 PROOF_DEADLINE = timedelta(minutes=3)
 
+ABANDONED_AFTER = timedelta(hours=1)
+"""So long a node may be silent while it serves no order; then its instance costs money for nothing."""
+
 BOOT_FAILED = "boot deadline passed"
 MOST_BOOT_FAILURES = 3
 BOOT_FAILURES_COUNT_FOR = timedelta(hours=1)
@@ -53,6 +56,13 @@ class Demand:
 
 
 @dataclass(frozen=True)
+class Cancellation:
+    """An order that is to be cancelled as soon as it has no place any more."""
+
+    order_id: str
+
+
+@dataclass(frozen=True)
 class Allocation:
     """The place of an order on a node."""
 
@@ -65,7 +75,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What is written down: all nodes, and the allocations of the orders that are in demand."""
+    """What is written down: all nodes, and the allocations of the orders that are in demand or to be cancelled."""
 
     nodes: tuple[Node, ...]
     allocations: Mapping[str, Allocation]
@@ -240,14 +250,30 @@ class Resume:
     demand: Demand
 
 
-Action = RequestNode | Launch | Adopt | MarkReady | Mark | Terminate | Allocate | Release | Complete | Hold | Resume
+@dataclass(frozen=True)
+class Cancel:
+    """The order has no place; it is cancelled."""
+
+    cancellation: Cancellation
 
 
-def plan(demands: Sequence[Demand], ledger: Ledger, observed: Observed, limits: Limits, now: datetime) -> list[Action]:
+Action = RequestNode | Launch | Adopt | MarkReady | Mark | Terminate | Allocate | Release | Complete | Hold | Resume | Cancel
+
+
+def plan(
+    demands: Sequence[Demand],
+    ledger: Ledger,
+    observed: Observed,
+    limits: Limits,
+    now: datetime,
+    cancellations: Sequence[Cancellation] = (),
+) -> list[Action]:
     """What to do next; an empty list when everything is as it should be. What follows from an action comes in the next plan."""
     return [
         *_nodes(ledger, observed, limits, now),
         *_instances(ledger, observed),
+        # First what gives room, then who takes it.
+        *_cancelled(cancellations, ledger),
         *_orders(demands, ledger, observed, limits, now),
     ]
 
@@ -291,7 +317,10 @@ def _in_service(node: Node, observed: Observed, now: datetime) -> Iterable[Actio
     heartbeat = observed.heartbeats.get(node.instance_arn)
     missing = heartbeat is None or now - heartbeat.at > STALE
     back = node.state in (NodeState.QUARANTINED, NodeState.LOST)
-    if (instance and instance.ended) or (instance is None and missing):
+    since = heartbeat.at if heartbeat else node.ready_at
+    if back and not node.allocated and since and now - since > ABANDONED_AFTER:
+        yield Mark(node, NodeState.TERMINATED, "it is silent and serves no order")
+    elif (instance and instance.ended) or (instance is None and missing):
         if node.state is not NodeState.LOST:
             yield Mark(node, NodeState.LOST, f"the instance is {instance.state if instance else 'gone'}")
     elif back and heartbeat and _fresh(heartbeat, now):
@@ -326,6 +355,12 @@ def _orders(demands: Sequence[Demand], ledger: Ledger, observed: Observed, limit
         else:
             yield from _allocated(demand, allocation, nodes[allocation.node_id], observed, now)
     yield from _place(waiting, ledger, limits, now)
+
+
+def _cancelled(cancellations: Sequence[Cancellation], ledger: Ledger) -> Iterable[Action]:
+    for cancellation in cancellations:
+        allocation = ledger.allocations.get(cancellation.order_id)
+        yield Release(allocation) if allocation else Cancel(cancellation)
 
 
 def _allocated(demand: Demand, allocation: Allocation, node: Node, observed: Observed, now: datetime) -> Iterable[Action]:

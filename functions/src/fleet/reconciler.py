@@ -12,7 +12,7 @@ from fleet import node as nodes
 from fleet import plan
 from fleet.ec2 import Cloud, LaunchRefusedError
 from fleet.node import Node, NodeState, NodeTransitionRefusedError, Offer
-from fleet.plan import Action, Allocation, Demand, Heartbeat, Instance, Ledger, Limits, Observed, Proof
+from fleet.plan import Action, Allocation, Cancellation, Demand, Heartbeat, Instance, Ledger, Limits, Observed, Proof
 from fleet.store import ChangedMeanwhileError, FleetStore
 from ordering import order
 from ordering.order import FLEET, Order, OrderError, Role, SipServer, State
@@ -93,8 +93,11 @@ class Reconciler:
         arns |= {node.instance_arn for node in ledger_nodes if node.instance_arn and node.state is not NodeState.TERMINATED}
         heartbeats = {arn: heartbeat for arn in arns if (heartbeat := self._ledger.heartbeat(arn))}
         observed = Observed(instances, heartbeats, {arn: self._ledger.report(arn) for arn in arns})
-        ledger = Ledger(ledger_nodes, self._ledger.allocations(demand.order_id for demand in demands))
-        return plan.plan(demands, ledger, observed, self._limits, self._now())
+        ending = self._orders.in_states(State.PENDING_CANCELLATION)
+        cancellations = [Cancellation(found.id) for found in ending if found.needs_node]
+        placed = [*(demand.order_id for demand in demands), *(cancellation.order_id for cancellation in cancellations)]
+        ledger = Ledger(ledger_nodes, self._ledger.allocations(placed))
+        return plan.plan(demands, ledger, observed, self._limits, self._now(), cancellations)
 
     def _try(self, action: Action) -> bool:
         """Do one action; whether anything has changed by it. One that fails does not keep the others from being done."""
@@ -127,6 +130,8 @@ class Reconciler:
             case plan.MarkReady(node, heartbeat):
                 after = nodes.ready(node, address=heartbeat.address, sip_port=heartbeat.sip_port, now=now)
                 self._ledger.replace(node, after)
+            case plan.Mark(node, NodeState.TERMINATED, reason):
+                self._ledger.replace(node, nodes.end(node, reason, now))
             case plan.Mark(node, state, reason):
                 self._ledger.replace(node, nodes.move(node, state, reason))
             case plan.Terminate(instance_id, _):
@@ -147,6 +152,8 @@ class Reconciler:
                 self._orders.change(demand.order_id, lambda found: order.move(found, State.HELD, FLEET, now, reason))
             case plan.Resume(demand):
                 self._orders.change(demand.order_id, lambda found: order.move(found, State.IN_PROGRESS, FLEET, now))
+            case plan.Cancel(cancellation):
+                self._orders.change(cancellation.order_id, lambda found: order.move(found, State.CANCELLED, FLEET, now))
 
     def _launch(self, node: Node, offer: Offer, token: str) -> None:
         try:
@@ -179,8 +186,8 @@ def _demand(found: Order) -> Demand:
 
 
 def _is_ours(found: Order) -> bool:
-    """What sales has put on hold stays on hold until sales says otherwise."""
-    return found.state is State.IN_PROGRESS or found.last.who.role is Role.FLEET
+    """What needs no node is sales' work, and what sales has put on hold stays on hold until sales says otherwise."""
+    return found.needs_node and (found.state is State.IN_PROGRESS or found.last_change.who.role is Role.FLEET)
 
 
 def _ids(action: Action) -> dict[str, str]:
@@ -191,7 +198,7 @@ def _ids(action: Action) -> dict[str, str]:
         match value:
             case Node():
                 found["node_id"] = value.id
-            case Demand() | Allocation():
+            case Demand() | Allocation() | Cancellation():
                 found["order_id"] = value.order_id
             case Instance():
                 found["instance_id"] = value.id

@@ -1,7 +1,7 @@
 """The fleet table: the ledger of nodes, the orders' places on them, and what the nodes say of themselves."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.node import Node, NodeState, Refusal
@@ -12,6 +12,7 @@ from shared.dynamodb import Item, Write
 
 FIRST_EXTENSION = 101
 _NODES = "NODES"
+_ENDED_ROWS_LAST = timedelta(days=30)
 
 
 class ChangedMeanwhileError(Exception):
@@ -145,6 +146,9 @@ def _from_node(node: Node) -> Item:
         "sipPort": node.sip_port,
         "readyAt": node.ready_at and to_iso(node.ready_at),
         "reason": node.reason,
+        "endedAt": node.ended_at and to_iso(node.ended_at),
+        # Until then it tells what became of it; long after EC2 has forgotten its instance and its client tokens.
+        "expiresAt": node.ended_at and int((node.ended_at + _ENDED_ROWS_LAST).timestamp()),
     }
     return {name: value for name, value in attributes.items() if value not in (None, "")}
 
@@ -173,6 +177,7 @@ def _to_node(item: Item) -> Node:
         sip_port=item.get("sipPort", 0),
         ready_at=moment("readyAt"),
         reason=item.get("reason", ""),
+        ended_at=moment("endedAt"),
     )
 
 

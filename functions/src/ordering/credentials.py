@@ -1,5 +1,6 @@
 """Secrets that are told once and stored only as hashes: the order's token and the phones' passwords."""
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -37,9 +38,14 @@ def new_customer_id() -> str:
     return "".join(secrets.choice(_CUSTOMER) for _ in range(6))
 
 
-def new_token() -> str:
-    """The order's own token: 256 random bits, URL-safe."""
-    return secrets.token_urlsafe(32)
+def order_token(key: str, order_id: str) -> str:
+    """The order's own token: 256 bits, URL-safe; only who has the key can make it, so that a mail can hold it and no table must."""
+    return base64.urlsafe_b64encode(keyed_hash(key, "order", order_id)).decode().rstrip("=")
+
+
+def keyed_hash(key: str, *parts: str) -> bytes:
+    """HMAC-SHA256 of the parts (RFC 2104); the first says what it is for, so that one key serves several ends."""
+    return hmac.digest(key.encode(), "\0".join(parts).encode("utf-8", "surrogatepass"), "sha256")
 
 
 def new_password() -> str:
@@ -55,24 +61,3 @@ def sha256(text: str) -> str:
 def matches(token: str, token_sha256: str) -> bool:
     """Whether this is the token of that hash, in constant time."""
     return hmac.compare_digest(sha256(token), token_sha256)
-
-
-def seal(token: str, key: str, request_hash: str) -> str:
-    """The token, in hexadecimal, as only the holder of the idempotency key and the request can read it.
-
-    A replayed request must get its first answer, token included, but the table must not hold the token. One key seals one token,
-    so the pad is used once.
-    """
-    return _xor(token.encode(), key, request_hash).hex()
-
-
-def unseal(sealed: str, key: str, request_hash: str) -> str:
-    """The token that `seal` hid."""
-    return _xor(bytes.fromhex(sealed), key, request_hash).decode()
-
-
-def _xor(text: bytes, key: str, request_hash: str) -> bytes:
-    pad = hmac.digest(key.encode(), request_hash.encode(), "sha512")
-    if len(text) > len(pad):
-        raise ValueError("a token is at most 64 bytes long")
-    return bytes(a ^ b for a, b in zip(text, pad, strict=False))

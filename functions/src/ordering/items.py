@@ -5,8 +5,9 @@ from datetime import date
 from typing import Any
 
 from ordering.catalogue import Catalogue, Offering, Promotion, VatRate
-from ordering.order import Actor, Event, Order, RelatedParty, Role, SipServer, State
+from ordering.order import Actor, Detail, Event, EventKind, Order, RelatedParty, Role, SipServer, State, Suspicion
 from ordering.pricing import OrderItem, Price
+from ordering.queue import Entry, search_text
 from shared.clock import from_iso, to_iso
 
 Item = dict[str, Any]
@@ -27,8 +28,12 @@ def from_order(order: Order) -> Item:
             "note": order.note,
             "productOrderItem": [_from_order_item(entry) for entry in order.price.items],
             "vatRatePercent": order.price.vat_rate_percent,
+            "details": [vars(detail) for detail in order.details] or None,
+            "suspicions": [vars(suspicion) for suspicion in order.suspicions] or None,
+            **_queue_keys(order),
             "tokenSha256": order.token_sha256,
             "last": from_event(order.last),
+            "changed": from_event(order.changed) if order.changed else None,
             "completionDate": to_iso(order.completion_date) if order.completion_date else None,
             "sip": {"nodeId": sip.node_id, "host": sip.host, "port": sip.port} if sip else None,
             "credentialsIssuedAt": to_iso(order.credentials_issued_at) if order.credentials_issued_at else None,
@@ -49,8 +54,11 @@ def to_order(item: Mapping[str, Any]) -> Order:
         related_party=RelatedParty(**{"kvk": "", **item["relatedParty"]}),
         note=item.get("note", ""),
         price=Price(tuple(_to_order_item(entry) for entry in item["productOrderItem"]), item["vatRatePercent"]),
+        details=tuple(Detail(**detail) for detail in item.get("details", [])),
+        suspicions=tuple(Suspicion(**suspicion) for suspicion in item.get("suspicions", [])),
         token_sha256=item["tokenSha256"],
         last=to_event(item["last"]),
+        changed=to_event(item["changed"]) if "changed" in item else None,
         completion_date=from_iso(item["completionDate"]) if "completionDate" in item else None,
         sip=SipServer(sip["nodeId"], sip["host"], sip["port"]) if sip else None,
         credentials_issued_at=from_iso(item["credentialsIssuedAt"]) if "credentialsIssuedAt" in item else None,
@@ -67,6 +75,7 @@ def from_event(event: Event) -> Item:
             "to": event.target.value,
             "who": {"role": event.who.role.value, "name": event.who.name},
             "why": event.why,
+            "kind": event.kind.value if event.kind is not EventKind.CHANGE else None,
         }
     )
 
@@ -80,7 +89,26 @@ def to_event(item: Mapping[str, Any]) -> Event:
         target=State(item["to"]),
         who=Actor(Role(item["who"]["role"]), item["who"]["name"]),
         why=item.get("why", ""),
+        kind=EventKind(item.get("kind", EventKind.CHANGE)),
     )
+
+
+def to_entry(item: Mapping[str, Any]) -> Entry:
+    """An order's entry in the index by state."""
+    return Entry(
+        order_id=item["pk"].removeprefix("ORDER#"),
+        state=State(item["state"]),
+        order_date=from_iso(item["orderDate"]),
+        category=item["category"],
+        search=item["search"],
+        phones=item["phones"],
+        monthly_total_cents=item["monthlyTotalCents"],
+    )
+
+
+def _queue_keys(order: Order) -> Item:
+    """What the index by state holds besides its key, so that sales can search, filter, sort and add up without reading orders."""
+    return {"search": search_text(order), "phones": order.quantity, "monthlyTotalCents": order.price.monthly_total_cents}
 
 
 def from_catalogue(catalogue: Catalogue) -> dict[str, Item]:

@@ -1,10 +1,10 @@
 """An order and its states, named as in TM Forum TMF622 Product Ordering. Pure; `python -m ordering.order` prints the table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from ordering.pricing import Price
 
@@ -67,7 +67,7 @@ TRANSITIONS: Mapping[tuple[State, State], Transition] = {
     (State.PENDING, State.ACKNOWLEDGED): _by("answer", _CUSTOMER, _SALES),
     (State.PENDING, State.REJECTED): _by("reject", _SALES),
     (State.PENDING, State.CANCELLED): _by("withdraw", _CUSTOMER, _SALES),
-    (State.IN_PROGRESS, State.COMPLETED): _by("complete", _FLEET),
+    (State.IN_PROGRESS, State.COMPLETED): _by("complete", _FLEET, _SALES),
     (State.IN_PROGRESS, State.HELD): _by("hold", _FLEET, _SALES),
     (State.IN_PROGRESS, State.FAILED): _by("fail", _FLEET),
     (State.IN_PROGRESS, State.ASSESSING_CANCELLATION): _by("request cancellation", _CUSTOMER, _SALES),
@@ -84,11 +84,15 @@ TERMINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
 
 
 class OrderError(Exception):
-    """A change that the order does not allow; the order is as it was."""
+    """A change that the order does not allow; the order is as it was.
+
+    `since` is what happened after the version that the caller has seen, where that is known.
+    """
 
     def __init__(self, order: "Order", wanted: str) -> None:
         super().__init__(f"order {order.id} is {order.state} (version {order.version}): {wanted}")
         self.order = order
+        self.since: Sequence[Event] = ()
 
 
 class TransitionRefusedError(OrderError):
@@ -105,6 +109,13 @@ class StaleVersionError(OrderError):
     def __init__(self, order: "Order", seen: int) -> None:
         super().__init__(order, f"the caller has seen version {seen}")
         self.seen = seen
+
+
+class NotByHandError(OrderError):
+    """The fleet completes this kind of order, when a call has proven it; nobody else does."""
+
+    def __init__(self, order: "Order") -> None:
+        super().__init__(order, "cannot be completed by hand")
 
 
 class CredentialsTooEarlyError(OrderError):
@@ -132,9 +143,20 @@ class RelatedParty:
     telephone: str
 
 
+class EventKind(StrEnum):
+    """What an event tells."""
+
+    CHANGE = "change"
+    """Another state; the first has no state before it."""
+    CREDENTIALS = "credentials"
+    """The phones' credentials were handed out."""
+    NOTE = "note"
+    """Something sales wrote down for itself; the customer never sees it."""
+
+
 @dataclass(frozen=True)
 class Event:
-    """One change of an order, append-only; `version` is the order's after it, `source` is None when the order was placed."""
+    """One thing that happened to an order, append-only; `version` is the order's after it, `source` is None when it was placed."""
 
     version: int
     at: datetime
@@ -142,6 +164,26 @@ class Event:
     target: State
     who: Actor
     why: str = ""
+    kind: EventKind = EventKind.CHANGE
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A field of one kind of order: its name, its normalised value, and both as a person reads them."""
+
+    name: str
+    value: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One reason to look twice at an order, and how much it weighs."""
+
+    code: str
+    text: str
+    points: int
 
 
 @dataclass(frozen=True)
@@ -155,14 +197,32 @@ class SipServer:
 
 @dataclass(frozen=True)
 class ServingNode:
-    """The media node on which the order has its place, as the fleet's ledger knows it."""
+    """The media node on which the order has its place; `probe` is what its newest proof call came to, as the node reports it."""
 
     id: str
     state: str
     address: str
+    probe: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NodeOverview:
+    """A media node as sales sees it: concurrent calls it can carry, calls that are allocated, and what it said of itself last."""
+
+    id: str
+    state: str
+    address: str
+    capacity: int
+    allocated: int
+    calls: int | None
+    registrations: int | None
+    heartbeat_at: datetime | None
 
 
 Credentials = Literal["later", "available", "issued"]
+
+SRTP = "srtp"
+"""The category of the orders that a media node serves."""
 
 
 @dataclass(frozen=True)
@@ -183,18 +243,39 @@ class Order:
     completion_date: datetime | None = None
     sip: SipServer | None = None
     credentials_issued_at: datetime | None = None
+    details: tuple[Detail, ...] = ()
+    suspicions: tuple[Suspicion, ...] = ()
+    changed: Event | None = None
+    """The newest change of state, when something that is none came after it."""
+    news: tuple[Event, ...] = field(default=(), compare=False, repr=False)
+    """What happened since the order was read: the events that are yet to be written, oldest first."""
 
     @property
     def quantity(self) -> int:
-        """For how many phones the order is."""
-        return self.price.items[0].quantity
+        """For how many phones the order is; 0 when it is for none."""
+        return self.price.items[0].quantity if self.needs_node else 0
+
+    @property
+    def last_change(self) -> Event:
+        """How the order came into its state."""
+        return self.changed or self.last
+
+    @property
+    def needs_node(self) -> bool:
+        """Whether a media node must serve it; all else is done by sales."""
+        return self.category == SRTP
+
+    @property
+    def spam_score(self) -> int:
+        """0 (nothing odd) to 100, for sales to weigh."""
+        return min(100, sum(suspicion.points for suspicion in self.suspicions))
 
     @property
     def credentials(self) -> Credentials:
         """Whether the phones' credentials can be handed out."""
         if self.credentials_issued_at is not None:
             return "issued"
-        return "available" if self.state is State.COMPLETED else "later"
+        return "available" if self.state is State.COMPLETED and self.needs_node else "later"
 
     def expect(self, version: int | None) -> None:
         """Raise StaleVersionError unless the caller has seen this version, or does not say."""
@@ -212,6 +293,8 @@ def place(
     price: Price,
     token_sha256: str,
     now: datetime,
+    details: tuple[Detail, ...] = (),
+    suspicions: tuple[Suspicion, ...] = (),
 ) -> Order:
     """A new order, acknowledged, at version 1."""
     event = Event(1, now, None, State.ACKNOWLEDGED, CUSTOMER)
@@ -227,6 +310,9 @@ def place(
         price=price,
         token_sha256=token_sha256,
         last=event,
+        details=details,
+        suspicions=suspicions,
+        news=(event,),
     )
 
 
@@ -235,13 +321,40 @@ def move(order: Order, target: State, who: Actor, now: datetime, why: str = "") 
     transition = TRANSITIONS.get((order.state, target))
     if transition is None or who.role not in transition.roles:
         raise TransitionRefusedError(order, target)
-    event = Event(order.version + 1, now, order.state, target, who, why)
-    return replace(order, state=target, version=event.version, last=event)
+    return _after(replace(order, state=target), Event(order.version + 1, now, order.state, target, who, why))
 
 
 def complete(order: Order, sip: SipServer, now: datetime) -> Order:
     """The order in service at `sip`; raises TransitionRefusedError."""
     return replace(move(order, State.COMPLETED, FLEET, now), completion_date=now, sip=sip)
+
+
+def complete_by_hand(order: Order, who: Actor, now: datetime, why: str = "") -> Order:
+    """The order done by sales; raises NotByHandError when a media node must serve it, or TransitionRefusedError."""
+    if order.needs_node:
+        raise NotByHandError(order)
+    return replace(move(order, State.COMPLETED, who, now, why), completion_date=now)
+
+
+def cancel(order: Order, who: Actor, now: datetime, why: str = "") -> Order:
+    """The order on its way to its end, as far as this role may bring it; raises TransitionRefusedError.
+
+    Not approved yet: withdrawn at once. Approved: the customer asks, sales grants, and the fleet ends it when its place is free; an
+    order without a place sales ends itself.
+    """
+    if order.state in (State.ACKNOWLEDGED, State.PENDING):
+        return move(order, State.CANCELLED, who, now, why)
+    if order.state in (State.IN_PROGRESS, State.HELD):
+        order = move(order, State.ASSESSING_CANCELLATION, who, now, why)
+        if who.role is Role.CUSTOMER:
+            return order
+    order = move(order, State.PENDING_CANCELLATION, who, now, why)
+    return order if order.needs_node else move(order, State.CANCELLED, who, now, why)
+
+
+def note(order: Order, text: str, who: Actor, now: datetime) -> Order:
+    """The order with something that sales wrote down for itself."""
+    return _after(order, Event(order.version + 1, now, order.state, order.state, who, text, EventKind.NOTE))
 
 
 def issue_credentials(order: Order, now: datetime) -> Order:
@@ -250,8 +363,13 @@ def issue_credentials(order: Order, now: datetime) -> Order:
         raise CredentialsIssuedError(order)
     if order.state is not State.COMPLETED or order.sip is None:
         raise CredentialsTooEarlyError(order)
-    event = Event(order.version + 1, now, order.state, order.state, CUSTOMER)
-    return replace(order, version=event.version, credentials_issued_at=now, last=event)
+    event = Event(order.version + 1, now, order.state, order.state, CUSTOMER, kind=EventKind.CREDENTIALS)
+    return replace(_after(order, event), credentials_issued_at=now)
+
+
+def _after(order: Order, event: Event) -> Order:
+    changed = None if event.kind is EventKind.CHANGE else order.last_change
+    return replace(order, version=event.version, last=event, changed=changed, news=(*order.news, event))
 
 
 def table() -> str:

@@ -5,23 +5,34 @@ import re
 import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from ordering import credentials, form, order, pricing, views
-from ordering.order import Event, Order, OrderError, RelatedParty
-from ordering.problems import PROBLEMS, IdempotencyKeyReusedError, PriceChangedError
-from ordering.store import AlreadyPlacedError, CatalogueStore, IdempotencyRecord, NoNodeError, OrderStore, UnknownOrderError
+from ordering import challenge, credentials, form, order, pricing, source, spam, views
+from ordering.order import Detail, Event, Order, OrderError, RelatedParty, State
+from ordering.pricing import Price
+from ordering.problems import PROBLEMS, IdempotencyKeyReusedError, PriceChangedError, TooManyOrdersError
+from ordering.spam import Clues, Proof
+from ordering.store import (
+    AlreadyPlacedError,
+    CatalogueStore,
+    IdempotencyRecord,
+    NoNodeError,
+    OpenOrderError,
+    OrderStore,
+    UnknownOrderError,
+)
 from shared import clock, html, http, problem, settings
 from shared.brand import brand
 from shared.problem import FieldProblem, ProblemError
 from shared.telemetry import count, logger
 
-DEFAULT_CATEGORY = "srtp"
+LONGEST_TEXT = 1000
+_PARTY = ("company", "kvk", "name", "email", "telephone")
 _CATEGORY = re.compile(r"[a-z][a-z-]{0,31}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -37,7 +48,7 @@ class _Placed:
     @property
     def href(self) -> str:
         """The order's own page."""
-        return f"/bestelling/{self.order.id}?token={quote(self.token)}"
+        return _href(self.order.id, self.token)
 
 
 @cache
@@ -59,14 +70,28 @@ def form_of(category: str) -> form.Form | None:
     return form.parse(tomllib.loads(path.read_text())) if _CATEGORY.fullmatch(category) and path.is_file() else None
 
 
+@app.get("/api/challenge")
+def get_challenge() -> Response[str]:
+    """A proof of work for the browser to do while a form is filled in."""
+    now = clock.now()
+    return http.json_response(200, asdict(challenge.make(settings.order_key(), _source(now), now)))
+
+
 @app.post("/api/orders")
 def post_order() -> Response[str]:
-    """Place an order; a browser without JavaScript gets its form back when something is wrong."""
+    """Place an order; a browser without JavaScript gets its form back when something is wrong.
+
+    With step=check a form is only checked and priced, and comes back to be read over; with step=change it comes back to be changed.
+    """
     fields = http.read_body(app)
     by_form = http.content_type(app) == http.FORM
     try:
+        if by_form and fields.get("step") == "change":
+            return _form_page(_category(fields), fields, 200, ())
+        if by_form and fields.get("step") == "check":
+            return _check_page(fields, clock.now())
         placed = _place(fields, clock.now())
-    except (ProblemError, PriceChangedError) as error:
+    except (ProblemError, PriceChangedError, OpenOrderError) as error:
         if by_form and http.wants_html(app):
             return _form_again(fields, error)
         raise
@@ -88,80 +113,186 @@ def post_credentials(order_id: str) -> Response[str]:
     return http.json_response(200, _issue(order_id, _token(http.read_optional_form(app))))
 
 
+@app.post("/api/orders/<order_id>/cancel")
+def post_cancel(order_id: str) -> Response[str]:
+    """Withdraw an order, or ask to cancel it when it was approved."""
+    fields = _optional_body()
+    return http.json_response(200, _cancel(order_id, _token(fields), _optional_text(fields, "reason")))
+
+
+@app.post("/api/orders/<order_id>/answer")
+def post_answer(order_id: str) -> Response[str]:
+    """Answer the question of sales."""
+    fields = _optional_body()
+    return http.json_response(200, _answer(order_id, _token(fields), fields))
+
+
 @app.get("/bestelling/<order_id>")
 def get_order_page(order_id: str) -> Response[str]:
     """The order's own page."""
     token = _token()
-    return http.html_response(200, html.render("order", order=_read(order_id, token), token=token, credentials=None, problem=None))
+    return _order_page(order_id, token)
 
 
 @app.post("/bestelling/<order_id>/credentials")
 def post_credentials_page(order_id: str) -> Response[str]:
     """The order's own page with the phones' credentials, or with the reason why there are none."""
     token = _token(http.read_optional_form(app))
-    told, found = None, None
     try:
-        told = _issue(order_id, token)
+        return _order_page(order_id, token, told=_issue(order_id, token))
     except (OrderError, NoNodeError) as error:
-        found = PROBLEMS.problem(error)
-    page = html.render(
-        "order",
-        order=_read(order_id, token),
-        token=token,
-        credentials=told,
-        problem=found and {"title": found.kind.title, "detail": found.detail},
-    )
+        return _order_page(order_id, token, error)
+
+
+@app.post("/bestelling/<order_id>/cancel")
+def post_cancel_page(order_id: str) -> Response[str]:
+    """The twin of post_cancel for browsers without JavaScript: to the order's own page, or that page with what is wrong."""
+    fields = http.read_optional_form(app)
+    token = _token(fields)
+    try:
+        _cancel(order_id, token, _optional_text(fields, "reason"))
+    except (OrderError, ProblemError) as error:
+        return _order_page(order_id, token, error)
+    return _see_other(order_id, token)
+
+
+@app.post("/bestelling/<order_id>/answer")
+def post_answer_page(order_id: str) -> Response[str]:
+    """The twin of post_answer for browsers without JavaScript."""
+    fields = http.read_optional_form(app)
+    token = _token(fields)
+    try:
+        _answer(order_id, token, fields)
+    except (OrderError, ProblemError) as error:
+        return _order_page(order_id, token, error)
+    return _see_other(order_id, token)
+
+
+def _order_page(order_id: str, token: str, error: Exception | None = None, told: views.View | None = None) -> Response[str]:
+    # Read first: who has no token learns nothing, whatever went wrong.
+    seen = _read(order_id, token)
+    found = PROBLEMS.problem(error) if error else None
+    shown = found and {"title": found.kind.title, "detail": found.detail}
+    page = html.render("order", order=seen, token=token, credentials=told, problem=shown)
     return http.html_response(found.kind.status if found else 200, page)
 
 
-def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
-    category = form.as_text(fields.get("category")) or DEFAULT_CATEGORY
-    definition = form_of(category)
-    if definition is None:
+def _href(order_id: str, token: str) -> str:
+    return f"/bestelling/{order_id}?token={quote(token)}"
+
+
+def _see_other(order_id: str, token: str) -> Response[str]:
+    return Response(303, http.HTML, "", headers={"Location": _href(order_id, token), "Cache-Control": "no-store"})
+
+
+def _category(fields: Mapping[str, object]) -> str:
+    """The kind of order; raises ProblemError when there is no such kind."""
+    category = form.as_text(fields.get("category")) or order.SRTP
+    if form_of(category) is None:
         raise problem.invalid([FieldProblem("category", "invalid", "Deze soort bestelling kennen wij niet")])
+    return category
+
+
+def _checked(fields: Mapping[str, object]) -> tuple[form.Form, form.Checked]:
+    """What was ordered; raises ProblemError."""
+    definition = form_of(_category(fields))
+    assert definition is not None  # noqa: S101 (or _category had raised)
     checked = form.check(definition, fields)
     if checked.errors:
         raise problem.invalid([FieldProblem(error.field, error.code, error.message) for error in checked.errors])
+    return definition, checked
+
+
+def _price(definition: form.Form, checked: form.Checked, now: datetime) -> Price:
+    quantities = definition.quantities(checked)
+    return pricing.price(catalogue().read(), quantities, clock.local_day(now))
+
+
+def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
+    definition, checked = _checked(fields)
     shown_cents = _shown_cents(fields)
     key = _idempotency_key(fields)
-    request_hash = credentials.sha256(json.dumps([category, dict(checked.values), shown_cents], sort_keys=True))
+    request_hash = credentials.sha256(json.dumps([definition.id, dict(checked.values), shown_cents], sort_keys=True))
     if key and (record := orders().placed(credentials.sha256(key), now)):
-        return _replay(record, key, request_hash)
+        return _replay(record, request_hash)
 
-    quantity = checked.number(definition.quantity_field)
-    price = pricing.price(catalogue().read(), [(definition.offering, quantity)], clock.local_day(now))
+    price = _price(definition, checked, now)
     if shown_cents not in (None, price.monthly_total_cents):
         raise PriceChangedError(shown_cents, price.monthly_total_cents)
-    token = credentials.new_token()
+    sender = _source(now)
+    before = source.history(settings.orders_table(), sender, now)
+    if before.this_hour >= settings.orders_per_hour():
+        raise TooManyOrdersError(source.until_next_hour(now))
+    solution = challenge.check(settings.order_key(), form.as_text(fields.get("altcha")), now)
+    order_id = credentials.new_order_id()
+    token = credentials.order_token(settings.order_key(), order_id)
     placed = order.place(
-        order_id=credentials.new_order_id(),
-        category=category,
+        order_id=order_id,
+        category=definition.id,
         customer_id=credentials.new_customer_id(),
-        related_party=RelatedParty(**{name: checked.text(name) for name in ("company", "kvk", "name", "email", "telephone")}),
-        note=checked.text("note"),
+        related_party=RelatedParty(**{name: checked.text(name) for name in _PARTY}),
+        note=checked.text("note") if "note" in checked.values else "",
         price=price,
         token_sha256=credentials.sha256(token),
         now=now,
+        details=_details(definition, checked),
+        suspicions=spam.suspicions(_clues(fields, checked.text("email"), solution, sender, before, now)),
     )
-    idempotency = None
-    if key:
-        sealed = credentials.seal(token, key, request_hash)
-        idempotency = IdempotencyRecord(credentials.sha256(key), request_hash, placed.id, sealed)
+    idempotency = IdempotencyRecord(credentials.sha256(key), request_hash, placed.id) if key else None
     try:
         orders().place(placed, idempotency)
     except AlreadyPlacedError as already:
-        return _replay(already.record, key, request_hash)
-    logger.info("order placed", extra={"order_id": placed.id, "category": category})
+        return _replay(already.record, request_hash)
+    except OpenOrderError as already:
+        orders().remind(already.order_id, now)
+        raise
+    try:
+        source.record(settings.orders_table(), sender, solution.challenge if solution else "", now)
+    except Exception:
+        # The order stands; that its source was not counted is no reason to tell the customer otherwise.
+        logger.exception("source not counted")
+    logger.info("order placed", extra={"order_id": placed.id, "category": definition.id})
     count("OrderPlaced")
     return _Placed(placed, [placed.last], token)
 
 
-def _replay(record: IdempotencyRecord, key: str, request_hash: str) -> _Placed:
+def _details(definition: form.Form, checked: form.Checked) -> tuple[Detail, ...]:
+    """What this kind of order says besides who ordered, how many and why."""
+    known = {*_PARTY, "note", definition.quantity_field}
+    return tuple(
+        Detail(field.name, checked.text(field.name), field.label, field.shown(checked.values[field.name]))
+        for field in definition.fields
+        if field.name not in known and checked.values[field.name] != ""
+    )
+
+
+def _clues(
+    fields: Mapping[str, object], email: str, solution: challenge.Solution | None, sender: str, before: source.History, now: datetime
+) -> Clues:
+    proof = Proof.GOOD
+    if not form.as_text(fields.get("altcha")):
+        proof = Proof.ABSENT
+    elif solution is None or solution.source != sender or solution.challenge in before.used:
+        proof = Proof.WRONG
+    return Clues(
+        honeypot=bool(form.as_text(fields.get("website")).strip()),
+        proof=proof,
+        age=now - solution.issued_at if solution else None,
+        email=email,
+        orders_before=before.today,
+    )
+
+
+def _source(now: datetime) -> str:
+    return source.name(settings.order_key(), http.source_ip(app), now)
+
+
+def _replay(record: IdempotencyRecord, request_hash: str) -> _Placed:
     """The answer to a request that came before: its order as it is now, and its token."""
     if record.request_hash != request_hash:
         raise IdempotencyKeyReusedError
     logger.info("order placed before", extra={"order_id": record.order_id})
-    return _Placed(*orders().history(record.order_id), credentials.unseal(record.sealed_token, key, request_hash))
+    return _Placed(*orders().history(record.order_id), credentials.order_token(settings.order_key(), record.order_id))
 
 
 def _shown_cents(fields: Mapping[str, object]) -> int | None:
@@ -181,28 +312,94 @@ def _idempotency_key(fields: Mapping[str, object]) -> str:
     return key
 
 
-def _form_again(fields: Mapping[str, object], error: ProblemError | PriceChangedError) -> Response[str]:
+def _check_page(fields: Mapping[str, object], now: datetime) -> Response[str]:
+    """What was filled in, to be read over before it is ordered; nothing is written. Raises ProblemError.
+
+    The page sends back `hidden` with step=order to place the order, or with step=change to change it.
+    """
+    definition, checked = _checked(fields)
+    price = _price(definition, checked, now)
+    kept = {name: form.as_text(fields.get(name)) for name in ("website", "altcha") if fields.get(name)}
+    page = html.render(
+        "check",
+        category=definition.id,
+        values={name: str(value) for name, value in checked.values.items()},
+        answers=[
+            {"name": field.name, "label": field.label, "text": field.shown(checked.values[field.name])}
+            for field in definition.fields
+            if checked.values[field.name] != ""
+        ],
+        price=views.price(price),
+        hidden={
+            "category": definition.id,
+            **{name: str(value) for name, value in checked.values.items()},
+            **kept,
+            "monthlyTotalCents": str(price.monthly_total_cents),
+            "idempotencyKey": _idempotency_key(fields) or str(uuid.uuid4()),
+        },
+    )
+    return http.html_response(200, page)
+
+
+def _form_again(fields: Mapping[str, object], error: ProblemError | PriceChangedError | OpenOrderError) -> Response[str]:
     """The form with everything that was typed, and what is wrong with it at the top and at the fields."""
     found = PROBLEMS.problem(error)
     if found is None or not found.errors:
         raise error
+    category = form.as_text(fields.get("category"))
+    return _form_page(category if form_of(category) else order.SRTP, fields, found.kind.status, found.errors)
+
+
+def _form_page(category: str, fields: Mapping[str, object], status: int, errors: Sequence[FieldProblem]) -> Response[str]:
+    """The form of this kind of order, filled in."""
     page = html.render(
-        "order-form",
+        "order-form" if category == order.SRTP else f"order-form-{category}",
         values={name: form.as_text(value) for name, value in fields.items()},
-        errors={wrong.field: wrong.message for wrong in found.errors},
-        error_list=[{"field": wrong.field, "message": wrong.message} for wrong in found.errors],
+        errors={wrong.field: wrong.message for wrong in errors},
+        error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],
         idempotency_key=form.as_text(fields.get("idempotencyKey")) or str(uuid.uuid4()),
     )
-    return http.html_response(found.kind.status, page)
+    return http.html_response(status, page)
 
 
-def _token(fields: Mapping[str, str] | None = None) -> str:
+def _optional_body() -> dict[str, object]:
+    """The body if there is one."""
+    return http.read_body(app) if app.current_event.body else {}
+
+
+def _optional_text(fields: Mapping[str, object], name: str) -> str:
+    """Lines that may be left out; raises ProblemError when they are too long."""
+    text = form.tidy_lines(form.as_text(fields.get(name)))
+    if len(text) > LONGEST_TEXT:
+        raise problem.invalid([FieldProblem(name, "too_long", f"Gebruik hoogstens {LONGEST_TEXT} tekens")])
+    return text
+
+
+def _cancel(order_id: str, token: str, why: str) -> views.View:
+    _prove(orders().get(order_id), token)
+    seen, now = http.seen_version(app), clock.now()
+    changed = orders().change_seen(order_id, seen, lambda found: order.cancel(found, order.CUSTOMER, now, why))
+    logger.info("order cancelled by its customer", extra={"order_id": order_id, "state": changed.state.value})
+    return _read(order_id, token)
+
+
+def _answer(order_id: str, token: str, fields: Mapping[str, object]) -> views.View:
+    _prove(orders().get(order_id), token)
+    text = _optional_text(fields, "text")
+    if not text:
+        raise problem.invalid([FieldProblem("text", "missing", "Vul uw antwoord in")])
+    seen, now = http.seen_version(app), clock.now()
+    orders().change_seen(order_id, seen, lambda found: order.move(found, State.ACKNOWLEDGED, order.CUSTOMER, now, text))
+    return _read(order_id, token)
+
+
+def _token(fields: Mapping[str, object] | None = None) -> str:
     """The order's token, from wherever it may stand."""
     event = app.current_event
     scheme, _, bearer = event.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return bearer.strip()
-    return (fields or {}).get("token") or (event.query_string_parameters or {}).get("token", "")
+    return form.as_text((fields or {}).get("token")) or (event.query_string_parameters or {}).get("token", "")
 
 
 def _read(order_id: str, token: str) -> views.View:
@@ -221,7 +418,9 @@ def _issue(order_id: str, token: str) -> views.View:
 
 
 def _prove(found: Order, token: str) -> None:
-    if not credentials.matches(token, found.token_sha256):
+    # The second makes links in mail work on, also after the key was replaced.
+    made = credentials.sha256(credentials.order_token(settings.order_key(), found.id))
+    if not any([credentials.matches(token, found.token_sha256), credentials.matches(token, made)]):
         raise UnknownOrderError(found.id)
 
 

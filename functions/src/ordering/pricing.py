@@ -36,12 +36,19 @@ class Price:
         return self._total("month")
 
     @property
-    def once_total_cents(self) -> int:
+    def one_time_total_cents(self) -> int:
         return self._total("once")
 
     @property
     def monthly_total_incl_vat_cents(self) -> int:
-        return self.monthly_total_cents + percentage(self.monthly_total_cents, self.vat_rate_percent)
+        return self._with_vat(self.monthly_total_cents)
+
+    @property
+    def one_time_total_incl_vat_cents(self) -> int:
+        return self._with_vat(self.one_time_total_cents)
+
+    def _with_vat(self, cents: int) -> int:
+        return cents + percentage(cents, self.vat_rate_percent)
 
     def _total(self, period: str) -> int:
         return sum(item.total_cents for item in self.items if item.offering.period == period)

@@ -1,24 +1,30 @@
-"""What sales does with orders: see the queue, read, approve, reject. API Gateway has checked the JWT; the group is checked here."""
+"""What sales does with orders: see the queue, read, decide, ask, note. API Gateway has checked the JWT; the group is checked here."""
 
 import binascii
 import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import cache
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from ordering import form, order, views
-from ordering.order import Actor, Order, Role, State
+from ordering import export_csv, form, order, queue, views
+from ordering.order import Actor, EventKind, Order, Role, State
 from ordering.problems import PROBLEMS
+from ordering.queue import Entry, Filter, Sort
 from ordering.store import OrderStore
 from shared import clock, http, problem, settings
 from shared.brand import brand
 from shared.problem import FieldProblem, Problem, ProblemError
 from shared.telemetry import count, logger
 
-_VERSION = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
+_MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 _MOST_ON_A_PAGE = 100
 _ON_A_PAGE = 50
-_LONGEST_REASON = 1000
+_MOST_AT_ONCE = 50
+_LONGEST_TEXT = 1000
+_LONGEST_QUERY = 100
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
 
@@ -31,22 +37,46 @@ def orders() -> OrderStore:
 
 @app.get("/api/sales/orders")
 def list_orders() -> Response[str]:
-    """A page of orders, newest first, and how many there are in each state."""
+    """A page of orders, and how many there are in each state."""
     _colleague()
-    query = app.current_event.query_string_parameters or {}
-    states = _states(query.get("state", ""))
+    query = _query()
     limit = _limit(query.get("limit", ""))
-    try:
-        page = orders().newest(states, limit, query.get("cursor") or None)
-    except (ValueError, binascii.Error):
-        raise _wrong_parameter("cursor", "Deze cursor is niet van ons") from None
+    found, following = _page(_listing(query), limit, query.get("cursor") or None)
     domain = brand().sip_domain
     body = {
-        "items": [views.sales_summary(found, domain) for found in page.orders],
+        "items": [views.sales_summary(each, domain) for each in found],
         "counts": {state.value: number for state, number in orders().counts().items()},
-        "next": page.next,
+        "next": following,
     }
     return http.json_response(200, body)
+
+
+@app.get("/api/sales/export")
+def export() -> Response[str]:
+    """The orders that the filter shows, as a table for Excel."""
+    _colleague()
+    listing = _listing(_query())
+    arranged = _arranged(listing)
+    found = orders().get_all([entry.order_id for entry in arranged])
+    name = f"bestellingen-{clock.local_day(clock.now())}.csv"
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(200, "text/csv; charset=utf-8", export_csv.table(found), headers=headers)
+
+
+@app.get("/api/sales/overview")
+def overview() -> Response[str]:
+    """What the orders of one month come to."""
+    _colleague()
+    name = _query().get("month") or f"{clock.local_day(clock.now()):%Y-%m}"
+    since, until = _month(name)
+    return http.json_response(200, queue.month(orders().entries(State, since, until), name))
+
+
+@app.get("/api/sales/fleet")
+def fleet() -> Response[str]:
+    """The media nodes and how full they are."""
+    _colleague()
+    return http.json_response(200, {"nodes": [views.fleet_node(node) for node in orders().fleet()]})
 
 
 @app.get("/api/sales/orders/<order_id>")
@@ -58,37 +88,92 @@ def get_order(order_id: str) -> Response[str]:
 
 @app.post("/api/sales/orders/<order_id>/approve")
 def approve(order_id: str) -> Response[str]:
-    """Approve an order; the fleet takes it from there."""
-    return _decide(order_id, State.IN_PROGRESS, "")
+    """Approve an order; the fleet takes it from there, or sales when it needs no node."""
+    colleague, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
 
 
 @app.post("/api/sales/orders/<order_id>/reject")
 def reject(order_id: str) -> Response[str]:
     """Reject an order with a reason, which the customer reads."""
-    _colleague()
-    reason = form.tidy_lines(form.as_text(http.read_body(app).get("reason")))
-    if not reason:
-        raise problem.invalid([FieldProblem("reason", "missing", "Vul in waarom u de bestelling afwijst; de klant leest dit")])
-    if len(reason) > _LONGEST_REASON:
-        raise problem.invalid([FieldProblem("reason", "too_long", f"De reden mag hoogstens {_LONGEST_REASON} tekens lang zijn")])
-    return _decide(order_id, State.REJECTED, reason)
+    colleague, now = _colleague(), clock.now()
+    why = _text("reason", "Vul in waarom u de bestelling afwijst; de klant leest dit")
+    return _change(order_id, lambda found: order.move(found, State.REJECTED, colleague, now, why))
 
 
-def _decide(order_id: str, target: State, why: str) -> Response[str]:
-    colleague = _colleague()
-    seen = _seen_version()
-    now = clock.now()
+@app.post("/api/sales/orders/<order_id>/ask")
+def ask(order_id: str) -> Response[str]:
+    """Ask the customer something; the order waits for the answer."""
+    colleague, now = _colleague(), clock.now()
+    why = _text("question", "Vul in wat u de klant wilt vragen")
+    return _change(order_id, lambda found: order.move(found, State.PENDING, colleague, now, why))
 
-    def change(found: Order) -> Order:
-        # The state comes first: "approved already, by whom" says more than "changed meanwhile".
-        changed = order.move(found, target, colleague, now, why)
-        found.expect(seen)
-        return changed
 
-    changed = orders().change(order_id, change)
-    logger.info("order decided", extra={"order_id": order_id, "state": changed.state.value})
-    count(f"Order{target.value[0].upper()}{target.value[1:]}")
+@app.post("/api/sales/orders/<order_id>/hold")
+def hold(order_id: str) -> Response[str]:
+    """Put an approved order on hold with a reason, which the customer reads; only sales resumes it."""
+    colleague, now = _colleague(), clock.now()
+    why = _text("reason", "Vul in waarom u de bestelling aanhoudt; de klant leest dit")
+    return _change(order_id, lambda found: order.move(found, State.HELD, colleague, now, why))
+
+
+@app.post("/api/sales/orders/<order_id>/resume")
+def resume(order_id: str) -> Response[str]:
+    """Go on with an order that was on hold, or whose cancellation was asked for and is refused."""
+    colleague, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
+
+
+@app.post("/api/sales/orders/<order_id>/cancel")
+def cancel(order_id: str) -> Response[str]:
+    """Cancel an order with a reason, which the customer reads; the fleet frees its place."""
+    colleague, now = _colleague(), clock.now()
+    why = _text("reason", "Vul in waarom u de bestelling annuleert; de klant leest dit")
+    return _change(order_id, lambda found: order.cancel(found, colleague, now, why))
+
+
+@app.post("/api/sales/orders/<order_id>/complete")
+def complete(order_id: str) -> Response[str]:
+    """Say that an order that needs no node has been carried out."""
+    colleague, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.complete_by_hand(found, colleague, now))
+
+
+@app.post("/api/sales/orders/<order_id>/notes")
+def add_note(order_id: str) -> Response[str]:
+    """Write something down for colleagues; the customer never sees it."""
+    colleague, now = _colleague(), clock.now()
+    text = _text("text", "Vul de notitie in")
+    return _change(order_id, lambda found: order.note(found, text, colleague, now))
+
+
+@app.post("/api/sales/approvals")
+def approve_selected() -> Response[str]:
+    """Approve the orders that were selected, each on the version that was seen; every one is answered for itself."""
+    colleague, now = _colleague(), clock.now()
+    results: list[dict[str, object]] = []
+    for order_id, version in _selected():
+        try:
+            changed = orders().change_seen(order_id, version, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
+        except Exception as error:
+            told = http.as_problem(app, PROBLEMS, error)
+            results.append({"id": order_id, "status": int(told.kind.status), "problem": http.members(app, told)})
+        else:
+            _decided(changed)
+            results.append({"id": order_id, "status": 200, "state": changed.state.value, "version": changed.version})
+    return http.json_response(200, {"results": results})
+
+
+def _change(order_id: str, change: Callable[[Order], Order]) -> Response[str]:
+    changed = orders().change_seen(order_id, http.seen_version(app), change)
+    _decided(changed)
     return _answer(order_id)
+
+
+def _decided(changed: Order) -> None:
+    logger.info("order changed by sales", extra={"order_id": changed.id, "state": changed.state.value, "kind": changed.last.kind.value})
+    if changed.last.kind is EventKind.CHANGE:
+        count(f"Order{changed.state.value[0].upper()}{changed.state.value[1:]}")
 
 
 def _answer(order_id: str) -> Response[str]:
@@ -98,7 +183,7 @@ def _answer(order_id: str) -> Response[str]:
 
 
 def _colleague() -> Actor:
-    """Who is signed in; raises ProblemError (401, 403)."""
+    """Who is signed in; raises ProblemError (401, 404)."""
     authorizer = app.current_event.raw_event["requestContext"].get("authorizer") or {}
     claims = (authorizer.get("jwt") or {}).get("claims")
     if not claims:
@@ -107,17 +192,107 @@ def _colleague() -> Actor:
     # API Gateway flattens a list claim to "[sales admin]".
     members = groups if isinstance(groups, list) else str(groups).strip("[]").replace(",", " ").split()
     if settings.sales_group() not in members:
-        raise ProblemError(Problem(problem.FORBIDDEN, "Uw account hoort niet bij de groep die bestellingen beoordeelt."))
+        # Not 403: the distribution answers that with a page of its own (RFC 9110 section 15.5.4 lets a server hide behind 404).
+        raise problem.not_found(f"Uw account hoort niet bij de groep {settings.sales_group()}, die bestellingen beoordeelt.")
+    # An access token of Cognito has no e-mail address; its user name is one, as infra/sign_in.py has it.
     return Actor(Role.SALES, str(claims.get("email") or claims.get("username") or claims["sub"]))
 
 
-def _states(text: str) -> list[State]:
-    if not text:
-        return list(State)
+@dataclass(frozen=True)
+class _Listing:
+    """Which orders are asked for, and in which order."""
+
+    filter: Filter
+    sort: Sort
+    descending: bool
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the index itself has this order and filter, so that there is no bound."""
+        return self.sort is Sort.ORDER_DATE and self.descending and not self.filter.category and not self.filter.text
+
+    @property
+    def states(self) -> list[State]:
+        return [state for state in State if not self.filter.states or state in self.filter.states]
+
+
+def _listing(query: Mapping[str, str]) -> _Listing:
+    category = query.get("category", "")
+    if len(category) > _LONGEST_QUERY:
+        raise _wrong_parameter("category", "Deze soort bestelling kennen wij niet")
+    text = query.get("q", "")
+    if len(text) > _LONGEST_QUERY:
+        raise _wrong_parameter("q", f"Zoek met hoogstens {_LONGEST_QUERY} tekens")
+    sort = _one_of("sort", query.get("sort") or Sort.ORDER_DATE.value, [each.value for each in Sort])
+    direction = _one_of("order", query.get("order") or "desc", ["asc", "desc"])
+    return _Listing(Filter(frozenset(_states(query.get("state", ""))), category, text), Sort(sort), direction == "desc")
+
+
+def _page(listing: _Listing, limit: int, cursor: str | None) -> tuple[Sequence[Order], str | None]:
     try:
-        return [State(text)]
-    except ValueError:
-        raise _wrong_parameter("state", f"De status moet een van deze zijn: {', '.join(State)}") from None
+        if listing.is_plain:
+            found = orders().newest(listing.states, limit, cursor)
+            return found.orders, found.next
+        shown, following = queue.page(_arranged(listing), listing.sort, listing.descending, limit, cursor)
+    except (ValueError, binascii.Error):
+        raise _wrong_parameter("cursor", "Deze cursor is niet van ons") from None
+    return orders().get_all([entry.order_id for entry in shown]), following
+
+
+def _arranged(listing: _Listing) -> list[Entry]:
+    entries = orders().entries(listing.states)
+    return queue.arrange(filter(listing.filter.holds, entries), listing.sort, listing.descending)
+
+
+def _query() -> Mapping[str, str]:
+    return app.current_event.query_string_parameters or {}
+
+
+def _month(name: str) -> tuple[str, str]:
+    """The first and last moment of a month as the Netherlands have it, in UTC; raises ProblemError."""
+    if not _MONTH.fullmatch(name):
+        raise _wrong_parameter("month", "Een maand is jaar en maand, zoals 2026-11")
+    year, number = int(name[:4]), int(name[5:])
+    following = date(year + number // 12, number % 12 + 1, 1)
+    return clock.to_iso(clock.midnight(date(year, number, 1))), clock.to_iso(clock.midnight(following) - timedelta(milliseconds=1))
+
+
+def _selected() -> list[tuple[str, int]]:
+    """The orders to approve; raises ProblemError."""
+    match http.read_body(app).get("orders"):
+        case [_, *_] as selected if len(selected) <= _MOST_AT_ONCE:
+            pass
+        case _:
+            raise problem.invalid([FieldProblem("orders", "invalid", f"Kies 1 tot {_MOST_AT_ONCE} bestellingen")])
+    found = []
+    for each in selected:
+        match each:
+            case {"id": str(order_id), "version": int(version)} if not isinstance(version, bool):
+                found.append((order_id, version))
+            case _:
+                raise problem.invalid([FieldProblem("orders", "invalid", "Noem van elke bestelling id en versie")])
+    return found
+
+
+def _text(name: str, missing: str) -> str:
+    """Lines that must be there; raises ProblemError."""
+    text = form.tidy_lines(form.as_text(http.read_body(app).get(name)))
+    if not text:
+        raise problem.invalid([FieldProblem(name, "missing", missing)])
+    if len(text) > _LONGEST_TEXT:
+        raise problem.invalid([FieldProblem(name, "too_long", f"Gebruik hoogstens {_LONGEST_TEXT} tekens")])
+    return text
+
+
+def _states(text: str) -> list[State]:
+    """The states between commas; none means all."""
+    return [State(_one_of("state", part, [state.value for state in State])) for part in text.split(",") if text]
+
+
+def _one_of(name: str, text: str, values: Sequence[str]) -> str:
+    if text not in values:
+        raise _wrong_parameter(name, f"De waarde moet een van deze zijn: {', '.join(values)}")
+    return text
 
 
 def _limit(text: str) -> int:
@@ -126,17 +301,6 @@ def _limit(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _MOST_ON_A_PAGE:
         raise _wrong_parameter("limit", f"Het aantal moet tussen 1 en {_MOST_ON_A_PAGE} liggen")
     return int(text)
-
-
-def _seen_version() -> int | None:
-    """The version in If-Match (RFC 9110 section 13.1.1), if the caller names one."""
-    text = app.current_event.headers.get("if-match", "").strip()
-    if text in ("", "*"):
-        return None
-    match = _VERSION.fullmatch(text)
-    if match is None:
-        raise problem.bad_request('If-Match moet de versie van de bestelling zijn, zoals "3".')
-    return int(match[1])
 
 
 def _wrong_parameter(name: str, message: str) -> ProblemError:

@@ -2,25 +2,32 @@
 
 import base64
 import heapq
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ordering import items
 from ordering.catalogue import Catalogue
-from ordering.credentials import PhoneCredentials, new_password
-from ordering.order import Event, Order, ServingNode, State, issue_credentials
+from ordering.credentials import PhoneCredentials, new_password, sha256
+from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, ServingNode, State, issue_credentials
+from ordering.queue import Entry
 from shared import dynamodb
+from shared.clock import to_iso
 from shared.dynamodb import BusyError, Item, Write, marshal, unmarshal
 
 _IDEMPOTENCY_LASTS = timedelta(days=1)
+_REMINDER_LASTS = timedelta(hours=1)
 _ORDER_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _BY_STATE = "by-state"
 _ATTEMPTS = 8
 _MOST_AT_ONCE = 100
+MOST_SEARCHED = 2000
+"""So many orders of each state a search looks at, the newest first: some 400 kB of index, less than a tenth of a second."""
 _FIXED_IN_A_VERSION = ("unitPriceCents", "validFrom", "unit", "period", "currency")
 # Orders of one millisecond share a sort key in the index; so many of them can a page skip over.
 _TIES = 16
@@ -36,6 +43,14 @@ class AlreadyPlacedError(Exception):
     def __init__(self, record: "IdempotencyRecord") -> None:
         super().__init__(f"placed as order {record.order_id}")
         self.record = record
+
+
+class OpenOrderError(Exception):
+    """This customer has an SRTP order that is not done yet."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"order {order_id} is open")
+        self.order_id = order_id
 
 
 class NoNodeError(Exception):
@@ -55,12 +70,11 @@ class _ChangedMeanwhileError(Exception):
 
 @dataclass(frozen=True)
 class IdempotencyRecord:
-    """What one Idempotency-Key stood for: which request, which order, and the token that only that request can unseal."""
+    """What one Idempotency-Key stood for: which request, and which order."""
 
     key_sha256: str
     request_hash: str
     order_id: str
-    sealed_token: str
 
 
 @dataclass(frozen=True)
@@ -79,11 +93,19 @@ class OrderStore:
         self._fleet = fleet_table
 
     def place(self, order: Order, idempotency: IdempotencyRecord | None) -> None:
-        """Store a new order; raises AlreadyPlacedError when its idempotency key was used within a day."""
-        writes = [self._put_order(order, "attribute_not_exists(pk)"), self._put_event(order)]
+        """Store a new order; raises AlreadyPlacedError when its idempotency key was used within a day, OpenOrderError."""
+        writes = [self._put_order(order, "attribute_not_exists(pk)"), *self._put_news(order)]
         if idempotency:
-            writes.append(self._put_idempotency(idempotency, order.order_date))
+            # First, so that a repeated request is told of its own order rather than of an open one.
+            writes.insert(0, self._put_idempotency(idempotency, order.order_date))
+        if order.needs_node:
+            writes.append(self._put_open(order))
         dynamodb.transact(*writes)
+
+    def open_order(self, email: str) -> str | None:
+        """The id of the SRTP order of this address that is not done yet."""
+        item = dynamodb.get(self._orders, _open_partition(email), "OPEN")
+        return item["orderId"] if item else None
 
     def placed(self, key_sha256: str, now: datetime) -> IdempotencyRecord | None:
         """What was placed under an idempotency key within a day."""
@@ -125,6 +147,25 @@ class OrderStore:
             return after
         raise BusyError
 
+    def change_seen(self, order_id: str, seen: int | None, change: Callable[[Order], Order]) -> Order:
+        """Apply `change` if the order still has the version that was seen, or none is named.
+
+        Raises as `change` does, and OrderError that tells what happened since that version.
+        """
+
+        def apply(found: Order) -> Order:
+            # The state comes first: "approved already, by whom" says more than "changed meanwhile".
+            changed = change(found)
+            found.expect(seen)
+            return changed
+
+        try:
+            return self.change(order_id, apply)
+        except OrderError as error:
+            if seen is not None:
+                error.since = [event for event in self.history(order_id)[1] if event.version > seen]
+            raise
+
     def issue_credentials(self, order_id: str, realm: str, now: datetime) -> tuple[Order, list[PhoneCredentials]]:
         """Make the phones' passwords, give their hashes to the node and mark the order, all at once and only once.
 
@@ -146,7 +187,29 @@ class OrderStore:
         """The node on which the order has its place, if it has one."""
         allocation = self._allocation(order_id)
         node = allocation and dynamodb.get(self._fleet, "NODES", allocation["nodeId"])
-        return ServingNode(node["nodeId"], node["state"], node.get("address", "")) if node else None
+        if not node or not allocation:
+            return None
+        report = dynamodb.get(self._fleet, allocation["instanceArn"], "REPORT") or {}
+        probe = report.get("assignments", {}).get(order_id, {}).get("probe")
+        return ServingNode(node["nodeId"], node["state"], node.get("address", ""), probe)
+
+    def fleet(self) -> list[NodeOverview]:
+        """All nodes that are or were of late, as the ledger has them, with their newest sign of life."""
+        nodes = [node for node in dynamodb.partition(self._fleet, "NODES") if node["state"] != "terminated"]
+        return [self._overview(node) for node in nodes]
+
+    def _overview(self, node: Item) -> NodeOverview:
+        heartbeat = (dynamodb.get(self._fleet, node["instanceArn"], "HEARTBEAT") if node.get("instanceArn") else None) or {}
+        return NodeOverview(
+            id=node["nodeId"],
+            state=node["state"],
+            address=node.get("address", ""),
+            capacity=node["capacity"],
+            allocated=node["allocated"],
+            calls=heartbeat.get("calls"),
+            registrations=heartbeat.get("registrations"),
+            heartbeat_at=datetime.fromtimestamp(heartbeat["at"] / 1000, UTC) if heartbeat else None,
+        )
 
     def newest(self, states: Sequence[State], limit: int, cursor: str | None = None) -> Page:
         """A page of the orders in these states, newest first; raises ValueError when the cursor is not one of ours."""
@@ -196,18 +259,67 @@ class OrderStore:
             "ExpressionAttributeValues": marshal({":state": state.value}),
         }
 
-    def _replace(self, before: Order, after: Order) -> tuple[Write, Write]:
+    def entries(self, states: Iterable[State], since: str = "0", until: str = "9") -> Iterator[Entry]:
+        """What the index holds of the newest orders in these states: at most MOST_SEARCHED of each, ordered between two moments."""
+        for state in states:
+            query = self._state_query(state)
+            query["KeyConditionExpression"] += " AND orderDate BETWEEN :since AND :until"
+            query["ExpressionAttributeValues"] |= marshal({":since": since, ":until": until})
+            pages = dynamodb.client().get_paginator("query").paginate(ScanIndexForward=False, **query)
+            found = (items.to_entry(unmarshal(item)) for page in pages for item in page["Items"])
+            yield from itertools.islice(found, MOST_SEARCHED)
+
+    def get_all(self, order_ids: Sequence[str]) -> list[Order]:
+        """The orders with these ids, in that order, without those that do not exist."""
+        found = dynamodb.batch_get(self._orders, [(f"ORDER#{order_id}", "ORDER") for order_id in order_ids])
+        return [items.to_order(found[key]) for order_id in order_ids if (key := (f"ORDER#{order_id}", "ORDER")) in found]
+
+    def remind(self, order_id: str, now: datetime) -> None:
+        """Have the address of an order told where the order is; at most once an hour, so that nobody is flooded through us."""
+        item = {
+            "pk": f"REMINDER#{order_id}",
+            "sk": "REMINDER",
+            "orderId": order_id,
+            "at": to_iso(now),
+            "expiresAt": int((now + _REMINDER_LASTS).timestamp()),
+        }
+        condition = "attribute_not_exists(pk) OR expiresAt <= :now"
+        with suppress(_ChangedMeanwhileError):
+            dynamodb.transact(dynamodb.put(self._orders, item, lambda _: _ChangedMeanwhileError(), condition, now=int(now.timestamp())))
+
+    def _replace(self, before: Order, after: Order) -> list[Write]:
         condition = "#version = :version AND #state = :state"
-        return self._put_order(after, condition, version=before.version, state=before.state.value), self._put_event(after)
+        put = self._put_order(after, condition, version=before.version, state=before.state.value)
+        closed = [self._delete_open(after)] if after.needs_node and before.state not in TERMINAL and after.state in TERMINAL else []
+        return [put, *self._put_news(after), *closed]
+
+    def _put_open(self, order: Order) -> Write:
+        item = {"pk": _open_partition(order.related_party.email), "sk": "OPEN", "orderId": order.id}
+
+        def refused(first: Item | None) -> Exception:
+            return OpenOrderError(first["orderId"]) if first else BusyError()
+
+        return dynamodb.put(self._orders, item, refused, "attribute_not_exists(pk)")
+
+    def _delete_open(self, order: Order) -> Write:
+        key = {"pk": _open_partition(order.related_party.email), "sk": "OPEN"}
+        condition = "attribute_not_exists(pk) OR orderId = :id"
+        return dynamodb.delete(self._orders, key, lambda _: _ChangedMeanwhileError(), condition, id=order.id)
 
     def _put_order(self, order: Order, condition: str, **values: Any) -> Write:
         item = {"pk": f"ORDER#{order.id}", "sk": "ORDER", **items.from_order(order)}
         return dynamodb.put(self._orders, item, lambda _: _ChangedMeanwhileError(), condition, **values)
 
-    def _put_event(self, order: Order) -> Write:
-        key = {"pk": f"ORDER#{order.id}", "sk": f"EVENT#{order.version:06d}"}
-        event = {**key, **items.from_event(order.last)}
-        return dynamodb.put(self._orders, event, lambda _: _ChangedMeanwhileError(), "attribute_not_exists(pk)")
+    def _put_news(self, order: Order) -> list[Write]:
+        return [
+            dynamodb.put(
+                self._orders,
+                {"pk": f"ORDER#{order.id}", "sk": f"EVENT#{event.version:06d}", **items.from_event(event)},
+                lambda _: _ChangedMeanwhileError(),
+                "attribute_not_exists(pk)",
+            )
+            for event in order.news
+        ]
 
     def _put_idempotency(self, record: IdempotencyRecord, now: datetime) -> Write:
         item = {
@@ -215,7 +327,6 @@ class OrderStore:
             "sk": "IDEMPOTENCY",
             "requestHash": record.request_hash,
             "orderId": record.order_id,
-            "sealedToken": record.sealed_token,
             "expiresAt": int((now + _IDEMPOTENCY_LASTS).timestamp()),
         }
 
@@ -275,7 +386,12 @@ def _partition(order_id: str) -> str:
 
 
 def _record(item: Item) -> IdempotencyRecord:
-    return IdempotencyRecord(item["pk"].removeprefix("IDEMPOTENCY#"), item["requestHash"], item["orderId"], item["sealedToken"])
+    return IdempotencyRecord(item["pk"].removeprefix("IDEMPOTENCY#"), item["requestHash"], item["orderId"])
+
+
+def _open_partition(email: str) -> str:
+    """Where it stands that an address has an open order: hashed, so that the key tells no address."""
+    return f"OPEN#{sha256(email.casefold())}"
 
 
 def _write_cursor(key: tuple[str, str]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from ordering.catalogue import Catalogue, Offering, Promotion
 from ordering.credentials import PhoneCredentials
-from ordering.order import Event, Order, ServingNode, SipServer
-from ordering.pricing import OrderItem, discounted
+from ordering.order import Event, EventKind, NodeOverview, Order, ServingNode, SipServer
+from ordering.phone_files import files
+from ordering.pricing import OrderItem, Price, discounted
 from shared.clock import to_iso
 
 View = dict[str, Any]
@@ -25,7 +26,7 @@ def prices(catalogue: Catalogue, day: date) -> View:
 
 def order(order: Order, events: Iterable[Event], sip_domain: str) -> View:
     """An order as its customer sees it: not who of ours did what."""
-    return {**_order(order, sip_domain), "events": [_event(event) for event in events]}
+    return {**_order(order, sip_domain), "events": [_event(event) for event in events if event.kind is not EventKind.NOTE]}
 
 
 def sales_summary(order: Order, sip_domain: str) -> View:
@@ -34,6 +35,7 @@ def sales_summary(order: Order, sip_domain: str) -> View:
         **_order(order, sip_domain),
         "customerId": order.customer_id,
         "relatedParty": asdict(order.related_party),
+        "spam": {"score": order.spam_score, "reasons": [asdict(suspicion) for suspicion in order.suspicions]},
     }
 
 
@@ -42,11 +44,33 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
     view = {
         **sales_summary(order, sip_domain),
         "note": order.note,
-        "events": [{**_event(event), "who": event.who.name} for event in events],
+        "details": [asdict(detail) for detail in order.details],
+        "events": sales_events(events),
     }
     if node:
         view["node"] = {"id": node.id, "state": node.state, "address": node.address}
+        if node.probe:
+            view["node"]["probe"] = dict(node.probe)
     return view
+
+
+def sales_events(events: Iterable[Event]) -> list[View]:
+    """What happened to an order, and who did it."""
+    return [{**_event(event), "who": event.who.name} for event in events]
+
+
+def fleet_node(node: NodeOverview) -> View:
+    """A node as the fleet view shows it; what it has not said of itself is null."""
+    return {
+        "id": node.id,
+        "state": node.state,
+        "address": node.address,
+        "capacity": node.capacity,
+        "allocated": node.allocated,
+        "calls": node.calls,
+        "registrations": node.registrations,
+        "heartbeatAt": to_iso(node.heartbeat_at) if node.heartbeat_at else None,
+    }
 
 
 def credentials(order: Order, sip_domain: str, phones: Sequence[PhoneCredentials]) -> View:
@@ -54,7 +78,20 @@ def credentials(order: Order, sip_domain: str, phones: Sequence[PhoneCredentials
     view: View = {"phones": [asdict(phone) for phone in phones]}
     if order.sip:
         view["sip"] = _sip(order.sip, sip_domain)
+        view["files"] = [asdict(file) for file in files(order.sip, sip_domain, phones)]
     return view
+
+
+def price(price: Price) -> View:
+    """What an order costs, in cents."""
+    return {
+        "productOrderItem": [_order_item(entry) for entry in price.items],
+        "monthlyTotalCents": price.monthly_total_cents,
+        "vatRatePercent": price.vat_rate_percent,
+        "monthlyTotalInclVatCents": price.monthly_total_incl_vat_cents,
+        "oneTimeTotalCents": price.one_time_total_cents,
+        "oneTimeTotalInclVatCents": price.one_time_total_incl_vat_cents,
+    }
 
 
 def _order(order: Order, sip_domain: str) -> View:
@@ -64,10 +101,7 @@ def _order(order: Order, sip_domain: str) -> View:
         "version": order.version,
         "orderDate": to_iso(order.order_date),
         "category": order.category,
-        "productOrderItem": [_order_item(entry) for entry in order.price.items],
-        "monthlyTotalCents": order.price.monthly_total_cents,
-        "vatRatePercent": order.price.vat_rate_percent,
-        "monthlyTotalInclVatCents": order.price.monthly_total_incl_vat_cents,
+        **price(order.price),
         "credentials": order.credentials,
     }
     if order.completion_date:
@@ -129,4 +163,6 @@ def _event(event: Event) -> View:
     view: View = {"at": to_iso(event.at), "from": event.source.value if event.source else None, "to": event.target.value}
     if event.why:
         view["why"] = event.why
+    if event.kind is not EventKind.CHANGE:
+        view["kind"] = event.kind.value
     return view

@@ -1,7 +1,7 @@
 """Time at the edge of the functions: the domain gets `now` passed in, always aware and in UTC."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -31,6 +31,11 @@ def local_day(moment: datetime) -> date:
 def local_time(moment: datetime) -> datetime:
     """The same moment on a clock in the Netherlands."""
     return moment.astimezone(_amsterdam())
+
+
+def midnight(day: date) -> datetime:
+    """The moment at which a day begins in the Netherlands."""
+    return datetime.combine(day, time.min, _amsterdam()).astimezone(UTC)
 
 
 @cache

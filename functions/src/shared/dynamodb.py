@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 Item = dict[str, Any]
-"""An item with plain values: str, int, float, bool, None, list and dict."""
+"""An item with plain values: str, int, float, bool, None, list, dict and frozenset of str."""
 
 Refused = Callable[[Item | None], Exception]
 """Makes the domain error of a failed condition; gets the item as it was, None when there was none."""
@@ -64,6 +64,8 @@ def _typed(value: Any) -> dict[str, Any]:
             return {"N": str(value)}
         case Mapping():
             return {"M": marshal(value)}
+        case frozenset():
+            return {"SS": sorted(value)}
         case list() | tuple():
             return {"L": [_typed(member) for member in value]}
     raise TypeError(f"DynamoDB has no type for {type(value).__name__}")
@@ -80,6 +82,8 @@ def _plain(value: Mapping[str, Any]) -> Any:
         case {"N": str(number)}:
             exact = Decimal(number)
             return int(exact) if exact == exact.to_integral_value() else float(exact)
+        case {"SS": members}:
+            return frozenset(members)
         case {"M": members}:
             return unmarshal(members)
         case {"L": members}:
@@ -162,6 +166,16 @@ def partition(table: str, pk: str, prefix: str = "") -> Iterator[Item]:
     )
     for page in pages:
         yield from map(unmarshal, page["Items"])
+
+
+def add(table: str, pk: str, sk: str, expires_at: int, **amounts: int | frozenset[str]) -> None:
+    """Add numbers to numbers and members to sets of one item, which is made if need be; `expires_at` is epoch seconds."""
+    client().update_item(
+        TableName=table,
+        Key=marshal({"pk": pk, "sk": sk}),
+        UpdateExpression=f"SET expiresAt = :expiresAt ADD {', '.join(f'{name} :{name}' for name in amounts)}",
+        ExpressionAttributeValues=marshal({":expiresAt": expires_at, **{f":{name}": amount for name, amount in amounts.items()}}),
+    )
 
 
 def batch_get(table: str, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Item]:

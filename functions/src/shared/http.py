@@ -3,6 +3,7 @@
 import binascii
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -28,6 +29,7 @@ Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 ORIGIN_HEADER = "x-origin-verify"
 """Only the distribution knows its value: who goes round it goes round its firewall too."""
 
+_VERSION = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
 _LONGEST_BODY = 64 * 1024
 
 
@@ -38,19 +40,29 @@ def api(problems: ProblemTable) -> APIGatewayHttpResolver:
 
     @app.exception_handler(Exception)  # type: ignore[untyped-decorator]
     def on_error(error: Exception) -> Response[str]:
-        found = problems.problem(error)
-        if found is None and isinstance(error, BusyError):
-            found = Problem(problem.BUSY, "Er is niets gewijzigd. Probeer het over enkele seconden nog eens.")
-        if found is None:
-            logger.exception("fault")
-            found = problem.fault(correlation_id(app))
-        return problem_response(app, found)
+        return problem_response(app, as_problem(app, problems, error))
 
     @app.not_found
     def on_unknown_route(_: NotFoundError) -> Response[str]:
         return problem_response(app, Problem(problem.NOT_FOUND, "Dit adres bestaat niet."))
 
     return app
+
+
+def as_problem(app: APIGatewayHttpResolver, problems: ProblemTable, error: Exception) -> Problem:
+    """What an error means to whoever made the request; what nobody foresaw goes to the log."""
+    found = problems.problem(error)
+    if found is None and isinstance(error, BusyError):
+        found = Problem(problem.BUSY, "Er is niets gewijzigd. Probeer het over enkele seconden nog eens.")
+    if found is None:
+        logger.exception("fault")
+        found = problem.fault(correlation_id(app))
+    return found
+
+
+def members(app: APIGatewayHttpResolver, found: Problem) -> dict[str, Any]:
+    """A problem of this request as JSON."""
+    return found.to_json(app.current_event.path, correlation_id(app))
 
 
 def handler(app: APIGatewayHttpResolver) -> Handler:
@@ -69,8 +81,21 @@ def handler(app: APIGatewayHttpResolver) -> Handler:
 def _from_the_distribution_only(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
     secret = settings.origin_secret()
     if secret and not hmac.compare_digest(secret.encode(), app.current_event.headers.get(ORIGIN_HEADER, "").encode()):
-        raise ProblemError(Problem(problem.FORBIDDEN, "Ga naar onze website; dit adres is niet voor bezoekers."))
+        # Not 403: the distribution shows its own page for that, as the bucket says so of files it has not. RFC 9110 section 15.5.4
+        # lets a server hide what is forbidden behind a 404.
+        raise problem.not_found("Ga naar onze website; dit adres is niet voor bezoekers.")
     return next_middleware(app)
+
+
+def source_ip(app: APIGatewayHttpResolver) -> str:
+    """The address the request came from: behind the distribution what it says of its viewer, else who connected to us.
+
+    CloudFront adds its viewer's address at the end of X-Forwarded-For, and API Gateway adds CloudFront's after it; what stands before
+    comes from the viewer and is not to be believed.
+    """
+    event = app.current_event
+    hops = [hop.strip() for hop in event.headers.get("x-forwarded-for", "").split(",")]
+    return hops[-2] if settings.origin_secret() and len(hops) > 1 else event.request_context.http.source_ip
 
 
 def correlation_id(app: APIGatewayHttpResolver) -> str:
@@ -92,17 +117,19 @@ def html_response(status: int, page: str) -> Response[str]:
 def problem_response(app: APIGatewayHttpResolver, found: Problem) -> Response[str]:
     """A problem as a page for a browser that navigates, as application/problem+json for all others."""
     correlation = correlation_id(app)
-    members = found.to_json(app.current_event.path, correlation)
+    told = members(app, found)
     if wants_html(app):
         try:
             from shared import html
 
-            return html_response(found.kind.status, html.render("problem", problem=members))
+            answer = html_response(found.kind.status, html.render("problem", problem=told))
+            answer.headers |= found.headers
+            return answer
         except Exception:
             # The problem is told in any case; that its page is broken stands in the log.
             logger.exception("the view of problems failed")
-    headers = {"Cache-Control": "no-store", "X-Correlation-Id": correlation}
-    return Response(int(found.kind.status), problem.CONTENT_TYPE, json.dumps(members, ensure_ascii=False), headers=headers)
+    headers = {"Cache-Control": "no-store", "X-Correlation-Id": correlation, **found.headers}
+    return Response(int(found.kind.status), problem.CONTENT_TYPE, json.dumps(told, ensure_ascii=False), headers=headers)
 
 
 def wants_html(app: APIGatewayHttpResolver) -> bool:
@@ -123,6 +150,17 @@ def read_body(app: APIGatewayHttpResolver) -> dict[str, object]:
     if kind == FORM:
         return dict(_form(_text(app)))
     raise ProblemError(Problem(problem.UNSUPPORTED_MEDIA_TYPE, f"Stuur {JSON} of {FORM}."))
+
+
+def seen_version(app: APIGatewayHttpResolver) -> int | None:
+    """The version in If-Match (RFC 9110 section 13.1.1), if the caller names one; raises ProblemError (400)."""
+    text = app.current_event.headers.get("if-match", "").strip()
+    if text in ("", "*"):
+        return None
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise problem.bad_request('If-Match moet de versie van de bestelling zijn, zoals "3".')
+    return int(match[1])
 
 
 def read_optional_form(app: APIGatewayHttpResolver) -> dict[str, str]:

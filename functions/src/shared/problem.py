@@ -40,6 +40,7 @@ class Problem:
     detail: str
     errors: Sequence[FieldProblem] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self, instance: str, correlation_id: str) -> dict[str, Any]:
         """The members of the problem details object."""
@@ -91,11 +92,11 @@ class ProblemTable:
 
 BAD_REQUEST = Kind("bad-request", HTTPStatus.BAD_REQUEST, "Deze aanvraag kunnen wij niet lezen")
 UNAUTHENTICATED = Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "U bent niet aangemeld")
-FORBIDDEN = Kind("forbidden", HTTPStatus.FORBIDDEN, "U hebt hier geen toegang toe")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "Niet gevonden")
 UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Deze vorm van gegevens kunnen wij niet lezen")
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Dit is te veel")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Niet alles is goed ingevuld")
+TOO_MANY = Kind("too-many", HTTPStatus.TOO_MANY_REQUESTS, "Dit zijn er te veel achter elkaar")
 BUSY = Kind("busy", HTTPStatus.SERVICE_UNAVAILABLE, "Het is erg druk")
 FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "Er ging iets mis aan onze kant")
 

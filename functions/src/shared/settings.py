@@ -95,6 +95,30 @@ def origin_secret() -> str:
 
 
 @cache
+def order_key() -> str:
+    """The secret from which orders' tokens and challenges are made."""
+    return required("ORDER_KEY")
+
+
+@cache
+def site_url() -> str:
+    """Where the site stands, without a slash at the end: what links in mail begin with."""
+    return required("SITE_URL").rstrip("/")
+
+
+@cache
+def mail_from() -> str:
+    """The address that mail to customers comes from."""
+    return required("MAIL_FROM")
+
+
+@cache
+def orders_per_hour() -> int:
+    """How many orders one source may place within an hour."""
+    return _positive("ORDERS_PER_HOUR") if os.environ.get("ORDERS_PER_HOUR") else 60
+
+
+@cache
 def data_directory() -> Path:
     """Where the catalogue, the brand and the forms stand: in the bundle, or in a checkout at the site."""
     return _directory("DATA_DIR", _BUNDLE / "data", _CHECKOUT / "site" / "data")

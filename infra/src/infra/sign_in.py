@@ -21,8 +21,12 @@ class SignIn(Construct):
             self,
             "Pool",
             self_sign_up_enabled=False,
-            sign_in_aliases=cognito.SignInAliases(email=True),
+            # An access token tells the user name and no e-mail address. With e-mail as alias or as user name attribute Cognito refuses
+            # an address as user name or makes up a UUID; a pool of plain names takes the address that we choose when we invite.
+            sign_in_aliases=cognito.SignInAliases(username=True),
             sign_in_case_sensitive=False,
+            standard_attributes=cognito.StandardAttributes(email=cognito.StandardAttribute(required=True, mutable=False)),
+            auto_verify=cognito.AutoVerifiedAttrs(email=True),
             mfa=cognito.Mfa.REQUIRED,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
             password_policy=cognito.PasswordPolicy(

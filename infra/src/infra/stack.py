@@ -6,12 +6,15 @@ from pathlib import Path
 
 from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
-from aws_cdk.aws_secretsmanager import ISecret
+from aws_cdk.aws_secretsmanager import ISecret, Secret, SecretStringGenerator
+from aws_cdk.aws_sqs import Queue
 from constructs import Construct
 
+from infra.alarms import Alarms
 from infra.api import Api
 from infra.checks import acknowledge
 from infra.functions import Functions, allow
+from infra.mail import MailSender, MailTrigger
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
 from infra.places import Brand
 from infra.reconciler import ReconcilerTriggers
@@ -21,6 +24,9 @@ from infra.website import Website
 
 MAX_NODES = 4
 """A ceiling on cost: the reconciler never has more nodes than this."""
+
+CHANGES = ("approve", "reject", "ask", "hold", "resume", "cancel", "complete", "notes")
+"""What sales can do with an order, as the last part of its route."""
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 
@@ -50,13 +56,33 @@ class CallvoipStack(Stack):
         self._functions = Functions(
             self, "Functions", layer=bundles / "layer", environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"}
         )
-        self._serve(api, issuer=sign_in.pool.user_pool_provider_url, audience=console.user_pool_client_id, origin=website.origin_secret)
+        order_key = self._order_key()
+        self._serve(
+            api,
+            issuer=sign_in.pool.user_pool_provider_url,
+            audience=console.user_pool_client_id,
+            origin=website.origin_secret,
+            order_key=order_key,
+        )
         self._load_catalogue()
-        self._reconcile()
+        fleet_letters = self._reconcile()
+        mail_letters = self._mail(MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key)
+        Alarms(self, "Alarms", dead_letters={"Reconciler": fleet_letters, "Mailer": mail_letters})
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
 
-    def _serve(self, api: Api, *, issuer: str, audience: str, origin: ISecret) -> None:
+    def _order_key(self) -> str:
+        """What orders' tokens are made from: a reference that CloudFormation resolves, as the origin's secret is."""
+        secret = Secret(
+            self,
+            "OrderKey",
+            description="Links to orders and challenges are made from it",
+            generate_secret_string=SecretStringGenerator(exclude_punctuation=True, password_length=64),
+        )
+        acknowledge(secret, "Links that were mailed before would stop working; the order's own page keeps the hash of its token.", "SMG4")
+        return secret.secret_value.unsafe_unwrap()
+
+    def _serve(self, api: Api, *, issuer: str, audience: str, origin: ISecret, order_key: str) -> None:
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
         orders, catalogue, fleet = self._tables.orders, self._tables.catalogue, self._tables.fleet
         # The value is filled in at the deploy; whoever may read a function's configuration may read it.
@@ -73,12 +99,15 @@ class CallvoipStack(Stack):
             "ordering.orders_api.handler",
             may=[
                 allow([*READ, "dynamodb:PutItem"], orders.table_arn),
+                self._may_end_open_orders(),
+                allow(["dynamodb:UpdateItem"], orders.table_arn, conditions=_keys("SOURCE#*")),
                 allow(["dynamodb:Query"], catalogue.table_arn),
                 # Where the order is served, and the hashes of its phones' passwords.
                 allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
             ],
             environment={
                 **through,
+                "ORDER_KEY": order_key,
                 "ORDERS_TABLE": orders.table_name,
                 "CATALOGUE_TABLE": catalogue.table_name,
                 "FLEET_TABLE": fleet.table_name,
@@ -90,8 +119,13 @@ class CallvoipStack(Stack):
             "POST /api/orders",
             "GET /api/orders/{id}",
             "POST /api/orders/{id}/credentials",
+            "POST /api/orders/{id}/cancel",
+            "POST /api/orders/{id}/answer",
+            "GET /api/challenge",
             "GET /bestelling/{id}",
             "POST /bestelling/{id}/credentials",
+            "POST /bestelling/{id}/cancel",
+            "POST /bestelling/{id}/answer",
             # What no route knows gets its 404 in the same form and language as everything else.
             "$default",
         )
@@ -100,8 +134,9 @@ class CallvoipStack(Stack):
             "ordering.sales_api.handler",
             may=[
                 allow([*READ, "dynamodb:BatchGetItem", "dynamodb:PutItem"], orders.table_arn),
+                self._may_end_open_orders(),
                 self._may_list_orders(),
-                allow(["dynamodb:GetItem"], fleet.table_arn),
+                allow([*READ], fleet.table_arn),
             ],
             environment={
                 **through,
@@ -115,14 +150,45 @@ class CallvoipStack(Stack):
             sales,
             "GET /api/sales/orders",
             "GET /api/sales/orders/{id}",
-            "POST /api/sales/orders/{id}/approve",
-            "POST /api/sales/orders/{id}/reject",
+            *(f"POST /api/sales/orders/{{id}}/{change}" for change in CHANGES),
+            "POST /api/sales/approvals",
+            "GET /api/sales/export",
+            "GET /api/sales/overview",
+            "GET /api/sales/fleet",
             issuer=issuer,
             audience=audience,
         )
 
     def _may_list_orders(self) -> iam.PolicyStatement:
         return allow(["dynamodb:Query"], f"{self._tables.orders.table_arn}/index/{ORDERS_BY_STATE}")
+
+    def _may_end_open_orders(self) -> iam.PolicyStatement:
+        """When an order ends, so does the mark that its customer has one open; nothing else is ever deleted."""
+        return allow(["dynamodb:DeleteItem"], self._tables.orders.table_arn, conditions=_keys("OPEN#*"))
+
+    def _mail(self, sender: MailSender, *, site_url: str, order_key: str) -> Queue:
+        """The mailer on the orders' stream; answers the queue of what it could not send."""
+        orders = self._tables.orders
+        mailer = self._functions.add(
+            "Mailer",
+            "ordering.mailer.handler",
+            may=[
+                allow(["dynamodb:GetItem"], orders.table_arn),
+                allow(["dynamodb:PutItem"], orders.table_arn, conditions=_keys("MAIL#*")),
+                allow(["ses:SendEmail"], sender.identity.email_identity_arn),
+            ],
+            environment={
+                "ORDERS_TABLE": orders.table_name,
+                "ORDER_KEY": order_key,
+                "SITE_URL": site_url,
+                "MAIL_FROM": sender.address,
+            },
+            timeout=Duration.minutes(1),
+        )
+        role = mailer.role
+        assert role is not None  # noqa: S101
+        acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
+        return MailTrigger(self, "MailTrigger", mailer, orders=orders).dead_letters
 
     def _load_catalogue(self) -> None:
         """site/data/catalogue.toml goes into its table at every deploy that changes the bundle."""
@@ -135,7 +201,8 @@ class CallvoipStack(Stack):
         )
         triggers.Trigger(self, "LoadCatalogue", handler=loader, execute_after=[self._tables])
 
-    def _reconcile(self) -> None:
+    def _reconcile(self) -> Queue:
+        """The reconciler and its triggers; answers the queue of what it could not be told."""
         orders, fleet = self._tables.orders, self._tables.fleet
         writes = ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]
         reconciler = self._functions.add(
@@ -143,6 +210,7 @@ class CallvoipStack(Stack):
             "fleet.reconciler.handler",
             may=[
                 allow([*READ, "dynamodb:BatchGetItem", *writes], orders.table_arn),
+                self._may_end_open_orders(),
                 self._may_list_orders(),
                 allow([*READ, "dynamodb:BatchGetItem", *writes, "dynamodb:DeleteItem"], fleet.table_arn),
                 *self._may_run_nodes(),
@@ -169,7 +237,7 @@ class CallvoipStack(Stack):
             *(f"IAM5[Resource::{ec2}:<AWS::AccountId>:{kind}/*]" for kind in ("instance", "volume", "network-interface")),
             f"IAM5[Resource::{ec2}::image/*]",
         )
-        ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=orders, fleet=fleet)
+        return ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=orders, fleet=fleet).dead_letters
 
     def _may_run_nodes(self) -> list[iam.PolicyStatement]:
         """Start what the launch template describes, in our subnets only; end only what carries this fleet's tag."""
@@ -204,3 +272,8 @@ class CallvoipStack(Stack):
             ),
             allow(["iam:PassRole"], self._nodes.role.role_arn, conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
         ]
+
+
+def _keys(*patterns: str) -> dict[str, object]:
+    """The condition that all items a request touches have partition keys like these."""
+    return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)}}

@@ -19,8 +19,9 @@ class Tables(Construct):
             index_name=ORDERS_BY_STATE,
             partition_key=dynamodb.Attribute(name="state", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="orderDate", type=dynamodb.AttributeType.STRING),
-            # Keys only: the index says which orders, the table says how they are.
-            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+            # What a search, a sort and a sum need; the table says the rest.
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["category", "search", "phones", "monthlyTotalCents"],
         )
         self.catalogue = self._table("Catalogue")
         self.fleet = self._table("Fleet", stream=True)

@@ -1,0 +1,50 @@
+"""Mail to customers: the address it comes from, and the function that sends it for each change on the orders' stream."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_ses as ses
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq
+from constructs import Construct
+
+from infra.checks import acknowledge
+
+MAILED = ["ORDER", "REMINDER"]
+"""The sort keys of what a customer may have to hear of."""
+
+
+class MailSender(Construct):
+    """The provider's domain as an identity of SES; its DKIM records stand in DNS before mail is accepted (docs/runbook.md)."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, domain: str) -> None:
+        super().__init__(scope, construct_id)
+        self.address = f"bestellingen@{domain}"
+        self.identity = ses.EmailIdentity(self, "Identity", identity=ses.Identity.domain(domain))
+
+
+class MailTrigger(Construct):
+    """Brings each change of an order to the mailer until it is handled; what stays a failure ends in a queue."""
+
+    def __init__(self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table) -> None:
+        super().__init__(scope, construct_id)
+        self.dead_letters = sqs.Queue(
+            self, "DeadLetters", retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
+        )
+        acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
+        function.add_event_source(
+            DynamoEventSource(
+                orders,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=10,
+                # An hour of SES being out; a mail that SES refuses for good keeps the mails after it waiting no longer.
+                max_record_age=Duration.hours(1),
+                retry_attempts=20,
+                bisect_batch_on_error=True,
+                report_batch_item_failures=True,
+                on_failure=SqsDlq(self.dead_letters),
+                filters=[lambda_.FilterCriteria.filter({"dynamodb": {"Keys": {"sk": {"S": MAILED}}}})],
+            )
+        )
