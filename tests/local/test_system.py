@@ -101,7 +101,7 @@ def test_the_console_is_told_where_to_sign_in(system):
 
 
 def test_mail_is_read_on_the_sites_own_port(system):
-    status, headers, body = get(system.mail)
+    status, _, body = get(system.mail)
     assert (status, system.mail) == (200, f"{system.site}/_local/mail/")
     assert "Er is nog geen e-mail verzonden." in body.decode()
 
