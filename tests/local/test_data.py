@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from callvoip import dynamodb, tables
-from callvoip.aws import Emulated, listening_socket
+from callvoip.aws import Emulated, _secrets, listening_socket
 from callvoip.client import Client
 from callvoip.data import DataError, opened
 from callvoip.process import Child, base_environment
@@ -143,8 +143,18 @@ async def test_an_index_that_is_new_in_the_template_is_made_and_other_keys_are_r
     tables.make(client, "orders", TABLE)
     attributes = [*TABLE["AttributeDefinitions"], {"AttributeName": "state", "AttributeType": "S"}]
     tables.make(client, "orders", {**TABLE, "AttributeDefinitions": attributes, "GlobalSecondaryIndexes": [INDEX]})
-    [index] = client.describe_table(TableName="orders")["Table"]["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == "by-state"
+    client.put_item(TableName="orders", Item={"pk": {"S": "a"}, "state": {"S": "held"}, "phones": {"N": "2"}})
+    wider = {**INDEX, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["phones"]}}
+    for _ in range(2):
+        tables.make(client, "orders", {**TABLE, "AttributeDefinitions": attributes, "GlobalSecondaryIndexes": [wider]})
+    found = client.query(
+        TableName="orders",
+        IndexName="by-state",
+        KeyConditionExpression="#s = :s",
+        ExpressionAttributeNames={"#s": "state"},
+        ExpressionAttributeValues={":s": {"S": "held"}},
+    )
+    assert found["Items"] == [{"pk": {"S": "a"}, "state": {"S": "held"}, "phones": {"N": "2"}}]
     with pytest.raises(RuntimeError, match="another --data"):
         tables.make(client, "orders", {**TABLE, "KeySchema": [{"AttributeName": "sk", "KeyType": "HASH"}]})
 
@@ -168,6 +178,14 @@ async def test_a_stream_is_read_on_from_where_it_was_left(lasting, tmp_path):
     assert read() == []
     client.put_item(TableName="orders", Item={"pk": {"S": "d"}})
     assert read() == ["d"]
+
+
+def test_generated_secrets_stay_what_they_are(tmp_path):
+    first = _secrets(["a"], tmp_path / "s")
+    second = _secrets(["a", "b"], tmp_path / "s")
+    assert second["a"] == first["a"] and len(set(second.values())) == 2
+    assert (tmp_path / "s").stat().st_mode & 0o077 == 0
+    assert _secrets(["a"], None) != first
 
 
 def test_positions_are_kept_for_each_function_and_stream(tmp_path):

@@ -13,9 +13,10 @@ import json
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -23,6 +24,7 @@ import boto3
 from botocore.config import Config
 
 from callvoip import tables
+from callvoip.data import write
 from callvoip.permissions import Principal
 from callvoip.template import Assembly, Resource, Scope, Stack, UnresolvedError
 
@@ -182,8 +184,11 @@ def listening_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     return listening
 
 
-def deploy(assembly: Assembly, emulated: Emulated) -> Deployment:
-    """Make every stack of the assembly, in order. Raises RuntimeError when moto refuses one."""
+def deploy(assembly: Assembly, emulated: Emulated, kept_secrets: Path | None = None) -> Deployment:
+    """Make every stack of the assembly, in order. Generated secrets stay what they are in `kept_secrets`.
+
+    Raises RuntimeError when moto refuses a stack, or a kept table has other keys than the template says.
+    """
     exports: dict[str, Any] = {}
     resources: list[Deployed] = []
     for stack in assembly.stacks:
@@ -195,8 +200,18 @@ def deploy(assembly: Assembly, emulated: Emulated) -> Deployment:
             if "Export" in output:
                 exports[scope.resolve(output["Export"]["Name"])] = scope.resolve(output["Value"])
         resources += [_deployed(scope, resource) for resource in stack.resources.values() if scope.exists(resource)]
-    values = {resource.name: secrets.token_urlsafe(30) for resource in resources if resource.type == "AWS::SecretsManager::Secret"}
+    names = [resource.name for resource in resources if resource.type == "AWS::SecretsManager::Secret"]
+    values = _secrets(names, kept_secrets)
     return Deployment(region=assembly.stacks[0].region, resources=tuple(resources), assembly=assembly, secrets=values)
+
+
+def _secrets(names: Sequence[str], path: Path | None) -> dict[str, str]:
+    """Random values: new ones, except for names that the file has one for."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    values = {name: kept.get(name) or secrets.token_urlsafe(48) for name in names}
+    if path:
+        write(path, json.dumps(values, indent=1))
+    return values
 
 
 def _deployed(scope: Scope, resource: Resource) -> Deployed:

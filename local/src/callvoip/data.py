@@ -45,6 +45,11 @@ class Data:
         return self.directory / "certificate.json"
 
     @property
+    def secrets(self) -> Path:
+        """What Secrets Manager generated, by name."""
+        return self.directory / "secrets.json"
+
+    @property
     def mail(self) -> Path:
         """What SES has sent, a line each."""
         return self.directory / "mail.jsonl"

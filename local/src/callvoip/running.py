@@ -92,7 +92,7 @@ async def system(
         assembly = template.load(assembly_directory)
         say(f"starting the emulated AWS with the data in {data} ..." if data else "starting the emulated AWS; nothing is kept ...")
         emulated = await _emulator(stack, assembly.stacks[0].region, logs, kept)
-        deployment = await asyncio.to_thread(deploy, assembly, emulated)
+        deployment = await asyncio.to_thread(deploy, assembly, emulated, kept.secrets if kept else None)
         config = ec2.node_config(ec2.launch_template_user_data(deployment))
         certificate = await asyncio.to_thread(operator_values.put, emulated, config, trunk, kept.certificate if kept else None)
         ca_file = scratch / "ca.pem"
