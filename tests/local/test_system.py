@@ -1,5 +1,6 @@
 """Whole systems from the real template: side by side, and gone without a trace."""
 
+import gzip
 import json
 import os
 import signal
@@ -53,6 +54,13 @@ def test_the_site_has_the_templates_headers(system):
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == "public, max-age=0, must-revalidate"
     assert headers["server"] is None
+
+
+def test_files_are_compressed_for_who_asks_and_answers_of_functions_are_not(system):
+    status, headers, body = get(f"{system.site}/", **{"Accept-Encoding": "gzip, br"})
+    assert status == 200 and headers["content-encoding"] == "gzip"
+    assert gzip.decompress(body) == get(f"{system.site}/")[2]
+    assert get(f"{system.api}/prices", **{"Accept-Encoding": "gzip"})[1]["content-encoding"] is None
 
 
 def test_prices_come_from_the_catalogue_that_the_deploy_loaded(system):

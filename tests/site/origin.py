@@ -1,6 +1,7 @@
 """The origin as a browser sees it: the built site under its real headers, and an API with the product's own rules, all in memory."""
 
 import base64
+import gzip
 import hashlib
 import json
 import secrets
@@ -371,6 +372,10 @@ class Origin:
                 offering["unit_price_cents"] += self.price_offset_cents
         return catalogue.parse(document)
 
+    def is_file(self, target: str) -> bool:
+        """Whether a request is for what Hugo made."""
+        return not urlsplit(target).path.startswith(("/api/", "/bestelling/", "/oauth2/"))
+
     def _file(self, path: str) -> Answer:
         file = self.site / path.strip("/")
         file = file / "index.html" if path.endswith("/") else file
@@ -459,6 +464,10 @@ def serve(site: Path) -> Iterator[Origin]:
             answer = origin.answer(self.command, self.path, headers, self.rfile.read(length))
             body = answer.body.encode() if isinstance(answer.body, str) else answer.body
             self.send_response(answer.status)
+            # As CloudFront, which compresses files and leaves what functions answer alone.
+            if origin.is_file(self.path) and "gzip" in headers.get("accept-encoding", "") and len(body) >= 1000:
+                body = gzip.compress(body)
+                self.send_header("Content-Encoding", "gzip")
             for name, value in {**answer.headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.send_header("Content-Security-Policy", content_security_policy(self.path))

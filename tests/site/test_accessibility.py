@@ -68,7 +68,6 @@ def test_every_static_page_is_without_fault_and_light(origin: Origin, chromium: 
     for address in pages(origin.site):
         if address not in {"/404.html", "/console/"}:
             cost = check(origin, chromium, width, scheme, address)
-            # This origin does not compress, as CloudFront does.
             assert (cost.bytes <= MAX_BYTES and cost.requests <= MAX_REQUESTS) or address in HEAVY, (address, cost)
             assert cost.cls == 0, address
     check(origin, chromium, width, scheme, "/nergens/")

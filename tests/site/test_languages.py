@@ -24,7 +24,8 @@ def asked_for() -> set[str]:
     """Every key that a layout or a script asks for by name."""
     texts = [file.read_text() for file in (ROOT / "site/layouts").rglob("*") if file.is_file()]
     named = {key for text in texts for key in re.findall(r'\bT "(\w+)"', text)}
-    made = {f"{kind}_{one}" for kind, ones in {"unit": ("phone", "number"), "period": ("month", "once")}.items() for one in ones}
+    families = {"unit": ("phone", "number"), "period": ("month", "once"), "retention_by": ("system", "staff", "customer")}
+    made = {f"{family}_{one}" for family, ones in families.items() for one in ones}
     scripts = tomllib.loads((ROOT / "site/data/scripts.toml").read_text())
     return named | made | {key for keys in scripts.values() for key in keys}
 

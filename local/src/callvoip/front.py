@@ -96,7 +96,7 @@ class Front:
         if page is not None:
             found = self._object(replace(request, method="GET", path=page.path, headers=()))
             answer = replace(found, status=page.status) if found.status == 200 else answer
-        answer = self._distribution.finish(behaviour, answer)
+        answer = self._distribution.compress(behaviour, request, self._distribution.finish(behaviour, answer))
         return replace(answer, headers=tuple((name, translate(value, self._aliases)) for name, value in answer.headers))
 
     async def _ask(self, behaviour: cloudfront.Behaviour, request: Request) -> Answer:
