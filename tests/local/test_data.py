@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 from callvoip import dynamodb, tables
@@ -79,6 +80,24 @@ def call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]])
         time.sleep(0.5)
 
 
+def mails_until_in_service(system: LocalSystem, to: str) -> list[dict[str, Any]]:
+    """The mails of one order that is completed, once they are all there."""
+    deadline = time.monotonic() + 30
+    while len(found := mails(system, to)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert [mail["subject"].partition(" (")[0] for mail in found] == [
+        "De versleuteling van uw gesprekken staat klaar",
+        "Uw bestelling is goedgekeurd",
+        "Wij hebben uw bestelling ontvangen",
+    ]
+    return found
+
+
+def mails(system: LocalSystem, to: str) -> list[dict[str, Any]]:
+    sent = requests.get(f"{system.site}/_local/mail.json", timeout=10).json()
+    return [mail for mail in sent if to in mail["to"]]
+
+
 @pytest.mark.needs("java")
 def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
     data = tmp_path / "data"
@@ -91,6 +110,7 @@ def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
         before = completed(customer, placed["id"])
         phones = customer.post(f"/orders/{placed['id']}/credentials")["phones"]
         authority = system.ca_file.read_text()
+        sent = mails_until_in_service(system, "jo@example.nl")
         with pytest.raises(StartError, match="another local system"):
             LocalSystem.start(data=data)
 
@@ -108,6 +128,8 @@ def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
         sales.post(f"/sales/orders/{waiting['id']}/approve")
         completed(Client(system.api, waiting["token"]), waiting["id"])
         assert sales.get(f"/sales/orders/{waiting['id']}")["node"]["id"] == node["id"]
+        mails_until_in_service(system, "an@example.com")
+        assert [mail["id"] for mail in mails(system, "jo@example.nl")] == [mail["id"] for mail in sent], "none lost, none sent twice"
 
 
 @pytest.mark.needs("java")
