@@ -5,16 +5,18 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import md5, sha256
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from ordering import challenge, credentials, orders_api
 from ordering import order as orders
-from ordering import orders_api
 from ordering.order import Actor, Role, SipServer, State
 from ordering.store import OrderStore
 from shared import clock, dynamodb, settings
+from tests.functions.test_spam import solve
 
 pytestmark = pytest.mark.needs("java")
 
@@ -468,3 +470,248 @@ def test_a_fault_of_ours_is_told_without_the_inside_and_is_found_in_the_log(api,
     assert "gone" not in answer.body
     logged = [json.loads(line) for line in log.getvalue().splitlines() if '"fault"' in line]
     assert [line["correlation_id"] for line in logged] == [answer.json["correlationId"]]
+
+
+# --- the other kinds of order
+
+PARTY = {name: FIELDS[name] for name in ("company", "kvk", "name", "email", "telephone")}
+PLAN = {**PARTY, "category": "plan", "offering": "unlimited-eu", "country": "be", "areaCode": "03", "porting": "no"}
+QUOTE = {**PARTY, "category": "quote", "subject": "Drie vestigingen", "text": "Veertig telefoons"}
+AGREEMENT = {**PARTY, "category": "processing-agreement", "authorised": "yes"}
+
+
+def test_a_plan_costs_its_month_and_half_the_connection_once(api) -> None:
+    answer = api.post("/api/orders", json_body={**PLAN, "monthlyTotalCents": 2800})
+    assert answer.status == 201
+    body = answer.json
+    assert [item["productOffering"]["id"] for item in body["productOrderItem"]] == ["unlimited-eu", "connection"]
+    totals = ("monthlyTotalCents", "monthlyTotalInclVatCents", "oneTimeTotalCents", "oneTimeTotalInclVatCents")
+    assert [body[name] for name in totals] == [2800, 3388, 2500, 3025]
+    assert body["productOrderItem"][1]["promotion"]["validUntil"] == "2026-12-31"
+
+
+@pytest.mark.parametrize("fields", [QUOTE, AGREEMENT], ids=lambda fields: fields["category"])
+def test_a_request_has_no_price(api, fields: dict[str, str]) -> None:
+    body = api.post("/api/orders", json_body=fields).json
+    assert (body["category"], body["productOrderItem"], body["monthlyTotalCents"], body["oneTimeTotalCents"]) == (
+        fields["category"],
+        [],
+        0,
+        0,
+    )
+
+
+def test_only_srtp_is_ordered_once_at_a_time(api) -> None:
+    assert [api.post("/api/orders", json_body=fields).status for fields in (FIELDS, PLAN, PLAN, QUOTE, AGREEMENT)] == [201] * 5
+
+
+# --- reading over before ordering
+
+
+def hidden_of(page: str) -> dict[str, str]:
+    return {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', page, re.DOTALL)}
+
+
+@pytest.mark.parametrize("fields", [FIELDS, PLAN, QUOTE, AGREEMENT], ids=["srtp", "plan", "quote", "processing-agreement"])
+def test_an_order_is_read_over_before_it_is_placed(api, fields: dict[str, str]) -> None:
+    page = api.post("/api/orders", form={**fields, "step": "check"}, headers=BROWSER)
+    assert (page.status, everything()) == (200, [])
+    hidden = hidden_of(page.body)
+    assert hidden["telephone"] == "+31851234567"
+    first = api.post("/api/orders", form={**hidden, "step": "order"}, headers=BROWSER)
+    again = api.post("/api/orders", form={**hidden, "step": "order"}, headers=BROWSER)
+    assert (first.status, first.headers["location"]) == (303, again.headers["location"])
+    assert f'<h1 data-category="{fields.get("category", "srtp")}">' in page.body
+
+
+def test_an_order_that_was_read_over_can_be_changed_first(api) -> None:
+    hidden = hidden_of(api.post("/api/orders", form={**FIELDS, "step": "check"}, headers=BROWSER).body)
+    page = api.post("/api/orders", form={**hidden, "step": "change"}, headers=BROWSER)
+    assert (page.status, everything()) == (200, [])
+    assert 'name="phones" value="5"' in page.body
+
+
+def test_wrong_fields_are_told_before_there_is_anything_to_read_over(api) -> None:
+    page = api.post("/api/orders", form={**PLAN, "areaCode": "3", "step": "check"}, headers=BROWSER)
+    assert (page.status, re.findall(r'href="#(\w+)"', page.body)) == (422, ["areaCode"])
+    assert 'name="category" value="plan"' in page.body
+
+
+def test_what_a_customer_typed_stays_text_on_the_page_to_read_over(api) -> None:
+    page = api.post("/api/orders", form={**QUOTE, "subject": '<script>x</script>"', "step": "check"}, headers=BROWSER)
+    assert "<script>" not in page.body
+    assert hidden_of(page.body)["subject"] == '<script>x</script>"'
+
+
+# --- one open order
+
+
+def test_a_second_open_order_is_told_so_and_its_address_gets_the_link(api) -> None:
+    first = placed(api)
+    second = api.post("/api/orders", json_body={**FIELDS, "email": "JANSEN@example.nl", "company": "Iemand anders"})
+    assert (second.status, second.json["errors"][0]["code"]) == (409, "open_order")
+    assert first["id"] not in second.body
+    assert [item["orderId"] for item in everything() if item["sk"] == "REMINDER"] == [first["id"]]
+
+
+def test_an_address_is_reminded_at_most_once_an_hour(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed(api)
+    moments = []
+    for minutes in (0, 30, 61):
+        monkeypatch.setattr(clock, "now", lambda minutes=minutes: NOW + timedelta(minutes=minutes))
+        api.post("/api/orders", json_body=FIELDS)
+        moments += [item["at"] for item in everything() if item["sk"] == "REMINDER"]
+    assert moments == [clock.to_iso(NOW)] * 2 + [clock.to_iso(NOW + timedelta(minutes=61))]
+
+
+def test_a_browser_without_javascript_reads_of_the_open_order_at_its_form(api) -> None:
+    placed(api)
+    page = api.post("/api/orders", form=FIELDS, headers=BROWSER)
+    assert (page.status, re.findall(r'href="#(\w+)"', page.body)) == (409, ["email"])
+
+
+@pytest.mark.parametrize("end", [State.REJECTED, State.CANCELLED, State.COMPLETED])
+def test_when_an_order_is_done_the_next_may_come(api, end: State) -> None:
+    body = placed(api)
+    if end is State.COMPLETED:
+        complete(body["id"])
+    else:
+        store().change(body["id"], lambda found: orders.move(found, end, SALES, NOW))
+    assert api.post("/api/orders", json_body=FIELDS).status == 201
+
+
+def test_of_parallel_orders_of_one_customer_one_is_placed(api, side_by_side) -> None:
+    answers = side_by_side([partial(api.post, "/api/orders", json_body=FIELDS)] * 20)
+    assert sorted(answer.status for answer in answers) == [201, *[409] * 19]
+
+
+# --- withdrawing and answering
+
+
+def test_a_customer_withdraws_what_was_not_approved(api) -> None:
+    body = placed(api)
+    answer = api.post(f"/api/orders/{body['id']}/cancel", headers=bearer(body["token"]), json_body={"reason": "Toch niet"})
+    assert (answer.status, answer.json["state"], answer.json["events"][-1]["why"]) == (200, "cancelled", "Toch niet")
+    again = api.post(f"/api/orders/{body['id']}/cancel", headers=bearer(body["token"]))
+    assert (again.status, again.json["state"]) == (409, "cancelled")
+
+
+def test_a_customer_asks_to_cancel_what_was_approved(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.move(found, State.IN_PROGRESS, SALES, NOW))
+    page = api.post(f"/bestelling/{body['id']}/cancel", form={"token": body["token"]}, headers=BROWSER)
+    assert page.status == 303
+    assert 'data-state="assessingCancellation"' in api.get(page.headers["location"], headers=BROWSER).body
+
+
+def test_a_customer_answers_the_question_of_sales(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.move(found, State.PENDING, SALES, NOW, "Welke toestellen?"))
+    path = f"/bestelling/{body['id']}/answer"
+    empty = api.post(path, form={"token": body["token"], "text": " "}, headers=BROWSER)
+    assert (empty.status, "Vul uw antwoord in" in empty.body) == (422, True)
+    assert api.post(path, form={"token": body["token"], "text": "Yealink T54"}, headers=BROWSER).status == 303
+    seen = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"])).json
+    assert [event.get("why") for event in seen["events"]] == [None, "Welke toestellen?", "Yealink T54"]
+    assert seen["state"] == "acknowledged"
+    assert api.post(f"/api/orders/{body['id']}/answer", headers=bearer(body["token"]), json_body={"text": "x"}).status == 409
+
+
+@pytest.mark.parametrize("act", ["cancel", "answer"])
+@pytest.mark.parametrize("place", ["/api/orders", "/bestelling"])
+def test_only_who_has_the_token_changes_an_order(api, act: str, place: str) -> None:
+    body = placed(api)
+    answer = api.post(f"{place}/{body['id']}/{act}", form={"token": "wrong", "text": "x"})
+    assert answer.status == 404
+    assert store().get(body["id"]).version == 1
+
+
+def test_a_customer_who_saw_an_older_version_is_told_what_changed(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.note(found, "Belt morgen terug", SALES, NOW))
+    stale = api.post(f"/api/orders/{body['id']}/cancel", headers={**bearer(body["token"]), "if-match": '"1"'})
+    assert (stale.status, stale.json["version"], "changes" in stale.json) == (412, 2, False)
+    assert "Belt morgen terug" not in stale.body
+    assert "verkoop@example.nl" not in stale.body
+
+
+def test_a_customer_who_comes_too_late_learns_what_was_decided_and_not_by_whom(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.move(found, State.REJECTED, SALES, NOW, "Wij leveren daar niet"))
+    late = api.post(f"/api/orders/{body['id']}/cancel", headers={**bearer(body["token"]), "if-match": '"1"'})
+    assert (late.status, late.json["changes"][0]["why"]) == (409, "Wij leveren daar niet")
+    assert "is al afgewezen" in late.json["detail"]
+    assert "verkoop@example.nl" not in late.body
+
+
+def test_a_note_of_sales_is_never_shown_to_the_customer(api) -> None:
+    body = placed(api)
+    store().change(body["id"], lambda found: orders.note(found, "Belt morgen terug", SALES, NOW))
+    seen = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"]))
+    assert (seen.json["version"], len(seen.json["events"])) == (2, 1)
+    assert "Belt morgen" not in seen.body
+
+
+def test_a_link_in_mail_opens_the_order_also_after_the_key_was_replaced(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = placed(api)
+    monkeypatch.setenv("ORDER_KEY", "the next key")
+    settings.required.cache_clear()
+    settings.order_key.cache_clear()
+    mailed = credentials.order_token("the next key", body["id"])
+    assert mailed != body["token"]
+    assert [api.get(f"/api/orders/{body['id']}", headers=bearer(token)).status for token in (mailed, body["token"])] == [200, 200]
+
+
+# --- spam and abuse
+
+
+def suspicions(order_id: str) -> list[str]:
+    return [suspicion.code for suspicion in store().get(order_id).suspicions]
+
+
+def test_an_order_without_proof_is_taken_and_says_so(api) -> None:
+    assert suspicions(placed(api)["id"]) == ["no_proof"]
+
+
+def test_an_order_with_a_proof_is_clean_and_its_proof_is_good_once(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = solve(challenge.Challenge(**api.get("/api/challenge").json))
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=1))
+    assert suspicions(placed(api, altcha=payload)["id"]) == []
+    assert suspicions(placed(api, altcha=payload, email="anders@example.nl")["id"]) == ["wrong_proof"]
+
+
+def test_a_robot_gives_itself_away(api) -> None:
+    payload = solve(challenge.Challenge(**api.get("/api/challenge").json))
+    body = placed(api, altcha=payload, website="https://example.com", email="x@mailinator.com")
+    assert suspicions(body["id"]) == ["honeypot", "too_fast", "disposable"]
+    assert "honeypot" not in api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"])).body
+
+
+def test_a_source_is_slowed_down_after_many_orders_and_told_for_how_long(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_PER_HOUR", "4")
+    settings.orders_per_hour.cache_clear()
+    made = [placed(api, **QUOTE) for _ in range(4)]
+    assert [suspicions(body["id"]) for body in made] == [["no_proof"]] * 3 + [["no_proof", "repeated"]]
+    answer = api.post("/api/orders", json_body=QUOTE)
+    assert (answer.status, answer.headers["retry-after"]) == (429, str(55 * 60))
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(hours=1))
+    assert api.post("/api/orders", json_body=QUOTE).status == 201
+
+
+def test_the_viewer_behind_the_distribution_is_the_source_and_not_what_it_claims(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORIGIN_SECRET", "s")
+    monkeypatch.setenv("ORDERS_PER_HOUR", "1")
+    settings.origin_secret.cache_clear()
+    settings.orders_per_hour.cache_clear()
+
+    def order(forwarded: str) -> int:
+        headers = {"x-origin-verify": "s", "x-forwarded-for": forwarded}
+        return int(api.post("/api/orders", json_body=QUOTE, headers=headers).status)
+
+    assert [order("192.0.2.1, 198.51.100.9"), order("192.0.2.2, 198.51.100.9")] == [201, 201]
+    assert order("203.0.113.5, 192.0.2.1, 198.51.100.9") == 429
+
+
+def test_no_address_on_the_internet_is_kept(api) -> None:
+    placed(api)
+    assert "192.0.2.1" not in json.dumps(everything(), default=sorted)

@@ -277,3 +277,196 @@ def test_an_order_in_service_cannot_be_decided_again(api) -> None:
     approve(api, order["id"])
     sales_api.orders().change(order["id"], lambda found: orders.complete(found, SipServer("n0001", "192.0.2.1", 5061), NOW))
     assert [approve(api, order["id"]).status, reject(api, order["id"]).status] == [409, 409]
+
+
+# --- the other things that sales does
+
+
+def act(api: Any, order_id: str, what: str, body: object = None, if_match: str = "*", claims: dict[str, str] = ANNA) -> Any:
+    path = f"/api/sales/orders/{order_id}/{what}"
+    return api.post(path, claims=claims, json_body=body or {}, headers={"If-Match": if_match})
+
+
+def test_a_question_waits_for_its_answer(api) -> None:
+    body = placed(api)
+    asked = act(api, body["id"], "ask", {"question": "Welke toestellen?"})
+    assert (asked.status, asked.json["state"], asked.json["events"][-1]["why"]) == (200, "pending", "Welke toestellen?")
+    assert approve(api, body["id"]).status == 409
+    answered = api.post(f"/api/orders/{body['id']}/answer?token={body['token']}", json_body={"text": "Yealink"})
+    assert (answered.status, approve(api, body["id"]).json["state"]) == (200, "inProgress")
+
+
+def test_an_approved_order_is_held_and_resumed(api) -> None:
+    body = placed(api)
+    assert act(api, body["id"], "hold", {"reason": "x"}).status == 409
+    approve(api, body["id"])
+    assert act(api, body["id"], "hold", {"reason": "Wacht op de verhuizing"}).json["state"] == "held"
+    assert act(api, body["id"], "resume").json["state"] == "inProgress"
+
+
+@pytest.mark.parametrize("category", ["srtp", "quote"])
+def test_sales_cancels_as_far_as_it_may(api, category: str) -> None:
+    extra = {"category": "quote", "subject": "x", "text": "y"} if category == "quote" else {}
+    fresh, approved = placed(api, **extra), placed(api, **extra)
+    approve(api, approved["id"])
+    assert act(api, fresh["id"], "cancel", {"reason": "Dubbel"}).json["state"] == "cancelled"
+    cancelled = act(api, approved["id"], "cancel", {"reason": "Dubbel"}).json
+    steps = [event["to"] for event in cancelled["events"]]
+    way = ["acknowledged", "inProgress", "assessingCancellation", "pendingCancellation"]
+    # What has no place on a node has nothing to free.
+    assert steps == (way if category == "srtp" else [*way, "cancelled"])
+    assert cancelled["version"] == len(steps)
+
+
+def test_a_cancellation_that_was_asked_for_is_granted_or_refused(api) -> None:
+    granted, refused = placed(api), placed(api)
+    for body in (granted, refused):
+        approve(api, body["id"])
+        api.post(f"/api/orders/{body['id']}/cancel?token={body['token']}")
+    assert act(api, granted["id"], "cancel", {"reason": "Akkoord"}).json["state"] == "pendingCancellation"
+    assert act(api, refused["id"], "resume").json["state"] == "inProgress"
+
+
+def test_what_needs_no_node_is_completed_by_hand_and_what_needs_one_is_not(api) -> None:
+    quote, srtp = placed(api, category="quote", subject="x", text="y"), placed(api)
+    for body in (quote, srtp):
+        approve(api, body["id"])
+    assert act(api, quote["id"], "complete").json["state"] == "completed"
+    assert (act(api, srtp["id"], "complete").status, act(api, quote["id"], "complete").status) == (409, 409)
+    seen = api.get(f"/api/orders/{quote['id']}?token={quote['token']}").json
+    assert (seen["credentials"], "completionDate" in seen) == ("later", True)
+
+
+def test_a_note_changes_no_state_and_says_who(api) -> None:
+    body = placed(api)
+    noted = act(api, body["id"], "notes", {"text": "Belt morgen terug"}).json
+    assert (noted["state"], noted["version"], noted["events"][-1]["kind"]) == ("acknowledged", 2, "note")
+    assert (noted["events"][-1]["who"], noted["events"][-1]["why"]) == ("anna@example.nl", "Belt morgen terug")
+    refused = act(api, body["id"], "reject", {"reason": "Nee"}) and approve(api, body["id"])
+    act(api, body["id"], "notes", {"text": "Nog iets"})
+    assert "is al afgewezen" in refused.json["detail"]
+
+
+def test_who_saw_an_older_version_is_told_what_changed(api) -> None:
+    body = placed(api)
+    act(api, body["id"], "notes", {"text": "Belt morgen terug"}, claims=BOB)
+    stale = act(api, body["id"], "reject", {"reason": "Nee"}, if_match='"1"')
+    assert (stale.status, stale.json["version"]) == (412, 2)
+    assert [(change["kind"], change["who"], change["why"]) for change in stale.json["changes"]] == [("note", "bob", "Belt morgen terug")]
+
+
+@pytest.mark.parametrize(("what", "field"), [("ask", "question"), ("hold", "reason"), ("cancel", "reason"), ("notes", "text")])
+@pytest.mark.parametrize(("text", "code"), [(" ", "missing"), (None, "missing"), (7.5, None), ("x" * 1001, "too_long")])
+def test_a_text_must_be_there_and_fit(api, what: str, field: str, text: object, code: str | None) -> None:
+    body = placed(api)
+    answer = act(api, body["id"], what, {field: text})
+    assert answer.status == (422 if code else 409 if what == "hold" else 200)
+    if code:
+        assert (answer.json["errors"][0]["field"], answer.json["errors"][0]["code"]) == (field, code)
+
+
+# --- finding orders
+
+
+def found(api: Any, query: str) -> list[str]:
+    answer = queue(api, f"?{query}")
+    assert answer.status == 200, answer.body
+    return [item["relatedParty"]["company"] for item in answer.json["items"]]
+
+
+@pytest.fixture
+def three(api: Any) -> list[Any]:
+    return [
+        placed(api, company="Bakkerij Jansen", phones="5", kvk="12345678"),
+        placed(api, company="Café Zürich", phones="50", telephone="0851112233"),
+        placed(api, company="Autobedrijf Aa", category="quote", subject="x", text="y"),
+    ]
+
+
+def test_sales_searches_filters_and_sorts(api, three: list[Any]) -> None:
+    assert found(api, "q=cafe") == ["Café Zürich"]
+    assert found(api, "q=0851112233") == ["Café Zürich"]
+    assert found(api, "q=12345678") == ["Bakkerij Jansen"]
+    assert found(api, f"q={three[2]['id'].lower()}") == ["Autobedrijf Aa"]
+    assert found(api, "category=quote") == ["Autobedrijf Aa"]
+    assert found(api, "sort=company&order=asc") == ["Autobedrijf Aa", "Bakkerij Jansen", "Café Zürich"]
+    assert found(api, "sort=monthlyTotal") == ["Café Zürich", "Bakkerij Jansen", "Autobedrijf Aa"]
+    assert found(api, "order=asc") == ["Bakkerij Jansen", "Café Zürich", "Autobedrijf Aa"]
+    assert found(api, "state=rejected,held") == []
+    assert found(api, "state=acknowledged,held&q=a") == ["Autobedrijf Aa", "Café Zürich", "Bakkerij Jansen"]
+
+
+def test_pages_of_a_sorted_queue_follow_each_other(api, three: list[Any]) -> None:
+    first = queue(api, "?sort=company&order=asc&limit=2").json
+    second = queue(api, f"?sort=company&order=asc&limit=2&cursor={first['next']}").json
+    assert [item["relatedParty"]["company"] for item in second["items"]] == ["Café Zürich"]
+    assert second["next"] is None
+    assert queue(api, f"?sort=monthlyTotal&cursor={first['next']}").status == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("sort=price", "sort"), ("order=up", "order"), ("q=" + "x" * 101, "q"), ("category=" + "x" * 101, "category")]
+)
+def test_a_wrong_filter_is_named(api, query: str, field: str) -> None:
+    answers = [queue(api, f"?{query}"), api.get(f"/api/sales/export?{query}", claims=ANNA)]
+    for answer in answers:
+        assert (answer.status, [error["field"] for error in answer.json["errors"]]) == (422, [field])
+
+
+def test_the_table_for_excel_honours_the_filter(api, three: list[Any]) -> None:
+    answer = api.get("/api/sales/export?q=jansen", claims=ANNA)
+    assert answer.status == 200
+    assert 'filename="bestellingen-2026-11-21.csv"' in answer.headers["content-disposition"]
+    lines = answer.body.split("\r\n")
+    assert lines[0].startswith("\ufeffBestelling;")
+    assert (len(lines), lines[1].split(";")[4], lines[1].split(";")[10]) == (3, "Bakkerij Jansen", "10,00")
+
+
+# --- several at once
+
+
+def test_selected_orders_are_approved_each_on_the_version_that_was_seen(api, three: list[Any]) -> None:
+    act(api, three[1]["id"], "notes", {"text": "Even wachten"})
+    selected = [{"id": body["id"], "version": 1} for body in three] + [{"id": "0000000000", "version": 1}]
+    answer = api.post("/api/sales/approvals", claims=ANNA, json_body={"orders": selected})
+    assert [result["status"] for result in answer.json["results"]] == [200, 412, 200, 404]
+    assert answer.json["results"][1]["problem"]["changes"][0]["why"] == "Even wachten"
+    states = [api.get(f"/api/sales/orders/{body['id']}", claims=ANNA).json["state"] for body in three]
+    assert states == ["inProgress", "acknowledged", "inProgress"]
+
+
+@pytest.mark.parametrize("orders", [None, [], "x", [1], [{"id": "x"}], [{"id": "x", "version": True}], [{"id": "x", "version": 1}] * 51])
+def test_a_selection_that_is_none_is_refused(api, orders: object) -> None:
+    assert api.post("/api/sales/approvals", claims=ANNA, json_body={"orders": orders}).status == 422
+
+
+# --- overview and fleet
+
+
+def test_the_month_is_counted(api, three: list[Any]) -> None:
+    reject(api, three[0]["id"])
+    body = api.get("/api/sales/overview?month=2026-11", claims=ANNA).json
+    assert (body["orders"], body["phones"], body["monthlyRevenueCents"]) == (3, 50, 10_000)
+    assert (body["byState"]["rejected"], body["byDay"]) == (1, [{"day": "2026-11-21", "orders": 3}])
+    assert api.get("/api/sales/overview", claims=ANNA).json == body
+    assert api.get("/api/sales/overview?month=2026-12", claims=ANNA).json["orders"] == 0
+    assert api.get("/api/sales/overview?month=2026-13", claims=ANNA).status == 422
+
+
+def test_the_fleet_shows_what_nodes_say_of_themselves(api) -> None:
+    rows: list[dict[str, object]] = [
+        {"pk": "NODES", "sk": "n0001", "nodeId": "n0001", "state": "ready", "address": "192.0.2.1", "instanceArn": "arn-1"},
+        {"pk": "NODES", "sk": "n0002", "nodeId": "n0002", "state": "requested"},
+        {"pk": "NODES", "sk": "n0003", "nodeId": "n0003", "state": "terminated"},
+    ]
+    beat = {"pk": "arn-1", "sk": "HEARTBEAT", "at": 1_795_280_700_000, "calls": 2, "registrations": 5}
+    for item in (*({"capacity": 100, "allocated": 6, **row} for row in rows), beat):
+        dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
+    ready, requested = api.get("/api/sales/fleet", claims=ANNA).json["nodes"]
+    assert (ready["calls"], ready["registrations"], ready["heartbeatAt"]) == (2, 5, "2026-11-21T17:05:00.000Z")
+    assert (requested["id"], requested["calls"], requested["heartbeatAt"], requested["address"]) == ("n0002", None, None, "")
+
+
+@pytest.mark.parametrize("target", ["/api/sales/overview", "/api/sales/fleet", "/api/sales/export"])
+def test_only_sales_sees_the_figures(api, target: str) -> None:
+    assert [api.get(target).status, api.get(target, claims={"sub": "1"}).status] == [401, 404]

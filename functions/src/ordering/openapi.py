@@ -472,7 +472,11 @@ def _schemas() -> Schema:
         "Rejection": _object(reason={"type": "string", "minLength": 1, "maxLength": 1000}),
         "Problem": {
             **_optional(
-                problem, errors={"type": "array", "minItems": 1, "items": error}, state=state, version=count, changes=_list(sales_event)
+                problem,
+                errors={"type": "array", "minItems": 1, "items": error},
+                state=state,
+                version=count,
+                changes=_list(_optional(event, why=text, kind=kind, who=text)),
             ),
             "description": "RFC 9457",
             "additionalProperties": {"type": "integer"},

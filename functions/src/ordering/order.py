@@ -86,13 +86,15 @@ TERMINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
 class OrderError(Exception):
     """A change that the order does not allow; the order is as it was.
 
-    `since` is what happened after the version that the caller has seen, where that is known.
+    `since` is what happened after the version that the caller has seen, where that is known; `told_to` says who may hear of it, and
+    only sales hears names and notes.
     """
 
     def __init__(self, order: "Order", wanted: str) -> None:
         super().__init__(f"order {order.id} is {order.state} (version {order.version}): {wanted}")
         self.order = order
         self.since: Sequence[Event] = ()
+        self.told_to = Role.CUSTOMER
 
 
 class TransitionRefusedError(OrderError):

@@ -7,7 +7,6 @@ from ordering.order import (
     CredentialsIssuedError,
     CredentialsTooEarlyError,
     NotByHandError,
-    Order,
     OrderError,
     Role,
     StaleVersionError,
@@ -84,13 +83,13 @@ def _unknown_order(_: UnknownOrderError) -> Problem:
 @PROBLEMS.on(TransitionRefusedError)
 def _transition_refused(error: TransitionRefusedError) -> Problem:
     wanted = _WANTED.get(error.target, "gewijzigd")
-    detail = f"De bestelling {_happened(error.order)}; zij kan daarom niet worden {wanted}."
+    detail = f"De bestelling {_happened(error)}; zij kan daarom niet worden {wanted}."
     return Problem(_ORDER_STATE, detail, extensions=_now(error))
 
 
 @PROBLEMS.on(StaleVersionError)
 def _stale_version(error: StaleVersionError) -> Problem:
-    detail = f"De bestelling {_happened(error.order)}. Bekijk haar opnieuw en beslis dan."
+    detail = f"De bestelling {_happened(error)}. Bekijk haar opnieuw en beslis dan."
     return Problem(_PRECONDITION_FAILED, detail, extensions=_now(error))
 
 
@@ -151,15 +150,16 @@ def price_changed_message(error: PriceChangedError) -> str:
     return f"De prijs is nu {now} per maand en niet {shown}. Controleer de prijs en bestel opnieuw"
 
 
-def _happened(order: Order) -> str:
-    """What the last change made of the order; sales learns who did it, a customer never meets these problems."""
-    last = order.last_change
-    by = f" door {last.who.name}" if last.who.role is Role.SALES else ""
-    return f"{_HAPPENED[order.state]} ({when(last.at)}{by})"
+def _happened(error: OrderError) -> str:
+    """What the last change made of the order; sales learns who did it."""
+    last = error.order.last_change
+    by = f" door {last.who.name}" if last.who.role is Role.SALES and error.told_to is Role.SALES else ""
+    return f"{_HAPPENED[error.order.state]} ({when(last.at)}{by})"
 
 
 def _now(error: OrderError) -> dict[str, object]:
     now: dict[str, object] = {"state": error.order.state.value, "version": error.order.version}
-    if error.since:
-        now["changes"] = views.sales_events(error.since)
+    changes = views.sales_events(error.since) if error.told_to is Role.SALES else views.customer_events(error.since)
+    if changes:
+        now["changes"] = changes
     return now

@@ -4,7 +4,7 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -89,8 +89,7 @@ def get_order(order_id: str) -> Response[str]:
 @app.post("/api/sales/orders/<order_id>/approve")
 def approve(order_id: str) -> Response[str]:
     """Approve an order; the fleet takes it from there, or sales when it needs no node."""
-    colleague, now = _colleague(), clock.now()
-    return _change(order_id, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
+    return _change(order_id, _approval(_colleague(), clock.now()))
 
 
 @app.post("/api/sales/orders/<order_id>/reject")
@@ -154,7 +153,7 @@ def approve_selected() -> Response[str]:
     results: list[dict[str, object]] = []
     for order_id, version in _selected():
         try:
-            changed = orders().change_seen(order_id, version, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
+            changed = orders().change_seen(order_id, version, _approval(colleague, now), told_to=Role.SALES)
         except Exception as error:
             told = http.as_problem(app, PROBLEMS, error)
             results.append({"id": order_id, "status": int(told.kind.status), "problem": http.members(app, told)})
@@ -164,8 +163,12 @@ def approve_selected() -> Response[str]:
     return http.json_response(200, {"results": results})
 
 
+def _approval(colleague: Actor, now: datetime) -> Callable[[Order], Order]:
+    return lambda found: order.move(found, State.IN_PROGRESS, colleague, now)
+
+
 def _change(order_id: str, change: Callable[[Order], Order]) -> Response[str]:
-    changed = orders().change_seen(order_id, http.seen_version(app), change)
+    changed = orders().change_seen(order_id, http.seen_version(app), change, told_to=Role.SALES)
     _decided(changed)
     return _answer(order_id)
 

@@ -14,7 +14,7 @@ from typing import Any
 from ordering import items
 from ordering.catalogue import Catalogue
 from ordering.credentials import PhoneCredentials, new_password, sha256
-from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, ServingNode, State, issue_credentials
+from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, Role, ServingNode, State, issue_credentials
 from ordering.queue import Entry
 from shared import dynamodb
 from shared.clock import to_iso
@@ -147,7 +147,7 @@ class OrderStore:
             return after
         raise BusyError
 
-    def change_seen(self, order_id: str, seen: int | None, change: Callable[[Order], Order]) -> Order:
+    def change_seen(self, order_id: str, seen: int | None, change: Callable[[Order], Order], told_to: Role = Role.CUSTOMER) -> Order:
         """Apply `change` if the order still has the version that was seen, or none is named.
 
         Raises as `change` does, and OrderError that tells what happened since that version.
@@ -162,6 +162,7 @@ class OrderStore:
         try:
             return self.change(order_id, apply)
         except OrderError as error:
+            error.told_to = told_to
             if seen is not None:
                 error.since = [event for event in self.history(order_id)[1] if event.version > seen]
             raise

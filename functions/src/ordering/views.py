@@ -26,7 +26,7 @@ def prices(catalogue: Catalogue, day: date) -> View:
 
 def order(order: Order, events: Iterable[Event], sip_domain: str) -> View:
     """An order as its customer sees it: not who of ours did what."""
-    return {**_order(order, sip_domain), "events": [_event(event) for event in events if event.kind is not EventKind.NOTE]}
+    return {**_order(order, sip_domain), "events": customer_events(events)}
 
 
 def sales_summary(order: Order, sip_domain: str) -> View:
@@ -52,6 +52,11 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
         if node.probe:
             view["node"]["probe"] = dict(node.probe)
     return view
+
+
+def customer_events(events: Iterable[Event]) -> list[View]:
+    """What happened to an order, without what sales wrote down for itself."""
+    return [_event(event) for event in events if event.kind is not EventKind.NOTE]
 
 
 def sales_events(events: Iterable[Event]) -> list[View]:
