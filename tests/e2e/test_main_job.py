@@ -106,6 +106,10 @@ def fill_in_order(page: Page, system: LocalSystem) -> None:
     page.get_by_label("Aantal telefoons").fill(str(PHONES))
 
 
+def check_button(page: Page) -> None:
+    page.get_by_role("button", name=re.compile("controleren")).click()
+
+
 def order_button(page: Page) -> None:
     page.get_by_role("button", name=re.compile("betalingsverplichting")).click()
 
@@ -128,6 +132,8 @@ def customer(browser: Browser, system: LocalSystem) -> Customer:
     with visit(browser) as page, visit(browser) as sales_page:
         fill_in_order(page, system)
         expect(page.locator("#monthly-total")).to_contain_text("€ 10,00")
+        check_button(page)
+        expect(page.get_by_text("nog niet verstuurd")).to_be_visible()
         order_button(page)
         state = page.locator("#order-state")
         expect(state).to_have_attribute("data-state", "acknowledged")
@@ -144,6 +150,11 @@ def customer(browser: Browser, system: LocalSystem) -> Customer:
             attributes = [row.get_attribute(f"data-{name}") or "" for name in ("extension", "username", "password")]
             assert all(attributes)
             accounts[attributes[0]] = SipAccount(*attributes)
+
+        for name in ("telefoons.txt", "yealink-101.cfg", "snom-101.xml"):
+            with page.expect_download() as download:
+                page.get_by_role("link", name=name).click()
+            assert accounts["101"].password in download.value.path().read_text()
 
         page.reload()
         expect(state).to_have_attribute("data-state", "completed")
@@ -251,10 +262,11 @@ def test_without_javascript_the_form_leads_to_the_orders_own_page(browser: Brows
 def order_without_javascript(plain_page: Page, system: LocalSystem) -> None:
     fill_in_order(plain_page, system)
     plain_page.get_by_label("Aantal telefoons").fill("vijf")
-    order_button(plain_page)
+    check_button(plain_page)
     expect(plain_page.locator("#error-summary")).to_contain_text("als getal")
     expect(plain_page.get_by_label("Bedrijfsnaam")).to_have_value("Bakkerij Voorbeeld")
     plain_page.get_by_label("Aantal telefoons").fill(str(PHONES))
+    check_button(plain_page)
     order_button(plain_page)
     expect(plain_page.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
     assert re.search(r"/bestelling/[0-9A-Z]{10}\?token=", plain_page.url)

@@ -69,9 +69,19 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
+def width() -> int:
+    """The width of the page in CSS pixels: a desk, unless a test is marked with `sizes`."""
+    return 1280
+
+
+sizes = pytest.mark.parametrize("width", [360, 1280])
+"""For the main way through each flow: on a telephone and on a desk."""
+
+
+@pytest.fixture
+def page(chromium: Browser, width: int) -> Iterator[Page]:
     """A page of its own, in a Dutch browser."""
-    context = chromium.new_context(locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": width, "height": 900})
     context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()

@@ -39,6 +39,52 @@ def with_errors(page: Page) -> None:
     page.wait_for_selector("#error-summary")
 
 
+def with_detail(page: Page) -> None:
+    page.wait_for_selector("#node-part")
+
+
+def with_plan_errors(page: Page) -> None:
+    page.click("#order-form button[type=submit]")
+    page.wait_for_selector("#error-summary")
+
+
+def with_check(page: Page) -> None:
+    for name, value in example().items():
+        page.fill(f"#{name}", str(value))
+    page.click("#order-form button[type=submit]")
+    page.wait_for_selector("#check")
+
+
+def with_cancel(page: Page) -> None:
+    page.click("#cancel summary")
+
+
+def with_selection(page: Page) -> None:
+    with_orders(page)
+    page.check(".select")
+
+
+def with_confirmation(page: Page) -> None:
+    with_order(page)
+    page.fill("#reason", "Buiten ons gebied")
+    page.click("#reject")
+    page.wait_for_selector("#confirm[open]")
+
+
+def with_keys(page: Page) -> None:
+    with_orders(page)
+    page.click("#keys-open")
+
+
+def with_month(page: Page) -> None:
+    page.wait_for_selector(".chart__bar")
+    page.click("#month-figures summary")
+
+
+def with_nodes(page: Page) -> None:
+    page.wait_for_selector("[data-node-id]")
+
+
 def with_credentials(page: Page) -> None:
     page.click("#issue-credentials")
     page.wait_for_selector("#credentials")
@@ -83,13 +129,29 @@ def test_the_page_of_an_order_in_each_state(origin: Origin, chromium: Browser, w
     for states in ((), (State.IN_PROGRESS,), (State.REJECTED,), (State.IN_PROGRESS, State.COMPLETED)):
         check(origin, chromium, width, scheme, placed(origin, *states))
     check(origin, chromium, width, scheme, placed(origin, State.IN_PROGRESS, State.COMPLETED), with_credentials)
+    check(origin, chromium, width, scheme, placed(origin, State.PENDING))
+    check(origin, chromium, width, scheme, placed(origin), with_cancel)
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_step_of_checking_and_the_other_forms(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+    check(origin, chromium, width, scheme, "/versleutelde-telefoongesprekken/", with_check)
+    for address in ("/nummer-aanvragen/", "/offerte-aanvragen/", "/verwerkersovereenkomst-aanvragen/"):
+        check(origin, chromium, width, scheme, address, with_plan_errors)
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     placed(origin)
-    check(origin, chromium, width, scheme, "/console/", with_orders)
-    check(origin, chromium, width, scheme, "/console/", with_order)
+    node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
+    origin.nodes = [{**node, "heartbeatAt": None}]
+    done = order_id(placed(origin, State.IN_PROGRESS, State.COMPLETED))
+    origin.place(example(website="filled in"))
+    for prepare in (with_orders, with_order, with_selection, with_confirmation, with_keys):
+        check(origin, chromium, width, scheme, "/console/", prepare)
+    check(origin, chromium, width, scheme, f"/console/?state=all&q=oven&order={done}", with_detail)
+    check(origin, chromium, width, scheme, "/console/?view=overview", with_month)
+    check(origin, chromium, width, scheme, "/console/?view=fleet", with_nodes)
 
 
 def test_open_questions(origin: Origin, chromium: Browser) -> None:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ordering.order import State
+from tests.site.conftest import sizes
 from tests.site.origin import SALES, Origin, example
 
 pytestmark = pytest.mark.needs("chromium")
@@ -76,6 +77,7 @@ def test_a_new_order_appears_by_itself(console: Page, origin: Origin) -> None:
     expect(console.locator(f"[data-order-id='{new}']")).to_contain_text("Fietsenmaker")
 
 
+@sizes
 def test_approving(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
     expect(console.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
@@ -95,6 +97,7 @@ def test_approving(console: Page, origin: Origin) -> None:
     expect(console.locator("#node")).to_contain_text("150, waarvan 0 onversleuteld")
 
 
+@sizes
 def test_rejecting_needs_a_reason(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
     console.click("#reject")
@@ -114,6 +117,7 @@ def test_rejecting_needs_a_reason(console: Page, origin: Origin) -> None:
     assert origin.orders[only(origin)].last.why == "Buiten ons gebied"
 
 
+@sizes
 def test_asking_the_customer_and_the_answer(console: Page, origin: Origin, chromium: Browser) -> None:
     order_id = only(origin)
     console.click("[data-order-id]")
@@ -132,6 +136,7 @@ def test_asking_the_customer_and_the_answer(console: Page, origin: Origin, chrom
     expect(console.locator("#timeline li").first).to_contain_text("Ja, het zijn er vijf.")
 
 
+@sizes
 def test_holding_resuming_and_cancelling(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
     console.click("#approve")
@@ -149,6 +154,7 @@ def test_holding_resuming_and_cancelling(console: Page, origin: Origin) -> None:
     expect(console.locator("#order-state")).to_have_attribute("data-state", "pendingCancellation")
 
 
+@sizes
 def test_a_note_stays_inside(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
     console.fill("#reason", "Gebeld, niemand nam op")
@@ -170,6 +176,7 @@ def test_what_sales_does_itself_is_completed_by_hand(page: Page, origin: Origin)
     expect(page.locator("#order-state")).to_have_attribute("data-state", "completed")
 
 
+@sizes
 def test_filters_stand_in_the_address_as_chips_that_can_be_taken_away(console: Page, origin: Origin) -> None:
     quote = place(origin, category="quote", company="Café Zuid", subject="Nieuw", text="Graag een voorstel")
     console.select_option("#category", "quote")
@@ -210,6 +217,7 @@ def test_the_order_of_the_list(console: Page, origin: Origin) -> None:
     expect(console.locator("[data-order-id]").first).to_contain_text("€ 100,00")
 
 
+@sizes
 def test_only_the_selected_orders_are_approved(console: Page, origin: Origin) -> None:
     others = [place(origin, company=f"Bedrijf {number}") for number in range(4)]
     for order_id in others[:3]:
@@ -235,6 +243,7 @@ def test_a_selection_survives_the_list_being_refreshed(console: Page, origin: Or
     expect(console.locator("#bulk-count")).to_have_text("1 bestelling geselecteerd")
 
 
+@sizes
 def test_the_file_holds_what_the_filter_shows(console: Page, origin: Origin) -> None:
     place(origin, company="=Garage")
     place(origin, category="quote", company="Café", subject="x", text="y")
@@ -247,6 +256,7 @@ def test_the_file_holds_what_the_filter_shows(console: Page, origin: Origin) -> 
     assert text.startswith("\ufeff") and "'=Garage" in text and "Bakkerij De Oven" in text and "Café" not in text
 
 
+@sizes
 def test_the_month_as_numbers_chart_and_tables(console: Page, origin: Origin) -> None:
     rejected = place(origin, company="Garage Noord", phones="10")
     origin.move(rejected, State.REJECTED, SALES, "Nee")
@@ -263,6 +273,7 @@ def test_the_month_as_numbers_chart_and_tables(console: Page, origin: Origin) ->
     expect(console.locator("#month-figures")).to_be_visible()
 
 
+@sizes
 def test_the_nodes(console: Page, origin: Origin) -> None:
     node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
     origin.nodes = [{**node, "heartbeatAt": "2026-11-21T17:05:00.000Z"}]
@@ -315,6 +326,7 @@ def test_keys_do_what_the_list_of_keys_says_and_can_be_switched_off(console: Pag
     expect(console.locator("#q")).not_to_be_focused()
 
 
+@sizes
 def test_two_colleagues_in_conflict_the_second_sees_what_changed_and_keeps_what_was_typed(
     console: Page, origin: Origin, chromium: Browser
 ) -> None:

@@ -4,6 +4,7 @@ import itertools
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import jinja2
 import pytest
@@ -13,6 +14,7 @@ from shared import html
 from tests.site.document import Document, read
 from tests.site.origin import DATA, order_form
 
+KINDS = sorted(file.stem for file in (DATA / "forms").glob("*.toml"))
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}{% raw %}</textarea></title>"
 
 
@@ -67,12 +69,21 @@ def by_id(document: Document, id: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("view", ["order-form", "order", "problem"])
+def check_context(category: str = "srtp", **changes: Any) -> dict[str, Any]:
+    """What check.j2 is rendered with."""
+    price = {name: order_view()[name] for name in ("productOrderItem", "monthlyTotalCents", "vatRatePercent", "monthlyTotalInclVatCents")}
+    hidden = {"category": category, "company": "Bakkerij", "idempotencyKey": "key-1"}
+    context = {"category": category, "values": {"company": "Bakkerij"}, "price": {**price, "oneTimeTotalCents": 0}, "hidden": hidden}
+    return {**context, **changes}
+
+
+@pytest.mark.parametrize("view", ["order-form", "order", "problem", "check"])
 def test_the_view_is_jinja_and_looks_into_nothing_undefined(views: Path, view: str) -> None:
     strict = jinja2.Environment(loader=jinja2.FileSystemLoader(views), autoescape=True, undefined=jinja2.StrictUndefined)
     strict.filters |= {"euro": html.euro, "when": html.when}
     contexts: dict[str, list[dict[str, Any]]] = {
-        "order-form": [{"values": {}, "errors": {}, "error_list": [], "idempotency_key": ""}],
+        "order-form": [{"values": {"category": kind}, "errors": {}, "error_list": [], "idempotency_key": ""} for kind in KINDS],
+        "check": [check_context(kind) for kind in KINDS] + [check_context("quote", price=None)],
         "order": [{"order": order_view(state), "token": "t", "credentials": None, "problem": None} for state in State],
         "problem": [{"problem": {"title": "Niet gevonden", "detail": "Hier is niets", "status": 404, "correlationId": "c-1"}}],
     }
@@ -129,6 +140,41 @@ def test_credentials_are_told_with_how_to_use_them_and_a_warning(views: Path) ->
     assert "credentials" in document.ids
     for told in ("203.0.113.7", "5061", "sip.example.nl", "TLS", "SRTP", "Bewaar deze gegevens nu"):
         assert told in document.text
+
+
+def test_the_check_step_shows_what_is_paid_and_sends_everything_again(views: Path) -> None:
+    document = read(html.render("check", **check_context()))
+    assert "Bedrijfsnaam Bakkerij" in document.text and "€ 10,00" in document.text and "€ 12,10" in document.text
+    assert "Bestelling met betalingsverplichting" in document.text
+    sent = {one.attributes["name"]: one.attributes["value"] for one in document.all("input")}
+    assert sent == {"category": "srtp", "company": "Bakkerij", "idempotencyKey": "key-1", "monthlyTotalCents": "1000"}
+    assert [(one.attributes["name"], one.attributes["value"]) for one in document.all("button")] == [("step", "order"), ("step", "change")]
+
+
+def test_the_check_step_of_what_is_free_does_not_speak_of_paying(views: Path) -> None:
+    document = read(html.render("check", **check_context("quote", price={"productOrderItem": [], "monthlyTotalCents": 0})))
+    assert "Deze aanvraag kost niets" in document.text and "betalingsverplichting" not in document.text
+
+
+def test_every_kind_of_order_has_its_own_words(views: Path) -> None:
+    words = tomllib.loads((DATA / "order_kinds.toml").read_text())
+    assert set(words) == set(KINDS)
+    for kind, said in words.items():
+        states = [order_page(order=order_view(state.value, category=kind)).text for state in State]
+        assert all(said["order_title"] in text for text in states)
+        assert set(said.get("state", {})) <= {state.value for state in State}
+        if kind != "srtp":
+            completed = states[list(State).index(State.COMPLETED)]
+            assert "SRTP staat aan" not in completed and said["state"]["completed"]["text"] in completed
+
+
+def test_set_up_files_stand_in_the_page_itself(views: Path) -> None:
+    told = credentials()
+    told["files"] = [{"name": "snom-101.xml", "mediaType": "application/xml", "content": '<a b="c">é & 100%</a>'}]
+    (link,) = [a.attributes for a in order_page(credentials=told).all("a") if "download" in a.attributes]
+    assert link["download"] == "snom-101.xml"
+    assert link["href"].startswith("data:application/xml;charset=utf-8,")
+    assert unquote(link["href"].partition(",")[2]) == '<a b="c">é & 100%</a>'
 
 
 def test_a_problem_is_told_on_the_order_page(views: Path) -> None:
@@ -192,7 +238,10 @@ def test_nothing_that_came_from_outside_becomes_markup(views: Path) -> None:
         for told in (None, credentials(username=HOSTILE, password=HOSTILE, extension=HOSTILE))
     ]
     hostile_problem = html.render("problem", problem=problem)
-    for page in [hostile_form, *hostile_order, hostile_problem]:
+    hostile_check = html.render("check", **check_context(values=dict.fromkeys(fields, HOSTILE), hidden={HOSTILE: HOSTILE}))
+    asked = order_view("pending", events=[{"at": "2026-11-21T17:05:00Z", "from": "acknowledged", "to": "pending", "why": HOSTILE}])
+    hostile_question = html.render("order", order=asked, token=HOSTILE, credentials=None, problem=None)
+    for page in [hostile_form, *hostile_order, hostile_problem, hostile_check, hostile_question]:
         document = read(page)
         assert not document.faults
         assert "alert(1)</script>" not in page

@@ -17,7 +17,8 @@ const valid = {
   tel: (text) => /^\+?[0-9]{8,15}$/.test(text.replaceAll("(0)", "").replace(/[\s./()-]/g, "")),
 };
 
-const tidy = (text) => text.normalize("NFC").replace(/\p{Cc}/gu, " ").split(/\s+/).filter(Boolean).join(" ");
+/** One line in Unicode's composed form, without control characters, with single spaces. */
+export const tidy = (text) => text.normalize("NFC").replace(/\p{Cc}/gu, " ").split(/\s+/).filter(Boolean).join(" ");
 const tidyLines = (text) => text.replace(/\r\n?/g, "\n").split("\n").map(tidy).join("\n").trim();
 
 /** The whole number that a visitor typed ("5", " 5 ", "1.000"), or null. */

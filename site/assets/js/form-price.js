@@ -1,6 +1,6 @@
 // What the order that is being filled in costs, as ordering/pricing.py computes it. Pure.
 
-import { integer } from "./check.js";
+import { integer, tidy } from "./check.js";
 
 /** Net cents {monthly, once}, or null while too little is filled in. `definition` carries `prices` (layouts/_partials/form/prices.html). */
 export function price(definition, values) {
@@ -11,6 +11,6 @@ export function price(definition, values) {
     if (quantity === null || quantity < min || quantity > max) return null;
     return { monthly: quantity * offerings[definition.offering].cents, once: 0 };
   }
-  const chosen = offerings[values[definition.offering_field]];
+  const chosen = offerings[tidy(String(values[definition.offering_field] ?? ""))];
   return chosen ? { monthly: chosen.cents, once: offerings.connection.cents } : null;
 }
