@@ -22,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -37,6 +39,7 @@ from tests.site.measure import CHROMIUM, QUIET, Visit, markup_faults, npm_packag
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 WIDTH = 360
 CONSOLE = "/console/"
+ATTEMPTS = 3
 ORDER = {
     "company": "Bakkerij De Oven", "name": "A. Bakker", "email": "bakker@example.nl", "telephone": "085 555 01 00", "phones": "5",
 }  # fmt: skip
@@ -164,6 +167,18 @@ def _lighthouse(site: str, path: str, document: Document) -> dict[str, int]:
     """Lighthouse's scores of 0 to 100. A page that is not there is judged at its own address: Lighthouse refuses a 404."""
     address = site + ("/404.html" if path == "/is-er-niet/" else path)
     hidden = any(meta.attributes.get("name") == "robots" for meta in document.all("meta"))
+    for _ in range(ATTEMPTS):
+        found = _report(address, hidden)
+        scores = {name: found["categories"][name]["score"] for name in CATEGORIES}
+        if None not in scores.values():  # a busy machine may paint too late for Lighthouse
+            break
+    for audit in found["audits"].values():
+        if audit["scoreDisplayMode"] == "binary" and not audit["score"]:
+            print(f"{path.partition('?')[0]}: lighthouse: {audit['id']}: {audit['title']}", file=sys.stderr)
+    return {name: round(100 * (score or 0)) for name, score in scores.items()}
+
+
+def _report(address: str, hidden: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.json"
         command = [
@@ -174,12 +189,8 @@ def _lighthouse(site: str, path: str, document: Document) -> dict[str, int]:
         environment = os.environ | {"CHROME_PATH": CHROMIUM, "TMPDIR": directory}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
         if not report.exists():
-            raise SystemExit(f"dev: Lighthouse on {path} failed:\n{done.stderr.strip()}")
-        found = json.loads(report.read_text())
-    for audit in found["audits"].values():
-        if audit.get("score") is not None and audit["score"] < 0.9 and audit["scoreDisplayMode"] == "binary":
-            print(f"{path}: lighthouse: {audit['id']}: {audit['title']}", file=sys.stderr)
-    return {name: round(100 * (found["categories"][name]["score"] or 0)) for name in CATEGORIES}
+            raise SystemExit(f"dev: Lighthouse on {urlsplit(address).path} failed:\n{done.stderr.strip()}")
+        return json.loads(report.read_text())  # type: ignore[no-any-return]
 
 
 def _table(measured: list[Measured], seconds: float, broken: list[str]) -> str:
