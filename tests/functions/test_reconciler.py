@@ -427,6 +427,85 @@ def test_a_node_that_never_boots_is_replaced_but_not_for_ever(world: World) -> N
     assert world.orders.get(IDS[0]).last.why == HoldReason.BOOT
 
 
+def test_a_cancelled_order_gives_its_place_back(world: World) -> None:
+    for order_id in IDS[:2]:
+        world.approve(order_id, 5)
+    for step in (world.boot, world.load):
+        world.reconciler.run()
+        if step == world.boot:
+            step()
+    assert [node.allocated for node in world.ledger.nodes()] == [10]
+    world.orders.change(IDS[0], lambda found: orders.cancel(found, SALES, NOON, "Dubbel"))
+    world.reconciler.run()
+    cancelled = world.orders.get(IDS[0])
+    assert (cancelled.state, cancelled.last.who.role) == (State.CANCELLED, Role.FLEET)
+    assert [node.allocated for node in world.ledger.nodes()] == [5]
+    assert list(world.ledger.allocations(IDS[:2])) == [IDS[1]]
+
+
+def test_an_order_that_never_had_a_place_is_cancelled_too(world: World) -> None:
+    world.ec2.quota = 0
+    world.approve(IDS[0], 5)
+    world.reconciler.run()
+    world.orders.change(IDS[0], lambda found: orders.cancel(found, SALES, NOON))
+    world.reconciler.run()
+    assert world.state(IDS[0]) is State.CANCELLED
+
+
+def test_a_note_does_not_make_an_order_that_the_fleet_holds_one_that_sales_holds(world: World) -> None:
+    world.ec2.quota = 0
+    world.approve(IDS[0], 5)
+    world.reconciler.run()
+    world.orders.change(IDS[0], lambda found: orders.note(found, "Klant belt", SALES, NOON))
+    world.ec2.quota = 9
+    world.later(minutes=16)
+    for step in (world.boot, world.load, world.beat):
+        world.reconciler.run()
+        step()
+    world.reconciler.run()
+    assert world.state(IDS[0]) is State.COMPLETED
+
+
+def test_a_silent_node_that_serves_nobody_is_ended_after_an_hour(world: World) -> None:
+    world.approve(IDS[0], 5)
+    world.reconciler.run()
+    world.boot()
+    world.reconciler.run()
+    world.orders.change(IDS[0], lambda found: orders.cancel(found, SALES, NOON))
+    world.reconciler.run()
+    world.later(minutes=59)
+    world.reconciler.run()
+    assert [node.state for node in world.ledger.nodes()] == [NodeState.QUARANTINED]
+    world.later(minutes=2)
+    world.reconciler.run()
+    assert [(node.state, node.ended_at) for node in world.ledger.nodes()] == [(NodeState.TERMINATED, world.now)]
+    assert [instance.state for instance in world.ec2.instances()] == ["terminated"]
+
+
+def test_a_silent_node_that_serves_an_order_is_never_ended(world: World) -> None:
+    world.approve(IDS[0], 5)
+    world.reconciler.run()
+    world.boot()
+    world.reconciler.run()
+    world.load()
+    world.reconciler.run()
+    world.later(hours=5)
+    world.reconciler.run()
+    assert [node.state for node in world.ledger.nodes()] == [NodeState.QUARANTINED]
+    assert [instance.state for instance in world.ec2.instances()] == ["running"]
+
+
+@pytest.mark.needs("java")
+def test_the_row_of_a_node_that_ended_goes_after_a_while(environment: None) -> None:
+    ledger = FleetStore(settings.fleet_table(), settings.orders_table())
+    node = Node("n0001", NodeState.TERMINATED, version=3, capacity=20, allocated=0, requested_at=NOON, ended_at=NOON)
+    ledger.add(node)
+    assert ledger.nodes() == (node,)
+    row = dynamodb.get(settings.fleet_table(), "NODES", "n0001")
+    assert row is not None
+    assert row["expiresAt"] == int((NOON + timedelta(days=30)).timestamp())
+
+
 def test_an_orphan_is_ended(world: World) -> None:
     world.ec2.launch("n0099", Offer("subnet-a", ""), "launched by a reconciler whose ledger was restored from a backup")
     world.reconciler.run()

@@ -1,0 +1,152 @@
+"""ordering.mailer: one mail for each change that a customer should hear of, from the stream's records to what SES got."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+
+from ordering import mail, mailer
+from ordering import order as orders
+from ordering.order import Actor, Order, Role, SipServer, State
+from ordering.store import OrderStore
+from shared import clock, dynamodb, settings
+from tests.functions.test_queue import ORDER as QUOTE
+
+pytestmark = pytest.mark.needs("java")
+
+NOW = datetime(2026, 11, 21, 17, 5, tzinfo=UTC)
+SALES = Actor(Role.SALES, "verkoop@example.nl")
+
+
+@pytest.fixture(autouse=True)
+def ses(environment: None, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An SES with our domain as identity; what it was given."""
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    dynamodb.client()  # real, before moto takes over the others
+    mailer.client.cache_clear()
+    with mock_aws(config={"core": {"passthrough": {"urls": [".*127.0.0.1.*"]}}}):
+        boto3.client("sesv2", "eu-central-1").create_email_identity(EmailIdentity="bestellingen@callvoip.example.nl")
+        yield ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"]
+    mailer.client.cache_clear()
+
+
+def record(order: Order) -> dict[str, Any]:
+    """What the stream tells of an order's newest write."""
+    from ordering import items
+
+    image = dynamodb.marshal({"pk": f"ORDER#{order.id}", "sk": "ORDER", **items.from_order(order)})
+    return {"dynamodb": {"NewImage": image, "SequenceNumber": f"{order.version:030d}"}}
+
+
+def send(context: Any, *found: Order) -> list[str]:
+    """Hand over records; the sequence numbers of those that are to come again."""
+    answer = mailer.handler({"Records": [record(order) for order in found]}, context)
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def story() -> dict[str, Order]:
+    """An order after each step of a whole life."""
+    asked = orders.move(QUOTE, State.PENDING, SALES, NOW, "Welke toestellen?")
+    answered = orders.move(asked, State.ACKNOWLEDGED, orders.CUSTOMER, NOW, "Yealink")
+    approved = orders.move(answered, State.IN_PROGRESS, SALES, NOW)
+    return {
+        "received": QUOTE,
+        "question": asked,
+        "answered": answered,
+        "noted": orders.note(answered, "Belt morgen", SALES, NOW),
+        "approved": approved,
+        "held": orders.move(approved, State.HELD, SALES, NOW, "Even wachten"),
+        "active": orders.complete_by_hand(approved, SALES, NOW, "Offerte verstuurd"),
+        "rejected": orders.move(QUOTE, State.REJECTED, SALES, NOW, "Wij leveren daar niet"),
+        "cancelled": orders.cancel(QUOTE, orders.CUSTOMER, NOW),
+    }
+
+
+def test_a_customer_hears_of_what_matters_and_of_nothing_else() -> None:
+    told = {step: mail.kind(order.last) for step, order in story().items()}
+    quiet = {"answered": None, "noted": None, "held": None}
+    assert told == {step: quiet.get(step, step) for step in told}
+
+
+@pytest.mark.parametrize("step", ["received", "question", "approved", "active", "rejected", "cancelled"])
+def test_a_mail_tells_why_and_links_to_the_orders_own_page(ses, context, step: str) -> None:
+    order = story()[step]
+    assert send(context, order) == []
+    [message] = ses.sent_messages
+    assert message.destinations["ToAddresses"] == ["jansen@example.nl"]
+    text = json.dumps(message.body if hasattr(message, "body") else vars(message), default=str)
+    assert order.id in message.subject
+    assert f"https://callvoip.example.nl/bestelling/{order.id}?token=" in text
+    assert order.last.why in text
+
+
+@pytest.mark.parametrize("step", ["received", "question", "approved", "active", "rejected", "cancelled"])
+def test_a_mail_is_text_and_html_and_holds_no_markup_of_others(step: str) -> None:
+    order = story()[step]
+    sender = mail.Sender("Voorbeeld", "verkoop@example.nl", "085 555 01 00")
+    hostile = replace(order, last=replace(order.last, why="<img src=x>"))
+    made = mail.compose(step, hostile, "https://x.example.nl/?a=1&b=2", sender)
+    assert "<img" not in made.html
+    assert "https://x.example.nl/?a=1&amp;b=2" in made.html
+    assert "https://x.example.nl/?a=1&b=2" in made.text
+    assert made.text.startswith("Geachte A. Jansen,")
+
+
+def test_an_active_order_is_told_how_to_set_up_the_phones_and_no_secret() -> None:
+    from tests.functions.test_reconciler import SRTP, OrderItem, Price
+
+    srtp = replace(QUOTE, category="srtp", price=Price((OrderItem(5, SRTP),), 21))
+    active = orders.complete(orders.move(srtp, State.IN_PROGRESS, SALES, NOW), SipServer("n0001", "192.0.2.1", 5061), NOW)
+    made = mail.compose("active", active, "https://x.example.nl", mail.Sender("V", "v@example.nl", "085"))
+    assert "Yealink" in made.text and "SRTP" in made.text
+    assert "192.0.2.1" not in made.text
+
+
+def test_a_record_that_comes_again_makes_no_second_mail(ses, context) -> None:
+    assert [send(context, QUOTE), send(context, QUOTE), send(context, QUOTE, QUOTE)] == [[], [], []]
+    assert len(ses.sent_messages) == 1
+
+
+def test_when_ses_fails_the_record_and_all_after_it_come_again(ses, context, monkeypatch: pytest.MonkeyPatch, log) -> None:
+    steps = story()
+    with monkeypatch.context() as broken:
+        broken.setattr(mailer, "_send", lambda message, sender: (_ for _ in ()).throw(RuntimeError(message.to)))
+        assert send(context, QUOTE, steps["question"]) == [f"{1:030d}"]
+    assert "jansen@example.nl" not in log.getvalue()
+    # Whoever claimed it may still be sending; after the lease somebody else does.
+    assert send(context, QUOTE, steps["question"]) == [f"{1:030d}"]
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=3))
+    assert send(context, QUOTE, steps["question"]) == []
+    assert len(ses.sent_messages) == 2
+
+
+def test_a_reminder_links_to_the_order_that_runs(ses, context) -> None:
+    store = OrderStore(settings.orders_table(), settings.fleet_table())
+    store.place(QUOTE, None)
+    store.remind(QUOTE.id, NOW)
+    item = dynamodb.get(settings.orders_table(), f"REMINDER#{QUOTE.id}", "REMINDER")
+    assert item is not None
+    reminder = {"dynamodb": {"NewImage": dynamodb.marshal(item), "SequenceNumber": "1"}}
+    for _ in range(2):
+        assert mailer.handler({"Records": [reminder]}, context) == {"batchItemFailures": []}
+    [message] = ses.sent_messages
+    assert "lopen" in message.subject
+
+
+def test_what_is_deleted_or_no_order_makes_no_mail(ses, context) -> None:
+    gone = {"dynamodb": {"SequenceNumber": "1", "OldImage": {}}}
+    assert mailer.handler({"Records": [gone]}, context) == {"batchItemFailures": []}
+    assert ses.sent_messages == []
+
+
+def test_the_log_names_no_customer(ses, context, log) -> None:
+    send(context, *story().values())
+    assert "mail sent" in log.getvalue()
+    for personal in ("jansen", "Jansen", "token="):
+        assert personal not in log.getvalue()
