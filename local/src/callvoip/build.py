@@ -24,6 +24,9 @@ LAMBDA_PYTHON = "3.13"
 NODE_PYTHON = "3.11"  # Debian 12's
 PLATFORM = "aarch64-manylinux_2_28"
 
+# The program itself: its wrapper prints a banner.
+HUGO = Path(str(distribution("hugo").locate_file("hugo/binaries/hugo")))
+
 Say = Callable[[str], None]
 
 
@@ -150,7 +153,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _render(out: Path) -> None:
     _tool(
-        str(distribution("hugo").locate_file("hugo/binaries/hugo")), "--source", str(ROOT / "site"), "--destination", str(out),
+        str(HUGO), "--source", str(ROOT / "site"), "--destination", str(out),
         "--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir", "--quiet",
     )  # fmt: skip
 

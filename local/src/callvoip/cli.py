@@ -6,6 +6,7 @@ import sys
 COMMANDS = {
     "up": "build, deploy into the emulated AWS and serve; Ctrl-C stops everything",
     "demo": "the main job from order to encrypted call, without a browser",
+    "site": "the pages only, for who writes them: what is saved shows at once",
     "test": "lint, types, unit, infra, site and end-to-end tests",
     "bench": "benchmarks, each as a ratio against a peer or a floor",
     "synth": "CloudFormation into cdk.out/, without AWS credentials",
