@@ -50,12 +50,14 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
         directory.mkdir(parents=True)
         (directory / "index.html").write_text(name)
     (root / "site" / "data").mkdir(parents=True)
-    (root / "site" / "data" / "brand.toml").write_bytes((ROOT / "site/data/brand.toml").read_bytes())
+    (root / "site" / "data" / "retention.toml").write_bytes((ROOT / "site/data/retention.toml").read_bytes())
+    brand = (ROOT / "site/data/brand.toml").read_text()
     environment = {**os.environ, "CALLVOIP_ROOT": str(root), "PATH": f"{NODE.parent}:{os.environ['PATH']}"}
     for name in [name for name in environment if name.startswith("AWS_")]:
         del environment[name]
 
-    def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(output: Path, *arguments: str, operations: str = "") -> subprocess.CompletedProcess[str]:
+        (root / "site" / "data" / "brand.toml").write_text(f"{brand}\n{operations}")
         command = [sys.executable, "-m", "infra.app", str(output), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

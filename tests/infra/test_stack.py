@@ -1,9 +1,12 @@
 """What the template promises, whatever constructs it came from."""
 
 import json
+import tomllib
 from typing import Any
 
 import pytest
+
+from callvoip.paths import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -286,7 +289,52 @@ def test_nodes_ask_for_tokens_at_their_metadata_service_and_have_encrypted_disks
 def test_only_sip_over_tls_and_media_reach_a_node(template):
     [group] = template.resources("AWS::EC2::SecurityGroup").values()
     rules = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupIngress"]}
-    assert rules == {("tcp", 5061, 5061), ("udp", 20000, 20001), ("udp", 21000, 21999)}
+    assert rules == {("tcp", 5061, 5061), ("udp", 20000, 20001)}
+
+
+OPERATIONS = """
+[operations]
+alarm_email = "beheer@example.nl"
+trunk_networks = ["192.0.2.0/28", "198.51.100.7"]
+"""
+
+
+def test_plain_rtp_comes_from_the_trunks_networks_and_alarms_go_to_the_operator(synthesise, tmp_path):
+    done = synthesise(tmp_path, operations=OPERATIONS)
+    assert done.returncode == 0, done.stderr
+    resources = json.loads((tmp_path / "Callvoip.template.json").read_text())["Resources"].values()
+    [group] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::EC2::SecurityGroup"]
+    rtp = {rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 21999)}
+    assert rtp == {"192.0.2.0/28", "198.51.100.7/32"}
+    [subscription] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Subscription"]
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "beheer@example.nl")
+
+
+def test_a_trunk_network_that_is_none_ends_the_synthesis(synthesise, tmp_path):
+    done = synthesise(tmp_path, operations='[operations]\ntrunk_networks = ["0.0.0.0/33"]\n')
+    assert done.returncode != 0
+    assert "0.0.0.0/33" in done.stderr
+
+
+def test_every_alarm_tells_one_topic_and_a_silent_metric_is_no_alarm(template, functions):
+    [topic] = template.resources("AWS::SNS::Topic")
+    alarms = template.resources("AWS::CloudWatch::Alarm").values()
+    for alarm in alarms:
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+    metrics = [(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms]
+    assert metrics.count(("AWS/Lambda", "Errors")) == len(functions)
+    assert metrics.count(("AWS/SQS", "ApproximateNumberOfMessagesVisible")) == len(template.resources("AWS::SQS::Queue"))
+    assert {name for namespace, name in metrics if namespace == "callvoip"} >= {"FleetActionFailed", "LaunchRefusedQuota"}
+
+
+def test_call_records_and_logs_live_as_long_as_the_pages_say(template):
+    retention = tomllib.loads((ROOT / "site/data/retention.toml").read_text())
+    [node] = template.resources("AWS::EC2::LaunchTemplate").values()
+    assert f"cdr_days = {retention['calls']['days']}" in json.dumps(node["LaunchTemplateData"]["UserData"])
+    for name, group in template.resources("AWS::Logs::LogGroup").items():
+        if name.startswith(("Functions", "Api")):
+            assert group["RetentionInDays"] == retention["technical"]["days"], name
 
 
 def test_there_is_no_nat_gateway(template):

@@ -87,9 +87,7 @@ def test_conditions_and_privacy_are_one_click_from_the_form(site: Path) -> None:
 def test_what_the_system_deletes_by_itself_it_deletes_when_the_page_says(site: Path) -> None:
     assert RETENTION["calls"]["days"] == int(re.findall(r'"cdr_days", (\d+)', Path(config.__file__).read_text())[0])
     assert RETENTION["abuse"]["days"] == source._REMEMBERED.days
-    logs = [file.read_text() for file in (ROOT / "infra/src/infra").glob("*.py")]
-    kept = {name for one in logs for name in re.findall(r"logs\.RetentionDays\.(\w+)", one)}
-    assert kept == {"TWO_WEEKS"} and RETENTION["technical"]["days"] == 14
+    # What nodes and logs are told at the deploy comes from the table: tests/infra sees that it arrives.
     told = text(site, "/privacy/")
     for words in ("90 dagen na het gesprek", "14 dagen", "van 0 tot 365 dagen", "u kiest zelf", "3 maanden na opzegging"):
         assert words in told, words

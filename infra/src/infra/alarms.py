@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -19,10 +23,23 @@ METRICS = {
 
 
 class Alarms(Construct):
-    """One alarm for each metric and each dead-letter queue. Who is told is the operator's choice: they add a topic."""
+    """One alarm for each metric, each dead-letter queue and each function, on one topic that mails `told`, an address or None."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, dead_letters: Mapping[str, sqs.Queue]) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        dead_letters: Mapping[str, sqs.Queue],
+        functions: Mapping[str, lambda_.Function],
+        told: str | None,
+    ) -> None:
         super().__init__(scope, construct_id)
+        # Alarms cannot write to a topic under Amazon's own key, and they name functions and queues only.
+        topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        if told:
+            topic.add_subscription(subscriptions.EmailSubscription(told))
+        self._tell = actions.SnsAction(topic)
         for name, (service, meaning) in METRICS.items():
             metric = cloudwatch.Metric(
                 namespace=NAMESPACE,
@@ -36,8 +53,12 @@ class Alarms(Construct):
             metric = queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(5), statistic="Maximum")
             self._alarm(f"{name}DeadLetters", metric, f"The function {name} gave up on an event; the letter tells where to look.")
 
+        for name, function in functions.items():
+            metric = function.metric_errors(period=Duration.minutes(5), statistic="Sum")
+            self._alarm(f"{name}Errors", metric, f"The function {name} raised, ran out of time or did not start. Its log says which.")
+
     def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str) -> None:
-        cloudwatch.Alarm(
+        alarm = cloudwatch.Alarm(
             self,
             name,
             metric=metric,
@@ -47,3 +68,5 @@ class Alarms(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=meaning,
         )
+        alarm.add_alarm_action(self._tell)
+        alarm.add_ok_action(self._tell)

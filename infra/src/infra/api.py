@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from aws_cdk import RemovalPolicy
 from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from infra.checks import acknowledge
+from infra.logs import log_group
 
 # No address, path or query: an order's own page carries its token there.
 ACCESS_LOG = {
@@ -31,7 +30,7 @@ class Api(Construct):
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
         self.http_api = apigateway.HttpApi(self, "HttpApi", create_default_stage=False)
-        log_group = logs.LogGroup(self, "AccessLog", retention=logs.RetentionDays.TWO_WEEKS, removal_policy=RemovalPolicy.DESTROY)
+        access_log = log_group(self, "AccessLog")
         stage = apigateway.HttpStage(
             self,
             "Stage",
@@ -41,7 +40,7 @@ class Api(Construct):
             throttle=apigateway.ThrottleSettings(rate_limit=50, burst_limit=100),
         )
         cast(apigateway.CfnStage, stage.node.default_child).access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
-            destination_arn=log_group.log_group_arn, format=json.dumps(ACCESS_LOG)
+            destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
         )
 
     @property

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.checks import acknowledge
+from infra.logs import log_group
 from infra.places import BUILD
 
 # From 1769 MB a function has one whole virtual CPU; start-up is bound by the CPU.
@@ -24,6 +24,7 @@ class Functions(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, layer: Path, environment: Mapping[str, str]) -> None:
         super().__init__(scope, construct_id)
         self._environment = environment
+        self.made: dict[str, lambda_.Function] = {}
         self._code = lambda_.Code.from_asset(str(BUILD / "functions"))
         self._layer = lambda_.LayerVersion(
             self,
@@ -44,9 +45,9 @@ class Functions(Construct):
         timeout: Duration | None = None,
     ) -> lambda_.Function:
         """A function whose role allows `may` and the writing of its own log, nothing else."""
-        log_group = logs.LogGroup(self, f"{name}Log", retention=logs.RetentionDays.TWO_WEEKS, removal_policy=RemovalPolicy.DESTROY)
+        own_log = log_group(self, f"{name}Log")
         role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        log_group.grant_write(role)
+        own_log.grant_write(role)
         for statement in may:
             role.add_to_policy(statement)
         function = lambda_.Function(
@@ -60,10 +61,11 @@ class Functions(Construct):
             memory_size=MEMORY_MB,
             timeout=timeout or Duration.seconds(10),
             role=role,
-            log_group=log_group,
+            log_group=own_log,
             environment={**self._environment, **(environment or {}), "POWERTOOLS_SERVICE_NAME": handler.split(".")[1]},
         )
         acknowledge(function, "The layer is built and tested for this runtime; a newer one comes by changing this file.", "L1")
+        self.made[name] = function
         return function
 
 

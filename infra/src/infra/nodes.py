@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent, indent
 
@@ -14,6 +15,7 @@ from constructs import Construct
 
 from infra.checks import acknowledge
 from infra.functions import allow
+from infra.places import Brand, read_retention
 
 # Debian publishes the newest image of a release under this name.
 IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/arm64"
@@ -38,7 +40,7 @@ CAPACITY_CALLS = 100
 class Nodes(Construct):
     """Public subnets without NAT, the nodes' security group, and the launch template the reconciler starts them from."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, bundle: Path, sip_domain: str, fleet: ITable, cdr: ITable) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, bundle: Path, brand: Brand, fleet: ITable, cdr: ITable) -> None:
         super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
             self,
@@ -53,7 +55,7 @@ class Nodes(Construct):
             },
         )
         acknowledge(self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7")
-        self.security_group = self._security_group()
+        self.security_group = self._security_group(brand.trunk_networks)
         asset = s3_assets.Asset(self, "Bundle", path=str(bundle))
         self.role = self._role(fleet, cdr, asset)
         self.launch_template = ec2.LaunchTemplate(
@@ -61,7 +63,7 @@ class Nodes(Construct):
             "LaunchTemplate",
             instance_type=ec2.InstanceType(INSTANCE_TYPES[0]),
             machine_image=ec2.MachineImage.from_ssm_parameter(IMAGE_PARAMETER),
-            user_data=ec2.UserData.custom(cloud_config(sip_domain, fleet, cdr, asset)),
+            user_data=ec2.UserData.custom(cloud_config(brand.sip_domain, fleet, cdr, asset)),
             role=self.role,
             security_group=self.security_group,
             require_imdsv2=True,
@@ -81,12 +83,15 @@ class Nodes(Construct):
         """One public subnet a zone."""
         return [subnet.subnet_id for subnet in self.vpc.public_subnets]
 
-    def _security_group(self) -> ec2.SecurityGroup:
+    def _security_group(self, trunk_networks: Sequence[str]) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(self, "SecurityGroup", vpc=self.vpc, description="Media nodes: SIP over TLS and media")
         anyone = ec2.Peer.any_ipv4()
         group.add_ingress_rule(anyone, ec2.Port.tcp(SIP_PORT), "SIP over TLS")
         group.add_ingress_rule(anyone, ec2.Port.udp_range(SRTP_PORT, SRTP_PORT + 2 * MEDIA_WORKERS - 1), "SRTP and SRTCP")
-        group.add_ingress_rule(anyone, ec2.Port.udp_range(*RTP_PORTS), "RTP from the trunk")
+        # Plain RTP has no key to tell a stranger by, so only the trunk's own networks reach it. Without any nobody does:
+        # calls between phones never need these ports, and a node without a trunk leaves them unused.
+        for network in trunk_networks:
+            group.add_ingress_rule(ec2.Peer.ipv4(network), ec2.Port.udp_range(*RTP_PORTS), "RTP from the trunk")
         acknowledge(group, "Phones call from any network; there is no port 22 (Session Manager).", "EC23")
         return group
 
@@ -145,6 +150,7 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
         [fleet]
         table = "{fleet.table_name}"
         cdr_table = "{cdr.table_name}"
+        cdr_days = {read_retention().call_record_days}
         region = "{Aws.REGION}"
 
         [sip]

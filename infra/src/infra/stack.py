@@ -39,9 +39,7 @@ class CallvoipStack(Stack):
     ) -> None:
         super().__init__(scope, construct_id, env={"region": region}, termination_protection=True)
         self._tables = Tables(self, "Tables")
-        self._nodes = Nodes(
-            self, "Nodes", bundle=bundles / "media-node", sip_domain=brand.sip_domain, fleet=self._tables.fleet, cdr=self._tables.cdr
-        )
+        self._nodes = Nodes(self, "Nodes", bundle=bundles / "media-node", brand=brand, fleet=self._tables.fleet, cdr=self._tables.cdr)
         sign_in = SignIn(self, "SignIn")
         api = Api(self, "Api")
         website = Website(
@@ -67,7 +65,8 @@ class CallvoipStack(Stack):
         self._load_catalogue()
         fleet_letters = self._reconcile()
         mail_letters = self._mail(MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key)
-        Alarms(self, "Alarms", dead_letters={"Reconciler": fleet_letters, "Mailer": mail_letters})
+        letters = {"Reconciler": fleet_letters, "Mailer": mail_letters}
+        Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
 

@@ -33,9 +33,9 @@ class Assembly:
         return ("site", "functions", f"{prefix}layer", f"{prefix}media-node")
 
     def digest(self, arguments: Sequence[str]) -> str:
-        """What it depends on: infra's app, the brand's names, and the assets by what they were made from."""
+        """What it depends on: infra's app, the tables it reads, and the assets by what they were made from."""
         salt = " ".join((*arguments, *(build.stamp(name) for name in self.assets)))
-        return build.digest((ROOT / "infra" / "src", ROOT / "site" / "data" / "brand.toml"), salt)
+        return build.digest((ROOT / "infra" / "src", *(ROOT / "site" / "data" / name for name in ("brand.toml", "retention.toml"))), salt)
 
     @property
     def made_with(self) -> str:
