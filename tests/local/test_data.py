@@ -202,6 +202,12 @@ async def test_a_stream_is_read_on_from_where_it_was_left(lasting, tmp_path):
     assert read() == ["d"]
 
 
+def test_without_java_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(dynamodb.MissingError, match="apt-get install default-jre-headless"):
+        dynamodb.install()
+
+
 def test_generated_secrets_stay_what_they_are(tmp_path):
     first = _secrets(["a"], tmp_path / "s")
     second = _secrets(["a", "b"], tmp_path / "s")
