@@ -9,6 +9,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from callvoip.client import Client
 from callvoip.system import LocalSystem
 from tests.e2e.test_main_job import visit
 
@@ -125,6 +126,11 @@ def test_a_plan_with_a_number_is_ordered_checked_and_priced_twice(browser: Brows
         expect(page.locator("#check")).to_contain_text("Eenmalig, excl. btw")
         page.click("#place-order")
         expect(page.locator("#order-state")).to_have_attribute("data-state", "acknowledged")
+        order_id = page.locator("#order").get_attribute("data-order-id")
+    sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
+    seen = sales.get(f"/sales/orders/{order_id}")
+    assert seen["oneTimeTotalCents"] > 0
+    assert not {reason["code"] for reason in seen["spam"]["reasons"]} & {"honeypot", "no_proof", "wrong_proof"}
 
 
 def test_the_month_and_the_fleet_are_counted(browser: Browser, system: LocalSystem) -> None:

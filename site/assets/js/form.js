@@ -94,7 +94,7 @@ function showForm() {
   if (!byId("check")) return;
   byId("check").remove();
   for (const child of place.children) child.hidden = child.id === "error-summary";
-  form.elements[definition.field[0].name].focus?.();
+  byId(definition.field[0].name).focus();
 }
 
 /** A fault that the server found, in the words of this page: on a translated page those of the form's own definition. */
@@ -166,11 +166,15 @@ async function order(step) {
       body: JSON.stringify(fields),
     });
     if (response.ok) {
+      proof = null; // it is good for one order
       location.assign((await response.json()).href);
       return;
     }
     const problem = await problemOf(response);
-    if (problem.clientMonthlyTotalCents !== undefined) showCheck((await askCheck()).html); // with the price as it is now
+    if (problem.clientMonthlyTotalCents !== undefined) {
+      const { html } = await askCheck(); // with the price as it is now
+      if (html) showCheck(html);
+    }
     showCheckProblem(problem);
   } catch {
     showCheckProblem({ ...noConnection, detail: `${noConnection.detail} ${words.form_kept}` });
@@ -183,6 +187,9 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!busy) submit();
 });
+// Loaded anew in the check step: that step is gone, the form stands here.
+if (location.hash === CHECKING) history.replaceState(null, "", location.pathname + location.search);
+
 form.addEventListener("focusin", startProof, { once: true });
 form.addEventListener("input", showTotal);
 
