@@ -168,6 +168,16 @@ def test_every_kind_of_order_has_its_own_words(views: Path) -> None:
             assert "SRTP staat aan" not in completed and said["state"]["completed"]["text"] in completed
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "srtp"])
+def test_other_kinds_do_not_speak_of_encryption(kind: str) -> None:
+    states = tomllib.loads((DATA / "order_states.toml").read_text())
+    own = tomllib.loads((DATA / "order_kinds.toml").read_text())[kind]["state"]
+    for state, words in states.items():
+        said = {**words, **own.get(state, {})}
+        text = " ".join(said.get(name, "") for name in ("text", "next", "expect")).lower()
+        assert not any(word in text for word in ("versleutel", "srtp", "inloggegevens")), (state, text)
+
+
 def test_set_up_files_stand_in_the_page_itself(views: Path) -> None:
     told = credentials()
     told["files"] = [{"name": "snom-101.xml", "mediaType": "application/xml", "content": '<a b="c">é & 100%</a>'}]
