@@ -387,13 +387,15 @@ def test_a_decision_that_was_overtaken_is_told_and_the_order_is_shown_as_it_is(c
     assert origin.orders[only(origin)].state is State.REJECTED
 
 
-def test_an_expired_session_signs_in_again_without_losing_the_reason(console: Page, origin: Origin) -> None:
+def test_an_expired_session_signs_in_again_without_losing_what_was_typed(console: Page, origin: Origin) -> None:
     console.click("[data-order-id]")
+    console.fill("#q", "gara")
     console.fill("#reason", "Het adres klopt niet met")
     console.evaluate("sessionStorage.setItem('console.since', '0')")  # it is long since signing in
     with console.expect_request("**/oauth2/token"):
         origin.expire_sessions()
     expect(console.locator("#reason")).to_have_value("Het adres klopt niet met")
+    expect(console.locator("#q")).to_have_value("gara")
     expect(console.locator("#order-id")).to_have_text(only(origin))
     assert len(origin.access_tokens) == 1
 

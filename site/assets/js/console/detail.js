@@ -98,7 +98,7 @@ function tellChanges(before, order) {
 }
 
 const available = (action, order) =>
-  (!action.states || action.states.includes(order.state)) && (!action.byhand || order.category !== "srtp");
+  (!action.states || action.states.includes(order.state)) && (!action.by_hand || order.category !== "srtp");
 
 function fill(order, { own = false } = {}) {
   const before = shown;

@@ -1,4 +1,4 @@
-// What was being typed about an order, kept for this tab: another order, an expired session or a reload loses nothing.
+// What was being typed about an order, or in "search", kept for this tab: another order, an expired session or a reload loses nothing.
 
 const KEY = "console.drafts";
 const all = () => JSON.parse(sessionStorage.getItem(KEY) ?? "{}");

@@ -5,6 +5,7 @@ import { euro } from "../money.js";
 import { when } from "../time.js";
 import { addressWith, asked, filter } from "./address.js";
 import { confirmed } from "./confirm.js";
+import { draftOf, keepDraft } from "./drafts.js";
 import * as sales from "./sales.js";
 import { attempt, showProblem } from "./trouble.js";
 import { kindOf, nameOf, phonesOf, SUSPICIOUS, toneOf } from "./words.js";
@@ -59,7 +60,7 @@ function showFilters(counts) {
 /** Fill the search form from the address, but not what is being typed in it. */
 function showSearch() {
   const { q, category, sort, direction } = asked();
-  if (document.activeElement !== byId("q")) byId("q").value = q;
+  if (document.activeElement !== byId("q")) byId("q").value = draftOf("search") || q;
   byId("category").value = category;
   byId("sort").value = `${sort} ${direction}`;
 }
@@ -150,11 +151,16 @@ async function download() {
 /** Make the queue work; `goTo` shows another address. */
 export function startQueue(goTo) {
   const go = (changes) => goTo(addressWith({ order: "", ...changes }));
+  byId("q").addEventListener("input", () => keepDraft("search", byId("q").value));
   byId("search-form").addEventListener("submit", (submit) => {
     submit.preventDefault();
+    keepDraft("search", "");
     go({ q: byId("q").value.trim(), category: byId("category").value });
   });
-  byId("category").addEventListener("change", () => go({ category: byId("category").value, q: byId("q").value.trim() }));
+  byId("category").addEventListener("change", () => {
+    keepDraft("search", "");
+    go({ category: byId("category").value, q: byId("q").value.trim() });
+  });
   byId("sort").addEventListener("change", () => {
     const [sort, direction] = byId("sort").value.split(" ");
     go({ sort, direction });
