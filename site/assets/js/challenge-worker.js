@@ -3,8 +3,8 @@
 const encoder = new TextEncoder();
 const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-onmessage = async ({ data: { algorithm, challenge, salt, maxnumber = 1e6, maxNumber = maxnumber } }) => {
-  for (let number = 0; number <= maxNumber; number++) {
+onmessage = async ({ data: { algorithm, challenge, salt, maxnumber } }) => {
+  for (let number = 0; number <= maxnumber; number++) {
     if (hex(await crypto.subtle.digest(algorithm, encoder.encode(salt + number))) === challenge) {
       postMessage(number);
       return;
