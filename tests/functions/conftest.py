@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import StringIO
@@ -50,9 +51,9 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "test")
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "callvoip")
 
 
-@pytest.fixture(scope="session")
-def dynamodb_local() -> Iterator[str]:
-    """The endpoint of a DynamoDB Local of this session's own; needs java."""
+@contextmanager
+def dynamodb_local_running() -> Iterator[str]:
+    """The endpoint of a DynamoDB Local of its own; needs java. Raises RuntimeError when it does not start."""
     local_dynamodb.install()
     for _ in range(3):
         port = local_dynamodb.free_port()
@@ -65,7 +66,27 @@ def dynamodb_local() -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
-    pytest.fail("DynamoDB Local does not start")
+    raise RuntimeError("DynamoDB Local does not start")
+
+
+def create_tables(client: Any, names: Mapping[str, str]) -> None:
+    """Make the empty tables; `names` are by the variables of the functions' environment."""
+    for variable, extra in TABLES.items():
+        attributes = {key["AttributeName"] for key in (*KEYS, *(BY_STATE["KeySchema"] if extra else []))}
+        client.create_table(
+            TableName=names[variable],
+            KeySchema=KEYS,
+            AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in sorted(attributes)],
+            BillingMode="PAY_PER_REQUEST",
+            **extra,
+        )
+
+
+@pytest.fixture(scope="session")
+def dynamodb_local() -> Iterator[str]:
+    """The endpoint of a DynamoDB Local of this session's own."""
+    with dynamodb_local_running() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
@@ -97,15 +118,7 @@ def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
     _forget()
     from shared import dynamodb
 
-    for name, extra in TABLES.items():
-        attributes = {key["AttributeName"] for key in (*KEYS, *(BY_STATE["KeySchema"] if extra else []))}
-        dynamodb.client().create_table(
-            TableName=values[name],
-            KeySchema=KEYS,
-            AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in sorted(attributes)],
-            BillingMode="PAY_PER_REQUEST",
-            **extra,
-        )
+    create_tables(dynamodb.client(), values)
     yield
     for name in TABLES:
         dynamodb.client().delete_table(TableName=values[name])

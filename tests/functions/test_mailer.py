@@ -8,15 +8,17 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
 from ordering import mail, mailer
 from ordering import order as orders
 from ordering.order import Actor, Order, Role, SipServer, State
+from ordering.pricing import OrderItem, Price
 from ordering.store import OrderStore
 from shared import clock, dynamodb, settings
 from tests.functions.test_queue import ORDER as QUOTE
+from tests.functions.test_reconciler import SRTP
 
 pytestmark = pytest.mark.needs("java")
 
@@ -99,8 +101,6 @@ def test_a_mail_is_text_and_html_and_holds_no_markup_of_others(step: str) -> Non
 
 
 def test_an_active_order_is_told_how_to_set_up_the_phones_and_no_secret() -> None:
-    from tests.functions.test_reconciler import SRTP, OrderItem, Price
-
     srtp = replace(QUOTE, category="srtp", price=Price((OrderItem(5, SRTP),), 21))
     active = orders.complete(orders.move(srtp, State.IN_PROGRESS, SALES, NOW), SipServer("n0001", "192.0.2.1", 5061), NOW)
     made = mail.compose("active", active, "https://x.example.nl", mail.Sender("V", "v@example.nl", "085"))

@@ -528,6 +528,9 @@ def _answers(good: dict[int, Schema], bad: dict[int, str] | None = None, *, coll
     answers = dict(good)
     for status, meaning in problems.items():
         pages = {"application/problem+json": {"schema": _ref("schemas", "Problem")}, "text/html": {"schema": {"type": "string"}}}
+        if status == 401:
+            # API Gateway's own answer, when it refuses the token itself.
+            pages["application/json"] = {"schema": _object(message={"type": "string"})}
         answers[status] = {"description": good[status]["description"] if status in good else meaning, "content": pages}
     for status, answer in good.items():
         if status in answers and "content" in answer:
