@@ -98,6 +98,7 @@ def mails(system: LocalSystem, to: str) -> list[dict[str, Any]]:
     return [mail for mail in sent if to in mail["to"]]
 
 
+@pytest.mark.timeout(400)  # whole systems, one after the other
 @pytest.mark.needs("java")
 def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
     data = tmp_path / "data"
@@ -132,6 +133,7 @@ def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
         assert [mail["id"] for mail in mails(system, "jo@example.nl")] == [mail["id"] for mail in sent], "none lost, none sent twice"
 
 
+@pytest.mark.timeout(400)  # whole systems, one after the other
 @pytest.mark.needs("java")
 def test_an_order_in_progress_goes_on_after_the_system_was_killed(tmp_path):
     data = tmp_path / "data"
