@@ -326,7 +326,13 @@ def _paths() -> Schema:
 
 def _parameters() -> Schema:
     return {
-        "orderId": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "example": "9AWHNQ3569"},
+        "orderId": {
+            "name": "id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{10}$"},
+            "example": "9AWHNQ3569",
+        },
         "token": {"name": "token", "in": "query", "required": False, "schema": {"type": "string"}},
         "idempotencyKey": {
             "name": "Idempotency-Key",

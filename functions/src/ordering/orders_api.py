@@ -353,8 +353,8 @@ def _form_again(fields: Mapping[str, object], error: ProblemError | PriceChanged
 def _form_page(category: str, fields: Mapping[str, object], status: int, errors: Sequence[FieldProblem]) -> Response[str]:
     """The form of this kind of order, filled in."""
     page = html.render(
-        "order-form" if category == order.SRTP else f"order-form-{category}",
-        values={name: form.as_text(value) for name, value in fields.items()},
+        "order-form",
+        values={**{name: form.as_text(value) for name, value in fields.items()}, "category": category},
         errors={wrong.field: wrong.message for wrong in errors},
         error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],
         idempotency_key=form.as_text(fields.get("idempotencyKey")) or str(uuid.uuid4()),
