@@ -143,7 +143,7 @@ def test_another_provider_changes_one_file(copy: Path) -> None:
     brand.write_text(brand.read_text().replace(old["name"], "Telefonie Anders").replace(old["domain"], "anders.example"))
     assert build(copy / "out", source=copy / "site").returncode == 0
     for file in (copy / "out").rglob("*"):
-        if file.is_file() and file.suffix in {".html", ".j2", ".xml", ".txt"}:
+        if file.is_file() and file.suffix in {".html", ".j2", ".md", ".txt", ".xml"}:
             text = file.read_text().replace("/avg-callvoiptelefonie/", "")
             assert old["name"] not in text.replace(old["legal_name"], "").replace(old["sip_domain"], ""), file
             assert old["domain"] not in text.replace(old["sip_domain"], ""), file
