@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,8 @@ def test_the_table_is_markdown() -> None:
     rows = [line for line in orders.table().splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(TRANSITIONS)
     assert "| acknowledged | inProgress | approve | sales |" in rows
+
+
+def test_the_documentation_shows_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/order-states.md").read_text()
+    assert page.endswith(f"\n\n{orders.table()}\n"), "run: python -m ordering.order, and put what it prints into docs/order-states.md"
