@@ -310,6 +310,7 @@ def test_keys_do_what_the_list_of_keys_says_and_can_be_switched_off(console: Pag
     console.keyboard.press("Tab")
     console.keyboard.press("u")
     expect(console.locator("#detail")).to_be_hidden()
+    expect(console.locator("[data-order-id] a").first).to_be_focused()
     console.keyboard.press("/")
     expect(console.locator("#q")).to_be_focused()
     console.focus("#export")
