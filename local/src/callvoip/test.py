@@ -16,7 +16,7 @@ CHECKS: dict[str, list[str]] = {
     "format": [BIN + "ruff", "format", "--check", "--quiet", "."],
     "types": [BIN + "mypy"],
     "dependency rules": [BIN + "lint-imports", "--no-cache"],
-    "build": [BIN + "callvoip", "synth", "--quiet"],
+    "build": [BIN + "callvoip", "synth"],
 }
 
 # Two at a time: most tests wait for processes and packets. A file stays whole, as its tests share what they started.
@@ -41,9 +41,9 @@ def main(arguments: list[str]) -> int:
     for name, command in {} if pytest_arguments else CHECKS.items():
         started = time.monotonic()
         print(f"{name} ...", flush=True)
-        code = subprocess.run(command, cwd=ROOT).returncode
-        if code:
-            print(f"./dev test: {name} failed: {' '.join(command)}", file=sys.stderr)
-            return code
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(f"{done.stdout}\n./dev test: {name} failed: {' '.join(command)}", file=sys.stderr)
+            return done.returncode
         print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
     return subprocess.run([BIN + "pytest", *(pytest_arguments or ALL_TESTS)], cwd=ROOT).returncode
