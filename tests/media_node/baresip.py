@@ -69,7 +69,7 @@ class Baresip:
             "audio_channels 1-1",
             "rtp_stats yes",
             f"module_path {MODULES}",
-            *(f"module {name}.so" for name in ("stdio", "g711", "aufile", "ausine", "srtp")),
+            *(f"module {name}.so" for name in ("stdio", "g711", "aufile", "ausine", "srtp", "dtls_srtp")),
             "module_tmp account.so",
             "module_app menu.so",
             "module_app ctrl_tcp.so",

@@ -146,7 +146,7 @@ def test_keys_and_suite_stay_when_a_call_is_renegotiated() -> None:
     a, b = legs()
     for fill in (1, 2):
         offer = read_offer(
-            described(audio("RTP/SAVP", crypto(1, CM80, fill), crypto(2, CM32, fill), "sendonly")), Protection.REQUIRED, a.suite
+            described(audio("RTP/SAVP", crypto(1, CM80, fill), crypto(2, CM32, fill), "sendonly")), Protection.REQUIRED, a.remote
         )
         to_b = b.offer(offer, secure=True)
         b.remote = read_answer(described(audio("RTP/SAVP", crypto(1, CM80, 9), "recvonly")), to_b)
@@ -180,3 +180,70 @@ def test_no_answer_says_more_than_was_offered(offered: str, answered: str) -> No
     allowed = {"sendrecv": ["sendrecv", "sendonly", "recvonly", "inactive"], "sendonly": ["recvonly", "inactive"]}
     allowed |= {"recvonly": ["sendonly", "inactive"], "inactive": ["inactive"]}
     assert answer.direction(answer.media[0]) in allowed[offered]
+
+
+PRINT = "sha-256 " + ":".join(["AB"] * 32)
+OURS = "sha-256 " + ":".join(["01"] * 32)
+
+
+def certified(setup: str, *lines: str, protocol: str = "UDP/TLS/RTP/SAVP") -> Session:
+    return described(audio(protocol, f"fingerprint:{PRINT}", f"setup:{setup}", *lines))
+
+
+def dtls_leg() -> LegMedia:
+    return LegMedia(Local(address="192.0.2.1", rtp_port=20000, rtcp_port=20001, fingerprint=OURS))
+
+
+@pytest.mark.parametrize(("setup", "answered"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")])
+@pytest.mark.parametrize("protocol", ["UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF", "RTP/SAVP", "RTP/AVP"])
+def test_a_phone_that_offers_dtls_is_answered_with_our_certificate(setup: str, answered: str, protocol: str) -> None:
+    offer = read_offer(certified(setup, "rtcp-mux", protocol=protocol), Protection.REQUIRED)
+    leg, other = dtls_leg(), dtls_leg()
+    source = read_answer(described(audio("RTP/SAVP", crypto(1, CM80))), other.offer(offer, secure=True))
+    (media,) = leg.answer(offer, source).media
+    assert (media.protocol, media.values("fingerprint"), media.values("setup")) == (protocol, [OURS], [answered])
+    assert media.has("rtcp-mux") and not media.cryptos
+    leg.remote = offer
+    told = leg.leg("192.0.2.9")
+    assert told.dtls is not None and told.crypto is None and told.secure and not told.symmetric
+    assert (told.dtls.fingerprint, told.dtls.active, told.rtcp_mux, told.rtcp_port) == (PRINT, setup == "passive", True, told.port)
+
+
+@pytest.mark.parametrize(("setup", "active"), [("active", False), ("passive", True)])
+def test_dtls_is_offered_to_a_phone_on_demand_and_stays(setup: str, active: bool) -> None:
+    leg = dtls_leg()
+    offered = leg.offer(read_offer(SECURE, Protection.REQUIRED), secure=True, dtls=True)
+    (media,) = offered.media
+    assert (media.protocol, media.values("setup"), media.cryptos) == ("UDP/TLS/RTP/SAVP", ["actpass"], [])
+    leg.remote = read_answer(certified(setup), offered)
+    assert leg.remote.dtls is not None and leg.remote.dtls.active is active and not leg.remote.muxed
+    assert leg.offer(read_offer(SECURE, Protection.REQUIRED), secure=True) == offered
+    again = read_offer(certified("actpass"), Protection.REQUIRED, leg.remote)
+    assert again.dtls == leg.remote.dtls, "whoever began keeps that part"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        described(audio("UDP/TLS/RTP/SAVP")),
+        described(audio("RTP/SAVP", crypto(1, CM80))),
+        certified("active", protocol="RTP/AVP"),
+        certified("holdconn"),
+        described(audio("UDP/TLS/RTP/SAVP", "fingerprint:sha-1 " + ":".join(["AB"] * 20), "setup:active")),
+    ],
+)
+def test_an_answer_without_a_usable_certificate_is_refused(answer: Session) -> None:
+    with pytest.raises(NotAcceptable):
+        read_answer(answer, dtls_leg().offer(read_offer(SECURE, Protection.REQUIRED), secure=True, dtls=True))
+
+
+def test_sdes_comes_before_dtls_where_both_are_offered_but_what_is_in_force_stays() -> None:
+    both = certified("actpass", crypto(1, CM80), protocol="RTP/SAVP")
+    assert read_offer(both, Protection.REQUIRED).crypto is not None
+    in_force = read_offer(certified("actpass"), Protection.REQUIRED)
+    assert read_offer(both, Protection.REQUIRED, in_force).dtls is not None
+
+
+def test_dtls_without_a_certificate_we_can_check_is_refused() -> None:
+    with pytest.raises(NotAcceptable, match="SHA-256"):
+        read_offer(described(audio("UDP/TLS/RTP/SAVP", "setup:actpass")), Protection.REQUIRED)

@@ -35,8 +35,19 @@ class Crypto:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dtls:
+    """That one SRTP leg gets its keys by a DTLS handshake (RFC 5763): `fingerprint` is the peer's certificate's, as "sha-256 AB:CD...".
+
+    `active` tells that the node begins the handshake (its a=setup is active, the peer's passive).
+    """
+
+    fingerprint: str
+    active: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Leg:
-    """One side of a call as negotiated in SDP. `crypto` is None on a plain RTP leg (a trunk, a customer without SRTP).
+    """One side of a call as negotiated in SDP. Keys come by `crypto` or by `dtls`; both are None on a plain RTP leg (a trunk).
 
     `address`, `port`, `rtcp_port` are what the peer announced; on an SRTP leg they are only a hint until a packet verifies.
     `peer` is the address its signalling comes from, a second hint. `direction` is as the peer announced (RFC 3264).
@@ -51,6 +62,12 @@ class Leg:
     direction: str = "sendrecv"
     symmetric: bool = False
     """A plain leg behind NAT: believe whatever port of `peer` the media comes from. Never needed on an SRTP leg."""
+    dtls: Dtls | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether its media is SRTP."""
+        return self.crypto is not None or self.dtls is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +77,8 @@ class Local:
     address: str
     rtp_port: int
     rtcp_port: int
+    fingerprint: str = ""
+    """Of the certificate the node shows in a DTLS handshake on this leg; empty on a plain leg."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,12 +134,13 @@ def encode(value: object) -> Any:
 
 def decode_leg(data: dict[str, Any]) -> Leg:
     """The Leg in a `set` request. Raises TypeError, KeyError or ValueError for what is not one."""
-    crypto = data.get("crypto")
+    crypto, dtls = data.get("crypto"), data.get("dtls")
     return Leg(
         **{
             **data,
             "crypto": None
             if crypto is None
             else Crypto(suite=Suite(crypto["suite"]), send_key=crypto["send_key"], receive_key=crypto["receive_key"]),
+            "dtls": None if dtls is None else Dtls(**dtls),
         }
     )

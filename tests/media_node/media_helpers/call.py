@@ -52,7 +52,7 @@ class Call:
     b_at: Local = field(init=False)
 
     async def open(self, **families: int) -> Call:
-        secure = {"a": self.a.suite is not None, "b": self.b.suite is not None}
+        secure = {"a": self.a.leg().secure, "b": self.b.leg().secure}
         where = await self.worker.open(self.name, secure=secure, families=families or None)
         self.a_at, self.b_at = where["a"], where["b"]
         return self

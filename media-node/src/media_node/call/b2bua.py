@@ -26,13 +26,15 @@ from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
 from media_node.sip.endpoint import Endpoint, Incoming, Outgoing
 from media_node.sip.message import PHRASES, reply, warning
 from media_node.sip.message import reason as because
-from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached
+from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached, is_secure
 from media_node.sip.transport import Connection
 
 NO_ANSWER: Final = 120.0
 """Seconds a phone may ring."""
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
 _CHALLENGES: Final = (401, 407)
+_UNACCEPTABLE: Final = (488, 606)
+"""The description will not do."""
 
 
 class MediaFailed(Exception):
@@ -156,7 +158,7 @@ class Call:
         if not self.plan.targets:
             raise Refused(480, "Not registered", Warning=warning("The called phone is not registered"))
         self.bind(self.parties[Side.A].dialog, Side.A)
-        secure = {Side.A.value: self._offer.crypto is not None, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
+        secure = {Side.A.value: self._offer.secure, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
         try:
             locals_ = await self.media.open(self.id, secure=secure)
         except Exception as error:
@@ -165,9 +167,8 @@ class Call:
         self._legs = {side: LegMedia(locals_[side.value]) for side in Side}
 
     async def _ring(self) -> None:
-        hops = self.incoming.request.max_forwards
         for target in self.plan.targets:
-            self._invite(target, (MAX_FORWARDS if hops is None else hops) - 1)
+            self._invite(target)
         deadline = asyncio.get_running_loop().time() + NO_ANSWER
         while True:
             try:
@@ -183,6 +184,12 @@ class Call:
         match event:
             case Heard(branch, response) if response.code < 200:
                 await self._progress(branch, response)
+            case Heard(branch, response) if _knows_no_sdes(branch, response):
+                # Perhaps it knows DTLS (docs/decisions/0023).
+                if response.code < 300:
+                    self._decline(branch, response, because(488, "Another way of keying is offered"))
+                self._branches.remove(branch)
+                self._invite(branch.target, dtls=True)
             case Heard(branch, response) if response.code < 300:
                 await self._answered(branch, response)
                 return True
@@ -204,12 +211,12 @@ class Call:
                 raise Refused(503, reason)
         return False
 
-    def _invite(self, target: Target, max_forwards: int) -> None:
-        offer = self._legs[Side.B].sent or self._legs[Side.B].offer(
-            self._agreed_offer, secure=self.plan.called_protection is Protection.REQUIRED
-        )
+    def _invite(self, target: Target, *, dtls: bool = False) -> None:
+        secure = self.plan.called_protection is Protection.REQUIRED
+        offer = self._legs[Side.B].offer(self._agreed_offer, secure=secure, dtls=dtls)
+        hops = self.incoming.request.max_forwards
         request = Request("INVITE", target.uri)
-        request.headers.set("Max-Forwards", str(max_forwards))
+        request.headers.set("Max-Forwards", str((MAX_FORWARDS if hops is None else hops) - 1))
         source = self.plan.from_address
         request.from_address = Address(source.uri, source.name, Parameters(tag=secrets.token_hex(8)))
         request.to_address = self.plan.to_address
@@ -220,7 +227,7 @@ class Call:
         if self.plan.emergency:
             request.headers.set("Priority", "emergency")
         attach(request, offer)
-        branch = Branch(target)
+        branch = Branch(target, offer)
         self._branches.append(branch)
         branch.outgoing = self.endpoint.send(target.connection, request, lambda response: self._branch_heard(branch, response))
 
@@ -237,13 +244,13 @@ class Call:
             # It answered while its CANCEL was under way, or somebody else was first (section 13.2.2.4).
             self._decline(branch, response)
 
-    def _decline(self, branch: Branch, response: Response) -> None:
+    def _decline(self, branch: Branch, response: Response, reason: str = because(200, "Call completed elsewhere")) -> None:
         if branch.outgoing is None:
             return
         with contextlib.suppress(ValueError):
             dialog = Dialog.as_client(branch.outgoing.request, response)
             self._acknowledge(dialog, branch.target.connection, branch.outgoing.request.cseq.sequence)
-            self._bye(dialog, branch.target.connection, because(200, "Call completed elsewhere"))
+            self._bye(dialog, branch.target.connection, reason)
 
     async def _progress(self, branch: Branch, response: Response) -> None:
         if response.code == 100:
@@ -281,9 +288,8 @@ class Call:
         """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
         a, b = self._legs[Side.A], self._legs[Side.B]
         try:
-            if b.sent is None:
-                raise NotAcceptable("An answer without an offer")
-            b.remote = read_answer(session, b.sent)
+            b.remote = read_answer(session, branch.offered)
+            b.sent = branch.offered
         except NotAcceptable as error:
             raise Refused(488, str(error), Warning=warning(str(error))) from error
         a.remote = self._agreed_offer
@@ -366,12 +372,12 @@ class Call:
             return
         leg, other = self._legs[side], self._legs[side.other]
         try:
-            protection = Protection.REQUIRED if leg.suite else Protection.NONE
-            offer = read_offer(session, protection, leg.suite)
+            protection = Protection.REQUIRED if leg.secure else Protection.NONE
+            offer = read_offer(session, protection, leg.remote)
         except NotAcceptable as error:
             incoming.respond(488, Warning=warning(str(error)))
             return
-        passed_on = other.offer(offer, secure=other.suite is not None)
+        passed_on = other.offer(offer, secure=other.secure)
         party = self.parties[side.other]
         request = party.dialog.request("INVITE", self.endpoint.contact(party.connection))
         request.headers.set("Allow", ALLOW)
@@ -519,6 +525,18 @@ def _description(message: Request | Response) -> Session | None:
         raise Refused(415, str(error), Accept=CONTENT_TYPE) from error
     except ValueError as error:
         raise Refused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
+
+
+def _knows_no_sdes(branch: Branch, response: Response) -> bool:
+    """Whether a phone that was offered SDES says it cannot do it: by refusing it, or by agreeing to SRTP without giving any keys."""
+    if not branch.offered.media[0].cryptos:
+        return False
+    if response.code >= 300:
+        return response.code in _UNACCEPTABLE
+    with contextlib.suppress(Refused):
+        session = _description(response)
+        return session is not None and len(session.media) == 1 and is_secure(session.media[0].protocol) and not session.media[0].cryptos
+    return False
 
 
 def _best(failures: list[Response]) -> Refused:

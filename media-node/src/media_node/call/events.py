@@ -8,6 +8,7 @@ from sipmessage import Request, Response
 
 from media_node.call.plan import Side, Target
 from media_node.sip.endpoint import Incoming, Outgoing
+from media_node.sip.sdp import Session
 from media_node.sip.transport import Connection
 
 
@@ -16,6 +17,7 @@ class Branch:
     """One INVITE that rings."""
 
     target: Target
+    offered: Session
     outgoing: Outgoing | None = None
     failed: Response | None = None
     abandoned: bool = False

@@ -1,4 +1,4 @@
-"""Offer and answer on both legs of a call (RFC 3264, RFC 4568): what each peer described, and what each is told.
+"""Offer and answer on both legs of a call (RFC 3264, RFC 4568, RFC 5763): what each peer described, what it is told.
 
 The node is the far end of both legs: it chooses suites and keys per leg, and passes on only what describes the audio itself.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from media_node import bridge
-from media_node.bridge import Crypto, Local, Suite
+from media_node.bridge import Crypto, Dtls, Local, Suite
 from media_node.call.policy import Protection
 from media_node.sip.sdp import (
     Attribute,
@@ -21,6 +21,7 @@ from media_node.sip.sdp import (
     Session,
     choose_crypto,
     crypto_lines,
+    is_dtls,
     is_rtp,
     is_secure,
 )
@@ -35,11 +36,22 @@ class NotAcceptable(ValueError):
 
 @dataclass(frozen=True)
 class Audio:
-    """The stream of a peer's description that the call uses, and the crypto line taken with it."""
+    """The stream of a peer's description that the call uses, and how it is keyed: by the crypto line taken, by DTLS, or not at all."""
 
     session: Session
     index: int
     crypto: CryptoAttribute | None
+    dtls: Dtls | None = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is SRTP."""
+        return self.crypto is not None or self.dtls is not None
+
+    @property
+    def muxed(self) -> bool:
+        """Whether RTCP shares the port of RTP (RFC 5761), which only legs keyed by DTLS are told."""
+        return self.dtls is not None and self.media.has("rtcp-mux")
 
     @property
     def media(self) -> Media:
@@ -52,30 +64,38 @@ class Audio:
         return self.session.direction(self.media)
 
 
-def read_offer(session: Session, protection: Protection, current: Suite | None = None) -> Audio:
+def read_offer(session: Session, protection: Protection, current: Audio | None = None) -> Audio:
     """The first stream of an offer that may be used. Raises NotAcceptable, saying what was missing.
 
-    RTP/AVP with crypto lines counts as protected (RFC 8643), as phones set to "optional" offer it. `current` is the suite already in
-    use on this leg, which is kept when it is offered again.
+    RTP/AVP with crypto lines or a fingerprint counts as protected (RFC 8643), as phones set to "optional" offer it. `current` is what
+    is in force on this leg: its way of keying and its suite are kept when they are offered again.
     """
     refusals: list[str] = []
     plain: Audio | None = None
     for index, media in enumerate(session.media):
         if media.kind != "audio" or not media.port or not is_rtp(media.protocol):
             continue
-        kept = [crypto for crypto in media.cryptos if crypto.refusal is None and crypto.suite == current]
+        suite = current.crypto.suite if current and current.crypto else None
+        kept = [crypto for crypto in media.cryptos if crypto.refusal is None and crypto.suite == suite]
         crypto = kept[0] if kept else choose_crypto(media)
-        if crypto is not None and protection is not Protection.NONE:
-            return Audio(session, index, crypto)
+        dtls = _dtls(session, media, current.dtls if current else None)
+        if protection is not Protection.NONE and (crypto or dtls):
+            return (
+                Audio(session, index, None, dtls)
+                if crypto is None or (current and current.dtls and dtls)
+                else Audio(session, index, crypto)
+            )
         refusals += [refusal for line in media.cryptos if (refusal := line.refusal)]
-        if not is_secure(media.protocol) and plain is None:
+        if is_dtls(media.protocol) and not dtls:
+            refusals.append("a DTLS handshake needs a=fingerprint of SHA-256")
+        if not is_secure(media.protocol) and not is_dtls(media.protocol) and plain is None:
             plain = Audio(session, index, None)
     if plain is not None and protection is not Protection.REQUIRED and session.address(plain.media):
         return plain
     if refusals:
         raise NotAcceptable(f"No usable crypto: {refusals[0]}")
     if any(media.kind == "audio" for media in session.media):
-        raise NotAcceptable("SRTP is required: offer RTP/SAVP with a=crypto (RFC 4568)")
+        raise NotAcceptable("SRTP is required: offer RTP/SAVP with a=crypto (RFC 4568) or DTLS (RFC 5763)")
     raise NotAcceptable("Only audio is relayed")
 
 
@@ -85,8 +105,13 @@ def read_answer(session: Session, offered: Session) -> Audio:
     if len(session.media) != 1 or session.media[0].kind != "audio" or not session.media[0].port:
         raise NotAcceptable("The audio was refused")
     media = session.media[0]
+    if is_dtls(ours.protocol):
+        dtls = _dtls(session, media, None)
+        if dtls is None or not (is_dtls(media.protocol) or is_secure(media.protocol)):
+            raise NotAcceptable("The called phone answered without DTLS-SRTP")
+        return Audio(session, 0, None, dtls)
     if not ours.cryptos:
-        if is_secure(media.protocol) or not session.address(media):
+        if is_secure(media.protocol) or is_dtls(media.protocol) or not session.address(media):
             raise NotAcceptable("The answer does not fit the offer")
         return Audio(session, 0, None)
     suites = {crypto.tag: crypto.suite for crypto in ours.cryptos}
@@ -94,6 +119,17 @@ def read_answer(session: Session, offered: Session) -> Audio:
         if crypto.refusal is None and suites.get(crypto.tag) == crypto.suite:
             return Audio(session, 0, crypto)
     raise NotAcceptable("The called phone answered without SRTP")
+
+
+def _dtls(session: Session, media: Media, current: Dtls | None) -> Dtls | None:
+    """The handshake a description asks for; None when it asks for none. The node begins it only for a peer that will not.
+
+    Whoever began an association keeps that part when it is described again (RFC 8842 section 5.5).
+    """
+    fingerprint, setup = session.fingerprint(media), session.setup(media)
+    if not fingerprint or setup == "holdconn":
+        return None
+    return Dtls(fingerprint=fingerprint, active=setup == "passive" or (setup != "active" and current is not None and current.active))
 
 
 @dataclass
@@ -109,29 +145,36 @@ class LegMedia:
     _version: int = 0
 
     @property
+    def secure(self) -> bool:
+        """Whether what is in force is SRTP."""
+        return self.remote is not None and self.remote.secure
+
+    @property
     def suite(self) -> Suite | None:
-        """The suite in force, None on a plain leg or before there is one."""
+        """The suite in force; None on a plain leg, before there is one, and where a handshake chooses it."""
         return Suite(self.remote.crypto.suite) if self.remote and self.remote.crypto else None
 
-    def offer(self, source: Audio, *, secure: bool) -> Session:
-        """An offer to this leg of what `source`, the other leg's peer, wants to hear and say."""
-        suites = (self.suite,) if self.suite else OFFERED
-        media = self._media(
-            "RTP/SAVP" if secure else "RTP/AVP",
-            source.media,
-            source.direction,
-            crypto_lines((suite, self._key(suite)) for suite in suites) if secure else (),
-        )
-        return self._session((media,))
+    def offer(self, source: Audio, *, secure: bool, dtls: bool = False) -> Session:
+        """An offer to this leg of what `source`, the other leg's peer, wants to hear and say; `dtls` instead of SDES keys it."""
+        if secure and (dtls or (self.remote is not None and self.remote.dtls)):
+            protocol, keying = "UDP/TLS/RTP/SAVP", self._certified("actpass", muxed=True)
+        elif secure:
+            suites = (self.suite,) if self.suite else OFFERED
+            protocol, keying = "RTP/SAVP", crypto_lines((suite, self._key(suite)) for suite in suites)
+        else:
+            protocol, keying = "RTP/AVP", ()
+        return self._session((self._media(protocol, source.media, source.direction, keying),))
 
     def answer(self, offer: Audio, source: Audio) -> Session:
         """The answer to this leg's `offer` that `source`, the other leg's peer, brought about."""
-        crypto: tuple[Attribute, ...] = ()
+        keying: tuple[Attribute, ...] = ()
         if offer.crypto is not None:
             mine = CryptoAttribute(offer.crypto.tag, offer.crypto.suite, self._key(Suite(offer.crypto.suite)))
-            crypto = (Attribute("crypto", str(mine)),)
+            keying = (Attribute("crypto", str(mine)),)
+        elif offer.dtls is not None:
+            keying = self._certified("active" if offer.dtls.active else "passive", muxed=offer.muxed)
         direction = source.direction.limited_to(offer.direction.reversed)
-        accepted = self._media(offer.media.protocol, source.media, direction, crypto)
+        accepted = self._media(offer.media.protocol, source.media, direction, keying)
         return self._session(
             tuple(accepted if index == offer.index else media.rejected() for index, media in enumerate(offer.session.media))
         )
@@ -151,17 +194,24 @@ class LegMedia:
             else None,
             address=self.remote.session.address(media),
             port=media.port,
-            rtcp_port=min(media.rtcp_port, 65535),
+            rtcp_port=media.port if self.remote.muxed else min(media.rtcp_port, 65535),
+            rtcp_mux=self.remote.muxed,
+            dtls=self.remote.dtls,
             peer=peer,
             direction=self.remote.direction.value,
             # A plain leg has no tag to prove its source. Its signalling peer is as good a witness as its SDP, and the only one behind NAT.
-            symmetric=crypto is None,
+            symmetric=not self.remote.secure,
         )
 
     def _key(self, suite: Suite) -> str:
         return self.keys.setdefault(suite, b64encode(secrets.token_bytes(suite.key_length)).decode())
 
-    def _media(self, protocol: str, described: Media, direction: Direction, crypto: tuple[Attribute, ...]) -> Media:
+    def _certified(self, setup: str, *, muxed: bool) -> tuple[Attribute, ...]:
+        """That we key by a handshake under our certificate."""
+        lines = Attribute("fingerprint", self.local.fingerprint), Attribute("setup", setup)
+        return (*lines, Attribute("rtcp-mux")) if muxed else lines
+
+    def _media(self, protocol: str, described: Media, direction: Direction, keying: tuple[Attribute, ...]) -> Media:
         return Media(
             "audio",
             self.local.rtp_port,
@@ -169,7 +219,7 @@ class LegMedia:
             described.formats,
             attributes=(
                 *described.payload,
-                *crypto,
+                *keying,
                 Attribute("rtcp", f"{self.local.rtcp_port} IN IP4 {self.local.address}"),
                 Attribute(direction.value),
             ),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from media_node import bridge
+from media_node.media.dtls import Keys
 from media_node.media.latch import Latch
 from media_node.media.packet import Report, ReportBlock, SenderInfo, looks_plain, middle_32, ntp_time
 from media_node.media.port import Port, Source, host_of, source_of
@@ -57,6 +58,9 @@ class Refusal(StrEnum):
     MALFORMED = "malformed"
     OVERSIZED = "oversized"
     DTLS = "dtls"
+    """A handshake that nobody waits for, or that failed."""
+    FINGERPRINT = "fingerprint"
+    """A DTLS handshake under another certificate than the signalling announced."""
     STUN = "stun"
     UNSENT = "unsent"
     """The network or the cipher would not take it."""
@@ -92,6 +96,8 @@ class Leg:
         """Keys packets may verify under, likeliest first; more than one only while a new key is taking over."""
         self.inbound: dict[int, Inbound] = {}
         self.outbound = Outbound()
+        self.rtcp_keys: tuple[ReceiveContext, SendContext] | None = None
+        """Of RTCP that DTLS keyed on a port of its own; else RTCP has the keys of RTP."""
         self.refused: Counter[Refusal] = Counter()
         self.heard = now
         """When anything of this leg was last believed, or its silence last excused."""
@@ -106,18 +112,21 @@ class Leg:
         self._sender_report: tuple[int, float] = (0, 0.0)
         self._rtcp_index = -1
         self._packets_reported = 0
+        self._certified: dict[bool, str] = {}
 
     # What was negotiated
 
     def describe(self, remote: bridge.Leg, now: float) -> None:
         """Take the negotiated description, the first or a later one. Raises Unnegotiable or UnusableKey, and then nothing changed."""
-        if (remote.crypto is not None) != self.secure:
+        if remote.secure != self.secure:
             raise Unnegotiable(f"leg {self.name} was opened {'with' if self.secure else 'without'} SRTP")
         announced = self._source(remote.address, remote.port)
         if announced is None and not self.secure and remote.port and remote.address not in ("0.0.0.0", "::"):  # noqa: S104
             raise Unnegotiable(f"leg {self.name} cannot send to its address over IPv{self.rtp.family}")
         if remote.crypto is not None:
-            self._take_keys(remote.crypto, now)
+            crypto = remote.crypto
+            self._take_keys(crypto.suite, decode_key(crypto.suite, crypto.receive_key), decode_key(crypto.suite, crypto.send_key), now)
+            self.rtcp_keys = None
         if self.remote is not None and announced != self._announced:
             self.latch.redirect(now)
             self.rtcp_latch.redirect(now)
@@ -129,17 +138,37 @@ class Leg:
         self.remote, self._announced = remote, announced
         self.aim()
 
-    def _take_keys(self, crypto: bridge.Crypto, now: float) -> None:
-        receive, send = decode_key(crypto.suite, crypto.receive_key), decode_key(crypto.suite, crypto.send_key)
+    @property
+    def dtls(self) -> bridge.Dtls | None:
+        """How DTLS is to key this leg; None when SDES did, or it is plain."""
+        return self.remote.dtls if self.remote is not None else None
+
+    def lacks_keys(self, *, rtcp: bool) -> bool:
+        """Whether DTLS has yet to key this flow under the announced certificate; there is no RTCP flow where it shares the port."""
+        if self.remote is None or self.remote.dtls is None or (rtcp and self.remote.rtcp_mux):
+            return False
+        return self._certified.get(rtcp) != self.remote.dtls.fingerprint
+
+    def take_keys(self, keys: Keys, *, rtcp: bool, now: float) -> None:
+        """What a handshake under the announced certificate came to."""
+        assert self.remote is not None and self.remote.dtls is not None  # noqa: S101 - or no handshake is for this leg
+        self._certified[rtcp] = self.remote.dtls.fingerprint
+        if rtcp:
+            self.rtcp_keys = ReceiveContext(keys.suite, keys.receive), SendContext(keys.suite, keys.send)
+            self._rtcp_index = -1
+        else:
+            self._take_keys(keys.suite, keys.receive, keys.send, now)
+
+    def _take_keys(self, suite: bridge.Suite, receive: bytes, send: bytes, now: float) -> None:
         current = self.contexts[0] if self.contexts else None
-        if current is None or (current.suite, current.key) != (crypto.suite, receive):
-            known = [context for context in self.contexts if (context.suite, context.key) == (crypto.suite, receive)]
-            self.contexts = (known or self._begin(crypto.suite, receive)) + self.contexts[:1]
+        if current is None or (current.suite, current.key) != (suite, receive):
+            known = [context for context in self.contexts if (context.suite, context.key) == (suite, receive)]
+            self.contexts = (known or self._begin(suite, receive)) + self.contexts[:1]
             self._retire_at = now + REKEY_GRACE_S
             self._rtcp_index = -1
         sender = self.outbound.context
-        if sender is None or (sender.suite, sender.key) != (crypto.suite, send):
-            self.outbound.under(SendContext(crypto.suite, send))
+        if sender is None or (sender.suite, sender.key) != (suite, send):
+            self.outbound.under(SendContext(suite, send))
 
     def _begin(self, suite: bridge.Suite, key: bytes) -> list[ReceiveContext]:
         """Contexts for a new key. A stream that was running may start its rollover counter over or let it run on: one context for each."""
@@ -185,12 +214,17 @@ class Leg:
             self.outbound.aim(self.latch.source or self._vouched(self.remote.port))
 
     @property
+    def rtp_destination(self) -> Source | None:
+        """Where its RTP goes; None while that is not known."""
+        return self.outbound.name.source if self.outbound.name else None
+
+    @property
     def rtcp_destination(self) -> Source | None:
         """Where its RTCP goes; None while that is not known."""
         if self.remote is None:
             return None
         if self.remote.rtcp_mux:
-            return self.outbound.name.source if self.outbound.name else None
+            return self.rtp_destination
         return self.rtcp_latch.source or self._vouched(self.remote.rtcp_port)
 
     def tell_latch(self) -> None:
@@ -232,7 +266,8 @@ class Leg:
             return Refusal.UNANSWERED
         if not self.sends or not other.receives:
             return Refusal.DIRECTION
-        return None if other.outbound.name else Refusal.UNANSWERED
+        keyed = not other.secure or other.outbound.context is not None
+        return None if keyed and other.outbound.name else Refusal.UNANSWERED
 
     def unprotect(self, packet: bytes, now: float) -> tuple[bytes, ReceiveContext]:
         """SRTP to RTP under whichever of the leg's keys verifies it. Raises SrtpError: what the last key said."""
@@ -254,7 +289,7 @@ class Leg:
     def unprotect_rtcp(self, packet: bytes) -> tuple[bytes, bool]:
         """SRTCP to RTCP, and whether its index is newer than any before. Raises SrtpError."""
         failure: SrtpError = AuthenticationFailed(7, "no key")
-        for context in self.contexts:
+        for context in self.contexts if self.rtcp_keys is None else self.rtcp_keys[:1]:
             try:
                 plain = context.unprotect_rtcp(packet)
             except SrtpError as error:
@@ -290,6 +325,13 @@ class Leg:
                     measured = round_trip(block, ntp_time(clock))
                     if measured is not None:
                         self.round_trip = measured
+
+    @property
+    def rtcp_sender(self) -> SendContext | None:
+        """What protects RTCP to this leg; None on a plain leg, or while a leg has no key for it."""
+        if self.rtcp_keys is not None:
+            return self.rtcp_keys[1]
+        return None if self.lacks_keys(rtcp=True) else self.outbound.context
 
     def report(self, now: float, clock: float) -> Report:
         """The node's own report to this leg (RFC 3550 section 6.4): what it sent since the last one, what it received."""

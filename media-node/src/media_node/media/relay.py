@@ -20,6 +20,8 @@ from typing import Any
 from media_node import bridge
 from media_node.media import packet as rtp
 from media_node.media import port as udp
+from media_node.media.dtls import Identity
+from media_node.media.handshake import Finished, Handshakes
 from media_node.media.leg import Leg, Refusal, reason
 from media_node.media.packet import Kind, MalformedRtcp
 from media_node.media.port import Batch, Name, Port, Source, host_of
@@ -86,6 +88,9 @@ class Relay:
         self._new_pair = new_pair
         self._timeout_s = timeout_s
         self._batch = Batch()
+        self.identity = Identity()
+        """Under which DTLS-SRTP legs are keyed."""
+        self._handshakes = Handshakes(self.identity)
         self._directory: Directory[Leg] = Directory()
         self._cname = secrets.token_urlsafe(12)
         self._of_leg: dict[Leg, Call] = {}
@@ -141,6 +146,7 @@ class Relay:
                 self._directory.know(leg, trace)
             if leg.latch.source is None or traces - leg.announced():
                 self._directory.expect(leg, leg.hosts())
+            self._handshakes.expect(leg, now)
 
     def close(self, name: str) -> dict[str, bridge.LegStats]:
         """End a call, free its ports, and say what its legs saw. Raises UnknownCall."""
@@ -153,6 +159,7 @@ class Relay:
             inlet.port.close()
         for leg in call.legs.values():
             self._directory.remove(leg)
+            self._handshakes.remove(leg)
             del self._of_leg[leg]
             leg.other = None  # no cycles are left: the collector is off
             leg.inbound.clear()
@@ -313,6 +320,8 @@ class Relay:
                 self._consider_rtcp(inlet, packet, source, now, clock)
             elif kind is Kind.RTP and not inlet.rtcp:
                 return self._consider(inlet, i, packet, source, now)
+            elif kind is Kind.DTLS and inlet.leg is None:
+                self._shake_hands(inlet, packet, source, now)
             else:
                 self._refuse(inlet.leg, {Kind.DTLS: Refusal.DTLS, Kind.STUN: Refusal.STUN}.get(kind, Refusal.MALFORMED))
         except Exception:
@@ -446,10 +455,20 @@ class Relay:
         self._refuse(blamed, why)
         return None
 
+    def _shake_hands(self, inlet: Inlet, packet: bytes, source: Source, now: float) -> None:
+        match self._handshakes.take(inlet.port, source, packet, now):
+            case Finished(leg, rtcp, keys):
+                leg.take_keys(keys, rtcp=rtcp, now=now)
+                self._handshakes.settle(leg)
+                self._forget_routes(self._of_leg[leg])
+            case (blamed, why):
+                self._refuse(blamed, why)
+
     # What time brings
 
     def tick(self, now: float, clock: float) -> list[tuple[str, str]]:
         """Send the reports that are due; the (call, leg) pairs that have just been silent for the timeout. Call it a few times a second."""
+        self._handshakes.tick(now)
         silent = []
         for name, call in self.calls.items():
             answered = all(leg.remote is not None for leg in call.legs.values())
@@ -466,7 +485,7 @@ class Relay:
     def _report(self, leg: Leg, now: float, clock: float) -> None:
         leg.report_due = now + REPORT_INTERVAL_S * random.uniform(0.5, 1.5)  # noqa: S311 - spread, not secrecy
         destination = leg.rtcp_destination
-        context = leg.outbound.context
+        context = leg.rtcp_sender
         if destination is None or (leg.secure and context is None):
             return
         packet = rtp.write_compound(leg.report(now, clock), self._cname)

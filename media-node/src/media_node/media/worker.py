@@ -161,7 +161,12 @@ class Worker:
                 raise ValueError(f"no operation {op}")
 
     def _local(self, leg: Leg) -> bridge.Local:
-        return bridge.Local(address=self._announce[leg.rtp.family], rtp_port=leg.rtp.number, rtcp_port=leg.rtcp.number)
+        return bridge.Local(
+            address=self._announce[leg.rtp.family],
+            rtp_port=leg.rtp.number,
+            rtcp_port=leg.rtcp.number,
+            fingerprint=self._relay.identity.fingerprint if leg.secure else "",
+        )
 
 
 def prepare_process() -> None:

@@ -1,4 +1,4 @@
-"""SDP (RFC 4566) as far as one audio stream needs it, with SDES keys (RFC 4568) and the rules of offer and answer (RFC 3264).
+"""SDP (RFC 4566) as far as one audio stream needs it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and answer (RFC 3264).
 
 Values are frozen; `parse` raises only ValueError and `str()` writes.
 """
@@ -24,6 +24,8 @@ _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
 _SUITES: Final = tuple(Suite)
 """Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer."""
+_FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s+((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*")
+_HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
 _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
 """Attributes that say what the audio is. All others describe a transport, and ours is another one."""
 
@@ -227,6 +229,23 @@ class Session:
         except ValueError:
             return ""
 
+    def fingerprint(self, media: Media) -> str:
+        """The fingerprint of the certificate that a stream's peer will show, as "sha-256 AB:CD..."; empty when it gives no usable one.
+
+        The strongest of several (RFC 8122 section 5); the stream's own stand above the session's.
+        """
+        for values in (media.values("fingerprint"), [each.value or "" for each in self.attributes if each.name == "fingerprint"]):
+            found = [f"{match[1].lower()} {match[2].upper()}" for value in values if (match := _FINGERPRINT.fullmatch(value))]
+            found = [each for each in found if len(each.split()[1]) == _HEX_LENGTH[each.split()[0]]]
+            if found:
+                return max(found)
+        return ""
+
+    def setup(self, media: Media) -> str:
+        """Who is to begin the handshake, in the peer's words (RFC 4145 section 4): active, passive, actpass or holdconn; or empty."""
+        values = media.values("setup") or [each.value or "" for each in self.attributes if each.name == "setup"]
+        return values[0].strip().lower() if values else ""
+
     def direction(self, media: Media) -> Direction:
         """The stream's direction: its own, else the session's, else sendrecv. 0.0.0.0 is the old way to hold (RFC 3264 section 8.4)."""
         found = Direction.SENDRECV
@@ -259,9 +278,14 @@ def is_secure(protocol: str) -> bool:
     return protocol in ("RTP/SAVP", "RTP/SAVPF")
 
 
+def is_dtls(protocol: str) -> bool:
+    """Whether a transport is SRTP keyed by DTLS (RFC 5764 section 8)."""
+    return protocol in ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
+
+
 def is_rtp(protocol: str) -> bool:
     """Whether a transport is RTP at all, protected or not."""
-    return is_secure(protocol) or protocol in ("RTP/AVP", "RTP/AVPF")
+    return is_secure(protocol) or is_dtls(protocol) or protocol in ("RTP/AVP", "RTP/AVPF")
 
 
 def crypto_lines(keys: Iterable[tuple[Suite, str]]) -> tuple[Attribute, ...]:
