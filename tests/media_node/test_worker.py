@@ -46,7 +46,9 @@ async def test_stop_ends_the_process_frees_the_ports_and_leaves_no_file(tmp_path
         ports = (await worker.open("c", secure={"a": True, "b": False}))["a"]
     assert not alive(pid) and names(tmp_path) == []
     async with running_worker(tmp_path, options=("--srtp-port", str(ports.rtp_port))) as (worker, _):
-        assert (await worker.open("c", secure={"a": True, "b": True}))["b"] == ports
+        again = (await worker.open("c", secure={"a": True, "b": True}))["b"]
+        assert (again.rtp_port, again.rtcp_port) == (ports.rtp_port, ports.rtcp_port)
+        assert again.fingerprint != ports.fingerprint, "a certificate lives no longer than its worker"
     assert events == []
 
 
