@@ -1,4 +1,4 @@
-"""One Chromium and one local system for all end-to-end tests."""
+"""A Chromium for each file and one local system for all end-to-end tests."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium under Playwright."""
+    """Debian's Chromium, for a file: while Playwright is open its event loop runs, and asynchronous tests could not have theirs."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         yield browser

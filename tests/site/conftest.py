@@ -59,9 +59,9 @@ def origin(site: Path, views: Path) -> Iterator[Origin]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One headless browser for all tests."""
+    """One headless browser for a file: while Playwright is open its event loop runs, and asynchronous tests could not have theirs."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
