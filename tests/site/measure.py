@@ -26,6 +26,8 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SETTLED_MS = 250
+"""After the first paint; what a script fetches has come by then."""
 Scheme = Literal["light", "dark"]
 
 # Without a font nothing is painted, and axe passes with fewer checks.
@@ -105,9 +107,10 @@ def visited(
             prepare(page)
         if not page.evaluate(_PAINTED):
             raise AssertionError("nothing was painted; is a font installed?")
-        seen.axe = [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in Axe().run(page).response["violations"]]
-        found = page.evaluate("window.__seen")
+        page.wait_for_timeout(SETTLED_MS)
+        found = page.evaluate("window.__seen")  # before axe, which scrolls the page about
         seen.cls, seen.policy = round(found["shift"], 4), found["policy"]
+        seen.axe = [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in Axe().run(page).response["violations"]]
         seen.overflow = page.evaluate("document.documentElement.scrollWidth") - width
         if answer is not None and answer.status >= 400:  # Chromium says so itself, and no page can help it
             seen.console = [line for line in seen.console if f"responded with a status of {answer.status}" not in line]
