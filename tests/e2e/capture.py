@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from callvoip.process import die_with_parent
+
 
 @dataclass(frozen=True)
 class Datagram:
@@ -49,7 +51,10 @@ class Capture:
 def capture(host: str, file: Path) -> Iterator[Capture]:
     """Capture all UDP from and to `host` on loopback."""
     process = subprocess.Popen(
-        ["tshark", "-n", "-q", "-i", "lo", "-f", f"udp and host {host}", "-w", file], stderr=subprocess.PIPE, text=True
+        ["tshark", "-n", "-q", "-i", "lo", "-f", f"udp and host {host}", "-w", file],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,
     )
     assert process.stderr
     try:

@@ -26,6 +26,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from callvoip import dynamodb as local_dynamodb
+from callvoip.process import die_with_parent
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[1] / "site" / "data"
@@ -58,7 +59,7 @@ def dynamodb_local_running() -> Iterator[str]:
     for _ in range(3):
         port = local_dynamodb.free_port()
         command = local_dynamodb.command(port, "-inMemory")
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
         try:
             if _answers(process, port):
                 yield f"http://127.0.0.1:{port}"

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from callvoip.process import die_with_parent
+
 MODULES = "/usr/lib/baresip/modules"
 
 
@@ -82,7 +84,11 @@ class Baresip:
         (directory / "contacts").write_text("")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                ["baresip", "-4", "-v", "-s", "-f", directory], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                ["baresip", "-4", "-v", "-s", "-f", directory],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=die_with_parent,
             )
         self._control = self._connect()
         self._received = b""

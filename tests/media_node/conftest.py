@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from callvoip.process import die_with_parent
 from media_node.sip.digest import Algorithm
 
 # The machine is shared with other tests: how long an example takes says nothing.
@@ -101,7 +102,11 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
         port = probe.getsockname()[1]
     log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log, env=os.environ | {"TZ": "UTC"}
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=log,
+        stderr=log,
+        env=os.environ | {"TZ": "UTC"},
+        preexec_fn=die_with_parent,
     )
     endpoint = f"http://127.0.0.1:{port}"
     try:
@@ -242,6 +247,7 @@ class NodeUnderTest:
                 stdout=log,
                 stderr=log,
                 env=self.environment,
+                preexec_fn=die_with_parent,
             )
         seen = len(self.events("listening"))
         wait_until(lambda: self._alive() and len(self.events("listening")) > seen, 30)

@@ -235,7 +235,7 @@ async def test_plain_rtcp_beside_srtp_is_dropped_and_counted(tmp_path: Path) -> 
             a.rtcp.sendto(write_compound(Report(a.ssrc, None), "cisco"), (call.a_at.address, call.a_at.rtcp_port))
             call.talk()
             of_a, _ = await call.stats()
-    assert (of_a.plaintext, of_a.rtcp_received) == (1, 0)
+    assert (of_a.refused, of_a.plaintext, of_a.rtcp_received) == ({"plaintext-rtcp": 1}, 0, 0)
 
 
 @pytest.mark.parametrize(("first_octet", "counter"), [(22, "dtls"), (1, "stun"), (100, "malformed"), (200, "malformed")])

@@ -33,8 +33,10 @@ RTP_PORTS = (21000, 21999)
 AGENT = f"s3://amazon-ssm-{Aws.REGION}/latest/debian_arm64/amazon-ssm-agent.deb"
 INSTANCE_TYPES = ("c7g.medium", "c8g.medium", "c6g.medium")
 """In order of preference; the second is asked for when a zone has no more of the first. None is of the throttled T family."""
-CAPACITY_CALLS = 100
-"""Concurrent protected calls a node is sold for; ./dev bench measures what it can carry."""
+CALLS_PER_WORKER = 250
+"""Half of what one worker was measured to carry without loss (docs/benchmarks.md): the rest of its core is for signalling and spikes."""
+CAPACITY_CALLS = MEDIA_WORKERS * CALLS_PER_WORKER
+"""Concurrent protected calls a node is sold for."""
 
 
 class Nodes(Construct):

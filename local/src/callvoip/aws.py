@@ -81,7 +81,7 @@ class Emulated:
             region_name=self.region,
             aws_access_key_id=access_key,
             aws_secret_access_key=SECRET_KEY,
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=10),
+            config=Config(retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=10),
         )
 
     def environment(self, access_key: str) -> dict[str, str]:

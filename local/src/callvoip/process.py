@@ -18,8 +18,8 @@ STOP_SECONDS = 8.0
 """How long a process may take to end by itself after SIGTERM."""
 
 
-def _die_with_parent() -> None:
-    # prctl(2): the kernel sends this when the parent is gone, even when it was killed and could not tell us.
+def die_with_parent() -> None:
+    """For `preexec_fn`: the kernel ends this process when its parent is gone, even one that was killed and could tell nobody (prctl(2))."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -45,7 +45,7 @@ class Child:
                 cwd=cwd,
                 pass_fds=pass_fds,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         return cls(process)
 
@@ -55,7 +55,7 @@ class Child:
         pipe = asyncio.subprocess.PIPE
         return cls(
             await asyncio.create_subprocess_exec(
-                *command, stdin=pipe, stdout=pipe, env=dict(env), start_new_session=True, preexec_fn=_die_with_parent
+                *command, stdin=pipe, stdout=pipe, env=dict(env), start_new_session=True, preexec_fn=die_with_parent
             )
         )
 

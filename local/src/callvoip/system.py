@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import signal
 import subprocess
@@ -12,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+
+from callvoip.process import die_with_parent
 
 START_SECONDS = 300.0
 """A first start builds and synthesises."""
@@ -61,7 +62,7 @@ class LocalSystem:
                     stdout=subprocess.DEVNULL,
                     stderr=said if quiet else None,
                     start_new_session=True,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                 )
             try:
                 _wait_for(ready_file, process)
@@ -102,10 +103,6 @@ class LocalSystem:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: a killed test leaves nothing behind
 
 
 def _wait_for(ready_file: Path, process: subprocess.Popen[bytes]) -> None:

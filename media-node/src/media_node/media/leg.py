@@ -42,6 +42,8 @@ class Refusal(StrEnum):
 
     UNAUTHENTICATED = "unauthenticated"
     PLAINTEXT = "plaintext"
+    PLAINTEXT_RTCP = "plaintext-rtcp"
+    """Not media: some phones report in the clear beside SRTP, or greet (baresip's APP packet) before they have keys."""
     REPLAYED = "replayed"
     TOO_OLD = "too-old"
     SOURCE_ALIVE = "source-alive"

@@ -1,8 +1,8 @@
 """The relay's loop: packets in, verified and decrypted under one leg's key, encrypted under the other's, packets out.
 
-Two paths. A packet whose source address and SSRC stand in its inlet's table takes the fast one, in columns of up to 64. Every other packet
-is considered by itself: what it is, whose it might be, whether it verifies, whether its leg may send now. The table holds no decision of
-its own: it remembers what considering a packet came to, and is emptied of a call whenever something about the call changes.
+Two paths. A packet whose source address and SSRC stand in its inlet's table takes the fast one, in columns of up to BATCH. Every other
+packet is considered by itself: what it is, whose it might be, whether it verifies, whether its leg may send now. The table holds no
+decision of its own: it remembers what considering a packet came to, and is emptied of a call whenever something about the call changes.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Relay:
     # The fast path
 
     def serve(self, inlet: Inlet, now: float, clock: float) -> int:
-        """Take what waits at an inlet, at most 64 packets, and relay it; how many there were."""
+        """Take what waits at an inlet, at most BATCH packets, and relay it; how many there were."""
         batch = self._batch
         count = batch.receive(inlet.port)
         if count == 0:
@@ -444,7 +444,7 @@ class Relay:
                 plain, newer = leg.unprotect_rtcp(packet)
             except SrtpError as error:
                 if blamed is None and (ssrc in leg.inbound or source in leg.announced() or source == latch.source):
-                    blamed, why = leg, Refusal.PLAINTEXT if rtp.is_plain_rtcp(packet) else reason(error, b"")
+                    blamed, why = leg, Refusal.PLAINTEXT_RTCP if rtp.is_plain_rtcp(packet) else reason(error, b"")
                 continue
             self._directory.know(leg, ("ssrc", ssrc))
             if not inlet.rtcp:
