@@ -1,4 +1,4 @@
-"""The site's own search: what it finds, what it must not find, and that it works with the keyboard and at 400 % zoom."""
+"""The site's own search: what it finds and what it must not find; test_walks.py has the keyboard."""
 
 import json
 import re
@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.site.conftest import ROOT
-from tests.site.measure import visited
 from tests.site.origin import Origin
 
 pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
@@ -81,46 +80,6 @@ def test_markup_in_a_query_stays_text(page: Page, origin: Origin) -> None:
     page.goto(f"{origin.url}/zoeken/?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E")
     expect(page.locator("#search-status")).to_contain_text("<img src=x onerror=alert(1)>")
     assert page.locator("main img").count() == 0
-
-
-def test_search_with_nothing_but_the_keyboard(page: Page, origin: Origin) -> None:
-    page.goto(f"{origin.url}/")
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent") == "Zoeken":
-            break
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/zoeken/")
-    while page.evaluate("document.activeElement.id") != "search-query":
-        page.keyboard.press("Tab")
-    page.keyboard.type("srtp")
-    page.keyboard.press("Enter")
-    expect(page.locator(".results__title a").first).to_have_attribute("href", SRTP)
-    page.keyboard.press("ArrowDown")
-    expect(page.locator(".results__title a").first).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    expect(page.locator(".results__title a").nth(1)).to_be_focused()
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("ArrowUp")
-    expect(page.locator("#search-query")).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"**{SRTP}")
-    page.go_back()
-    expect(page.locator("#search-query")).to_have_value("srtp")
-    expect(page.locator(".results__title a").first).to_be_visible()
-
-
-def test_search_at_400_percent_zoom(chromium, origin: Origin) -> None:
-    def ask(page: Page) -> None:
-        page.fill("#search-query", "srtp")
-        page.wait_for_selector(".results__title a")
-
-    with visited(chromium, f"{origin.url}/zoeken/", width=320, prepare=ask) as (page, seen):
-        assert seen.faults == []
-        for place in ("#search-query", "button[type=submit]", ".results__title a"):
-            box = page.locator(place).first.bounding_box()
-            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 320, place
 
 
 def test_the_page_says_what_there_is_without_a_script(chromium, origin: Origin) -> None:

@@ -200,7 +200,8 @@ byId("error-summary").addEventListener("click", (event) => {
   byId(link.hash.slice(1))?.focus();
 });
 
-addEventListener("popstate", () => {
+// Not popstate: when the form was reached by #bestellen, the browser goes there after it and takes the focus away.
+addEventListener("hashchange", () => {
   if (location.hash !== CHECKING) showForm();
 });
 // Back from the order's page: the browser may show the page as it was, mid-flight.
