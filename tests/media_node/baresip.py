@@ -184,3 +184,13 @@ class Baresip:
     def text(self) -> str:
         """Everything the program printed, its SIP trace included."""
         return self.log.read_text(errors="replace")
+
+
+def talk(caller: Baresip, callee: Baresip, seconds: float = 3) -> None:
+    """Let a call that was dialled come about and run, and end it from the caller's side."""
+    for phone in (caller, callee):
+        phone.wait_for("CALL_ESTABLISHED")
+    time.sleep(seconds)
+    caller.command("hangup")
+    for phone in (caller, callee):
+        phone.wait_for("CALL_CLOSED")

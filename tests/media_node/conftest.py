@@ -313,7 +313,9 @@ def new_node(aws: Aws, certificates: Certificates, tmp_path: Path) -> Iterator[N
     nodes: list[NodeUnderTest] = []
     with contextlib.ExitStack() as services:
 
-        def make(trunk: dict[str, Any] | None = None, media_timeout: float = 60, start: bool = True, state: str = "") -> NodeUnderTest:
+        def make(
+            trunk: dict[str, Any] | None = None, media_timeout: float = 60, start: bool = True, state: str = "", workers: int = 1
+        ) -> NodeUnderTest:
             number = next(_instances)
             name = f"{os.getpid()}-{number}"
             instance_id = f"i-{os.getpid():08x}{number:08x}"
@@ -357,7 +359,7 @@ port = 5061
 certificate_parameter = "/{name}/sip/certificate"
 private_key_parameter = "/{name}/sip/private-key"
 [media]
-workers = 1
+workers = {workers}
 srtp_port = 20000
 rtp_ports = [21000, 21099]
 timeout_s = {media_timeout}

@@ -10,12 +10,13 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from media_node.probe.check import fall_silent, verdict
+from media_node.probe.check import LATCHING, fall_silent, verdict
 from media_node.probe.phone import Conversation, Phone, Refused
 from media_node.sip.sdp import Direction
 from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
@@ -36,7 +37,7 @@ async def handset(node: NodeUnderTest, account: TestAccount, **options: Any) -> 
     return phone
 
 
-async def talking(node: NodeUnderTest, phones: list[TestAccount]) -> tuple[Conversation, Conversation]:
+async def talking(node: NodeUnderTest, phones: Sequence[TestAccount]) -> tuple[Conversation, Conversation]:
     callee, caller = await handset(node, phones[1]), await handset(node, phones[0])
     ours = await caller.call(phones[1].extension)
     return ours, await callee.answered()
@@ -227,23 +228,34 @@ async def test_records_survive_an_aws_that_is_away(new_node: NodeFactory) -> Non
     assert record["reason"] == "completed"
 
 
-async def test_a_media_worker_that_dies_is_replaced(new_node: NodeFactory) -> None:
-    node = await asyncio.to_thread(new_node)
-    phones = accounts(CUSTOMER)
-    await asyncio.to_thread(node.assign, CUSTOMER, phones)
-    ours, theirs = await talking(node, phones)
-    (worker,) = await asyncio.to_thread(_children, node)
-    os.kill(worker, signal.SIGKILL)
-    await asyncio.wait_for(ours.ended.wait(), 5)
-    theirs.stream.close()
-    await asyncio.to_thread(wait_until, lambda: node.events("media worker replaced"))
-    again = await ours.phone.call("102")
-    other = await theirs.phone.answered()  # the first answer is the call that was lost
-    assert other is theirs or other.dialog is not None
+async def test_a_worker_that_dies_is_replaced_and_the_other_worker_s_call_never_notices(new_node: NodeFactory) -> None:
+    node = await asyncio.to_thread(new_node, workers=2)
+    phones = accounts(CUSTOMER, 4)
+    await asyncio.to_thread(node.assign, CUSTOMER, phones, probed=True)  # the node's own call is over
+    calls = [await talking(node, pair) for pair in (phones[:2], phones[2:])]
     await asyncio.sleep(0.5)
+    first, _ = await asyncio.to_thread(_children, node)
+    os.kill(first, signal.SIGKILL)
+    ends = [asyncio.create_task(ours.ended.wait()) for ours, _ in calls]
+    await asyncio.wait(ends, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.to_thread(wait_until, lambda: node.events("media worker replaced"))
+    await asyncio.sleep(0.5)
+    assert sorted(end.done() for end in ends) == [False, True], "calls are spread over the workers"
+    (lost, silenced), spared = sorted(calls, key=lambda call: not call[0].ended.is_set())
+    assert "the media relay failed" in lost.end_reason and silenced.ended.is_set()
+    silenced.stream.close()
+    again = await lost.phone.call(silenced.phone.username.partition("-")[2])
+    await asyncio.sleep(0.3)
+    assert again.stream.tally.received
     await again.hang_up()
-    for conversation in (ours, theirs):
+    await hang_up(*spared)
+    assert verdict(*spared).audio_ok
+    for heard, said in (spared, spared[::-1]):
+        assert heard.stream.tally.received >= said.stream.tally.sent - LATCHING
+    for conversation in (lost, silenced):
         await conversation.phone.close()
+    records = await asyncio.to_thread(wait_until, lambda: len(node.records(CUSTOMER)) == 3 and node.records(CUSTOMER))
+    assert sorted(record["reason"] for record in records) == ["completed", "completed", "the media relay failed"]
 
 
 def _children(node: NodeUnderTest) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.media_node.baresip import Baresip, write_tone
+from tests.media_node.baresip import Baresip, talk, write_tone
 from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
 pytestmark = pytest.mark.needs("baresip")
@@ -40,15 +40,6 @@ def handset(microphone: Path, tmp_path: Path) -> Iterator[Handset]:
     yield make
     for phone in phones:
         phone.__exit__(None, None, None)
-
-
-def talk(caller: Baresip, other: Baresip, seconds: float = 3) -> None:
-    """Lets an established call run and ends it from the caller's side."""
-    caller.wait_for("CALL_ESTABLISHED")
-    other.wait_for("CALL_ESTABLISHED")
-    time.sleep(seconds)
-    caller.command("hangup")
-    other.wait_for("CALL_CLOSED")
 
 
 def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, handset: Handset) -> None:

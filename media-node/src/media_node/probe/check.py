@@ -10,7 +10,7 @@ from typing import Any, Final
 from media_node.probe.phone import SUITES, Conversation, Phone
 from media_node.probe.stream import INTERVAL, Tally
 
-_LATCHING: Final = 10
+LATCHING: Final = 10
 """Packets that may be dropped while the node makes sure of a source."""
 
 
@@ -123,4 +123,4 @@ def verdict(caller: Conversation, callee: Conversation) -> Result:
 def understood(tally: Tally, said: int) -> bool:
     """Whether what was heard is what was said: nothing else, nothing twice, in order, and all but what latching and a busy host cost."""
     heard = len(tally.heard)
-    return heard > 0 and tally.foreign == 0 and tally.unverified == 0 and tally.in_order and heard >= 0.95 * said - _LATCHING
+    return heard > 0 and tally.foreign == 0 and tally.unverified == 0 and tally.in_order and heard >= 0.95 * said - LATCHING
