@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.site.origin import Origin, example
 from tests.site.walk import Walk
@@ -18,7 +18,7 @@ NEXT = "#order-form button[type=submit]"
 @pytest.fixture(params=[1, 4], ids=["desk", "zoom-400"])
 def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
     """A screen of 1280 by 1024, at this zoom: Chromium's zoom is fewer CSS pixels, each made of more of the screen's."""
-    viewport = {"width": 1280 // request.param, "height": 1024 // request.param}
+    viewport = ViewportSize(width=1280 // request.param, height=1024 // request.param)
     context = chromium.new_context(locale="nl-NL", viewport=viewport, device_scale_factor=request.param, reduced_motion="reduce")
     context.set_default_timeout(10_000)
     yield context.new_page()
