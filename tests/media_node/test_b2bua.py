@@ -30,6 +30,7 @@ from tests.media_node.conftest import DOMAIN, Certificates
 
 CUSTOMER = "abc234"
 PASSWORD = "geheim"
+FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 
 
 @dataclass
@@ -47,7 +48,10 @@ class RulefulMedia:
         assert set(secure) == {"a", "b"}
         self.secure[call] = secure
         ports = {leg: 20000 if secure[leg] else next(self._ports) for leg in secure}
-        return {leg: Local(address="127.0.0.1", rtp_port=port, rtcp_port=port + 1) for leg, port in ports.items()}
+        return {
+            leg: Local(address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=FINGERPRINT if secure[leg] else "")
+            for leg, port in ports.items()
+        }
 
     async def set(self, call: str, leg: str, remote: Leg) -> None:
         if call not in self.secure:
@@ -271,6 +275,21 @@ async def test_a_refusal_of_the_called_phone_reaches_the_caller(office: Office, 
     await office.handset("102", answers=lambda incoming: status)
     caller = await office.handset("101")
     assert (await refused(caller.call("102"))).code == status
+    assert (await office.record()).answered_at is None
+
+
+@pytest.mark.parametrize("status", [488, 606])
+async def test_a_phone_that_refuses_sdes_is_asked_again_with_dtls_and_then_believed(office: Office, status: int) -> None:
+    callee = await office.handset("102", answers=lambda incoming: status)
+    caller = await office.handset("101")
+    assert (await refused(caller.call("102"))).code == status
+    offers = [incoming.request.body.decode() for incoming in callee.rang]
+    assert [("RTP/SAVP" in offer, "a=crypto:" in offer, "a=fingerprint:sha-256" in offer) for offer in offers] == [
+        (True, True, False),
+        (True, False, True),
+    ]
+    assert "UDP/TLS/RTP/SAVP" in offers[1]
+    assert callee.rang[0].request.headers["Call-ID"] != callee.rang[1].request.headers["Call-ID"]
     assert (await office.record()).answered_at is None
 
 
