@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from callvoip.system import LocalSystem
+from tests.e2e.log_privacy import leaks, stored_by
 from tests.media_node.baresip import free_port
 
 # The rest keeps Chromium from looking for the internet.
@@ -34,6 +35,18 @@ def trunk_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def system(trunk_port: int) -> Iterator[LocalSystem]:
-    with LocalSystem.start(trunk=f"127.0.0.1:{trunk_port}") as system:
+def told() -> set[str]:
+    """What tests told the system, or it told them, that no log may hold and no order does: passwords, what was refused, who was called."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def system(trunk_port: int, told: set[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """One local system for all files that a worker runs; whatever they did, its logs hold no personal data."""
+    logs = tmp_path_factory.mktemp("logs")
+    with LocalSystem.start(trunk=f"127.0.0.1:{trunk_port}", logs=logs) as system:
         yield system
+        told |= {system.sales_user, system.sales_password, *stored_by(system)}
+    assert any(path.stat().st_size for path in (logs / "functions").iterdir()), "there is something to read"
+    found = leaks(logs, told)
+    assert not found, "\n".join(["personal data in the logs:", *found])

@@ -21,6 +21,7 @@ def place(system: LocalSystem, company: str, **changes: str) -> dict[str, Any]:
     fields = {
         "category": "quote",
         "company": company,
+        "kvk": "87654321",
         "name": "Jo de Tester",
         "email": f"{secrets.token_hex(4)}@example.nl",
         "telephone": "085 555 01 23",
