@@ -75,6 +75,18 @@ def _paths() -> Schema:
     page_refusals = {name: cannot[name] for name in (400, 404, 413)}
     filters = ("state", "category", "q", "sort", "order")
     token_form = {"required": False, "content": {_FORM: {"schema": _object(token={"type": "string"})}}}
+
+    def changed_by_customer(operation: str, summary: str, field: str) -> Schema:
+        post = {
+            **by_token,
+            "parameters": [order_id, token, _ref("parameters", "ifMatch")],
+            "operationId": operation,
+            "summary": summary,
+            "requestBody": _optional_text_body(**{"token": {"type": "string"}, field: _LINES}),
+            "responses": _answers({200: _json("The order", "Order")}, cannot),
+        }
+        return {"post": post}
+
     return {
         "/api/prices": {
             "get": {
@@ -142,26 +154,10 @@ def _paths() -> Schema:
                 ),
             }
         },
-        "/api/orders/{id}/cancel": {
-            "post": {
-                **by_token,
-                "parameters": [order_id, token, _ref("parameters", "ifMatch")],
-                "operationId": "cancelOrder",
-                "summary": "Withdraw an order, or ask to cancel it when it was approved",
-                "requestBody": _optional_text_body(token={"type": "string"}, reason=_LINES),
-                "responses": _answers({200: _json("The order", "Order")}, cannot),
-            }
-        },
-        "/api/orders/{id}/answer": {
-            "post": {
-                **by_token,
-                "parameters": [order_id, token, _ref("parameters", "ifMatch")],
-                "operationId": "answerQuestion",
-                "summary": "Answer the question of sales",
-                "requestBody": _optional_text_body(token={"type": "string"}, text=_LINES),
-                "responses": _answers({200: _json("The order", "Order")}, cannot),
-            }
-        },
+        "/api/orders/{id}/cancel": changed_by_customer(
+            "cancelOrder", "Withdraw an order, or ask to cancel it when it was approved", "reason"
+        ),
+        "/api/orders/{id}/answer": changed_by_customer("answerQuestion", "Answer the question of sales", "text"),
         "/api/challenge": {
             "get": {
                 "operationId": "getChallenge",
@@ -339,7 +335,7 @@ def _parameters() -> Schema:
             "in": "header",
             "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-            "description": "The same request with the same key gets the same order for a day",
+            "description": "The same request with the same key gets the same order, however late it comes again",
         },
         "ifMatch": {
             "name": "If-Match",

@@ -4,8 +4,8 @@ import binascii
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import cache
+from datetime import date, timedelta
+from functools import cache, partial
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
@@ -89,38 +89,31 @@ def get_order(order_id: str) -> Response[str]:
 @app.post("/api/sales/orders/<order_id>/approve")
 def approve(order_id: str) -> Response[str]:
     """Approve an order; the fleet takes it from there, or sales when it needs no node."""
-    return _change(order_id, _approval(_colleague(), clock.now()))
+    return _move(order_id, State.IN_PROGRESS)
 
 
 @app.post("/api/sales/orders/<order_id>/reject")
 def reject(order_id: str) -> Response[str]:
     """Reject an order with a reason, which the customer reads."""
-    colleague, now = _colleague(), clock.now()
-    why = _text("reason", "Vul in waarom u de bestelling afwijst; de klant leest dit")
-    return _change(order_id, lambda found: order.move(found, State.REJECTED, colleague, now, why))
+    return _move(order_id, State.REJECTED, "reason", "Vul in waarom u de bestelling afwijst; de klant leest dit")
 
 
 @app.post("/api/sales/orders/<order_id>/ask")
 def ask(order_id: str) -> Response[str]:
     """Ask the customer something; the order waits for the answer."""
-    colleague, now = _colleague(), clock.now()
-    why = _text("question", "Vul in wat u de klant wilt vragen")
-    return _change(order_id, lambda found: order.move(found, State.PENDING, colleague, now, why))
+    return _move(order_id, State.PENDING, "question", "Vul in wat u de klant wilt vragen")
 
 
 @app.post("/api/sales/orders/<order_id>/hold")
 def hold(order_id: str) -> Response[str]:
     """Put an approved order on hold with a reason, which the customer reads; only sales resumes it."""
-    colleague, now = _colleague(), clock.now()
-    why = _text("reason", "Vul in waarom u de bestelling aanhoudt; de klant leest dit")
-    return _change(order_id, lambda found: order.move(found, State.HELD, colleague, now, why))
+    return _move(order_id, State.HELD, "reason", "Vul in waarom u de bestelling aanhoudt; de klant leest dit")
 
 
 @app.post("/api/sales/orders/<order_id>/resume")
 def resume(order_id: str) -> Response[str]:
     """Go on with an order that was on hold, or whose cancellation was asked for and is refused."""
-    colleague, now = _colleague(), clock.now()
-    return _change(order_id, lambda found: order.move(found, State.IN_PROGRESS, colleague, now))
+    return _move(order_id, State.IN_PROGRESS)
 
 
 @app.post("/api/sales/orders/<order_id>/cancel")
@@ -150,10 +143,11 @@ def add_note(order_id: str) -> Response[str]:
 def approve_selected() -> Response[str]:
     """Approve the orders that were selected, each on the version that was seen; every one is answered for itself."""
     colleague, now = _colleague(), clock.now()
+    approval = partial(order.move, target=State.IN_PROGRESS, who=colleague, now=now)
     results: list[dict[str, object]] = []
     for order_id, version in _selected():
         try:
-            changed = orders().change_seen(order_id, version, _approval(colleague, now), told_to=Role.SALES)
+            changed = orders().change_seen(order_id, version, approval, told_to=Role.SALES)
         except Exception as error:
             told = http.as_problem(app, PROBLEMS, error)
             results.append({"id": order_id, "status": int(told.kind.status), "problem": http.members(app, told)})
@@ -163,8 +157,11 @@ def approve_selected() -> Response[str]:
     return http.json_response(200, {"results": results})
 
 
-def _approval(colleague: Actor, now: datetime) -> Callable[[Order], Order]:
-    return lambda found: order.move(found, State.IN_PROGRESS, colleague, now)
+def _move(order_id: str, target: State, field: str = "", missing: str = "") -> Response[str]:
+    """Bring an order to a state, for the reason in `field` of the body where there has to be one."""
+    colleague, now = _colleague(), clock.now()
+    why = _text(field, missing) if field else ""
+    return _change(order_id, lambda found: order.move(found, target, colleague, now, why))
 
 
 def _change(order_id: str, change: Callable[[Order], Order]) -> Response[str]:
