@@ -2,9 +2,9 @@
 
 init_ms: from the start of a process under AWS's runtime client until it asks for its first event, the best of several; the baseline is a
 handler that only makes a boto3 client, started in turns with ours. first_ms: until the first answer; the baseline's answer reads one item.
-warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what DynamoDB says it consumed for one order of a
-visitor with JavaScript. visitors: 50 at once on the local system, each with an address of its own, who read the prices, get a challenge,
-order, and look at their order.
+warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what AWS bills for one order of a visitor with
+JavaScript, as tests/functions/write_units.py has it. visitors: 50 at once on the local system, each with an address of its own, who read
+the prices, get a challenge, order, and look at their order.
 """
 
 import argparse
@@ -208,33 +208,23 @@ def aws() -> Iterator[dict[str, str]]:
             os.environ.update(before)
 
 
-def write_units() -> float:
-    """Write capacity units of one order, by DynamoDB's own count; the catalogue is loaded by the way. Raises RuntimeError."""
+def write_units_per_order() -> float:
+    """Write units of one order; the catalogue is loaded by the way. Raises RuntimeError."""
     from ordering import catalogue_loader, challenge, orders_api
-    from shared import dynamodb
+    from tests.functions import write_units
     from tests.functions.test_spam import solve
 
     context: Any = conftest.Context()
     catalogue_loader.handler({}, context)
-    consumed: list[float] = []
-
-    def ask(params: dict[str, Any], **_: object) -> None:
-        params["ReturnConsumedCapacity"] = "INDEXES"
-
-    def note(parsed: dict[str, Any], **_: object) -> None:
-        told = parsed.get("ConsumedCapacity", [])
-        consumed.extend(each["CapacityUnits"] for each in (told if isinstance(told, list) else [told]))
-
-    events = dynamodb.client().meta.events
-    for operation in ("PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"):
-        events.register(f"provide-client-params.dynamodb.{operation}", ask)
-        events.register(f"after-call.dynamodb.{operation}", note)
     given = challenge.Challenge(**json.loads(orders_api.handler(request("GET", "/api/challenge"), context)["body"]))
-    body = {**FIELDS, "email": "units@example.nl", "monthlyTotalCents": 1000, "altcha": solve(given)}
-    answer = orders_api.handler(request("POST", "/api/orders", body), context)
-    if answer["statusCode"] != 201:
-        raise RuntimeError(answer["body"])
-    return sum(consumed)
+    event = request("POST", "/api/orders", {**FIELDS, "email": "units@example.nl", "monthlyTotalCents": 1000, "altcha": solve(given)})
+
+    def place() -> None:
+        answer = orders_api.handler(event, context)
+        if answer["statusCode"] != 201:
+            raise RuntimeError(answer["body"])
+
+    return write_units.of(place)
 
 
 def functions(environment: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -332,7 +322,7 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with aws() as environment:
         with redirect_stdout(StringIO()):  # the functions' own log
-            units = write_units()
+            units = write_units_per_order()
         figures: dict[str, Any] = {"functions": functions(environment), "write_units_per_order": units}
     figures["visitors"] = visitors()
     if options.json:

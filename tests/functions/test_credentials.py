@@ -1,5 +1,7 @@
 """ordering.credentials: what is told once."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,14 @@ def test_only_the_token_matches_its_hash(guess: str) -> None:
     token = credentials.order_token("key", "0RDER00001")
     assert credentials.matches(token, credentials.sha256(token))
     assert not credentials.matches(guess, credentials.sha256(token))
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=255))
+def test_an_orders_id_is_of_its_idempotency_key(idempotency_key: str) -> None:
+    order_id = credentials.order_id("key", idempotency_key)
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{10}", order_id)
+    assert order_id == credentials.order_id("key", idempotency_key)
+    assert order_id not in (credentials.order_id("key", idempotency_key + "x"), credentials.order_id("other", idempotency_key))
 
 
 def test_what_is_read_aloud_or_typed_has_no_look_alikes() -> None:

@@ -128,7 +128,7 @@ def test_when_ses_fails_the_record_and_all_after_it_come_again(ses, context, mon
 
 def test_a_reminder_links_to_the_order_that_runs(ses, context) -> None:
     store = OrderStore(settings.orders_table(), settings.fleet_table())
-    store.place(QUOTE, None)
+    store.place(QUOTE)
     store.remind(QUOTE.id, NOW)
     item = dynamodb.get(settings.orders_table(), f"REMINDER#{QUOTE.id}", "REMINDER")
     assert item is not None

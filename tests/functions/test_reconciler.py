@@ -102,7 +102,7 @@ class MemoryOrders:
     def __init__(self) -> None:
         self.all: dict[str, Order] = {}
 
-    def place(self, order: Order, _: None) -> None:
+    def place(self, order: Order) -> None:
         self.all[order.id] = order
 
     def get(self, order_id: str) -> Order:
@@ -231,7 +231,7 @@ class World:
             token_sha256="0" * 64,
             now=self.now,
         )
-        self.orders.place(placed, None)
+        self.orders.place(placed)
         self.orders.change(order_id, lambda order: orders.move(order, State.IN_PROGRESS, SALES, self.now))
 
     def boot(self, beat: bool = True) -> None:

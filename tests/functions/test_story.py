@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from fleet.node import NodeState
-from ordering import mail, orders_api
+from ordering import credentials, mail, orders_api
 from ordering import order as orders
 from ordering.order import TERMINAL, TRANSITIONS, Actor, Event, EventKind, Order, OrderError, RelatedParty, Role, State
 from ordering.pricing import OrderItem, Price
-from ordering.store import AlreadyPlacedError, IdempotencyRecord, OpenOrderError, OrderStore
+from ordering.store import AlreadyPlacedError, OpenOrderError, OrderStore
 from shared import dynamodb, settings
 from shared.dynamodb import Write
 from tests.functions.test_orders_api import FIELDS
@@ -37,22 +37,19 @@ Change = Callable[[Order], Order]
 
 
 class RememberingOrders(MemoryOrders):
-    """MemoryOrders with what OrderStore keeps besides the order: its events, idempotency records and marks of open orders."""
+    """MemoryOrders with what OrderStore keeps besides the order: its events and marks of open orders."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: dict[str, list[Event]] = {}
-        self.records: dict[str, IdempotencyRecord] = {}
 
-    def place(self, order: Order, record: IdempotencyRecord | None) -> None:
-        if record and record.key_sha256 in self.records:
-            raise AlreadyPlacedError(self.records[record.key_sha256])
+    def place(self, order: Order) -> None:
+        if order.id in self.all:
+            raise AlreadyPlacedError(self.all[order.id])
         for other in self.all.values():
             same = other.related_party.email == order.related_party.email
             if order.needs_node and other.needs_node and same and other.state not in TERMINAL:
                 raise OpenOrderError(other.id)
-        if record:
-            self.records[record.key_sha256] = record
         self._keep(order)
 
     def history(self, order_id: str) -> tuple[Order, list[Event]]:
@@ -111,15 +108,14 @@ class Story(RuleBasedStateMachine):
 
     @rule(email=st.sampled_from(ADDRESSES), key=st.sampled_from(KEYS) | st.none(), category=st.sampled_from(["srtp", "quote"]))
     def visitor_orders(self, email: str, key: str | None, category: str) -> None:
-        order_id = f"0RDER{next(self.numbers):05d}"
+        order_id = credentials.order_id("a key", key) if key else f"0RDER{next(self.numbers):05d}"
         price = Price((OrderItem(5, SRTP),) if category == "srtp" else (), 21)
         party = RelatedParty("Bakkerij Jansen", "", "A. Jansen", email, "+31851234567")
-        record = IdempotencyRecord(key, "request", order_id) if key else None
         placed = orders.place(
             order_id=order_id, category=category, customer_id="abc234", related_party=party,
-            note="", price=price, token_sha256="0" * 64, now=self.worlds[0].now,
+            note="", price=price, token_sha256="0" * 64, request_sha256="1" * 64, now=self.worlds[0].now,
         )  # fmt: skip
-        if self.same(lambda world: world.orders.place(placed, record)) is None:
+        if self.same(lambda world: world.orders.place(placed)) is None:
             self.ids.append(order_id)
 
     @precondition(lambda self: self.ids)
@@ -257,7 +253,7 @@ def test_an_order_is_whole_or_absent_wherever_its_process_is_killed(api, killed,
     key = {"idempotency-key": "again"}
     was_killed = killed(lives, made, lambda: api.post("/api/orders", json_body=FIELDS, headers=key))
     assert was_killed == (lives < 2)
-    whole = ["EVENT", "IDEMPOTENCY", "OPEN", "ORDER"]
+    whole = ["OPEN", "ORDER"]
     assert [kind for kind in kinds() if not kind.startswith("HOUR")] == (whole if lives or made else [])
     # The visitor tries again: one order, with its event, and so its mail.
     again = api.post("/api/orders", json_body=FIELDS, headers=key)

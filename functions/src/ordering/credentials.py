@@ -33,6 +33,12 @@ def new_order_id() -> str:
     return "".join(secrets.choice(_CROCKFORD) for _ in range(10))
 
 
+def order_id(key: str, idempotency_key: str) -> str:
+    """The id of the order that a request with this Idempotency-Key places: the same each time, and nobody without the key can tell it."""
+    number = int.from_bytes(keyed_hash(key, "order id", idempotency_key))
+    return "".join(_CROCKFORD[number >> 5 * n & 31] for n in range(10))
+
+
 def new_customer_id() -> str:
     """6 lower-case characters without look-alikes: the first part of the phones' user names."""
     return "".join(secrets.choice(_CUSTOMER) for _ in range(6))

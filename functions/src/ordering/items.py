@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 from ordering.catalogue import Catalogue, Offering, Promotion, VatRate
-from ordering.order import Actor, Detail, Event, EventKind, Order, RelatedParty, Role, SipServer, State, Suspicion
+from ordering.order import Actor, Detail, Event, EventKind, Order, RelatedParty, Role, SipServer, State, Suspicion, placing
 from ordering.pricing import OrderItem, Price
 from ordering.queue import Entry, search_text
 from shared.clock import from_iso, to_iso
@@ -14,11 +14,13 @@ Item = dict[str, Any]
 
 
 def from_order(order: Order) -> Item:
-    """The attributes of an order, without its keys."""
+    """The attributes of an order, without its keys, which tell its id.
+
+    Each kilobyte that is begun costs: what can be told from the rest is left out, but never anything of the price.
+    """
     sip = order.sip
     return _present(
         {
-            "id": order.id,
             "category": order.category,
             "state": order.state.value,
             "version": order.version,
@@ -32,7 +34,8 @@ def from_order(order: Order) -> Item:
             "suspicions": [vars(suspicion) for suspicion in order.suspicions] or None,
             **_queue_keys(order),
             "tokenSha256": order.token_sha256,
-            "last": from_event(order.last),
+            "requestSha256": order.request_sha256,
+            "last": from_event(order.last) if order.version > 1 else None,
             "changed": from_event(order.changed) if order.changed else None,
             "completionDate": to_iso(order.completion_date) if order.completion_date else None,
             "sip": {"nodeId": sip.node_id, "host": sip.host, "port": sip.port} if sip else None,
@@ -42,14 +45,15 @@ def from_order(order: Order) -> Item:
 
 
 def to_order(item: Mapping[str, Any]) -> Order:
-    """The order that `from_order` wrote."""
+    """The order that `from_order` wrote, with its keys."""
     sip = item.get("sip")
+    order_date = from_iso(item["orderDate"])
     return Order(
-        id=item["id"],
+        id=item["pk"].removeprefix("ORDER#"),
         category=item["category"],
         state=State(item["state"]),
         version=item["version"],
-        order_date=from_iso(item["orderDate"]),
+        order_date=order_date,
         customer_id=item["customerId"],
         related_party=RelatedParty(**{"kvk": "", **item["relatedParty"]}),
         note=item.get("note", ""),
@@ -57,7 +61,8 @@ def to_order(item: Mapping[str, Any]) -> Order:
         details=tuple(Detail(**detail) for detail in item.get("details", [])),
         suspicions=tuple(Suspicion(**suspicion) for suspicion in item.get("suspicions", [])),
         token_sha256=item["tokenSha256"],
-        last=to_event(item["last"]),
+        request_sha256=item.get("requestSha256", ""),
+        last=to_event(item["last"]) if "last" in item else placing(order_date),
         changed=to_event(item["changed"]) if "changed" in item else None,
         completion_date=from_iso(item["completionDate"]) if "completionDate" in item else None,
         sip=SipServer(sip["nodeId"], sip["host"], sip["port"]) if sip else None,

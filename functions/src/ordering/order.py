@@ -229,7 +229,10 @@ SRTP = "srtp"
 
 @dataclass(frozen=True)
 class Order:
-    """An order as it is after `version` changes; `last` is the newest of them, `token_sha256` the hash of the customer's token."""
+    """An order as it is after `version` changes; `last` is the newest of them.
+
+    `token_sha256` is the hash of the customer's token, `request_sha256` that of what was asked for: the same again is no second order.
+    """
 
     id: str
     category: str
@@ -241,6 +244,7 @@ class Order:
     note: str
     price: Price
     token_sha256: str
+    request_sha256: str
     last: Event
     completion_date: datetime | None = None
     sip: SipServer | None = None
@@ -295,11 +299,12 @@ def place(
     price: Price,
     token_sha256: str,
     now: datetime,
+    request_sha256: str = "",
     details: tuple[Detail, ...] = (),
     suspicions: tuple[Suspicion, ...] = (),
 ) -> Order:
     """A new order, acknowledged, at version 1."""
-    event = Event(1, now, None, State.ACKNOWLEDGED, CUSTOMER)
+    event = placing(now)
     return Order(
         id=order_id,
         category=category,
@@ -311,11 +316,17 @@ def place(
         note=note,
         price=price,
         token_sha256=token_sha256,
+        request_sha256=request_sha256,
         last=event,
         details=details,
         suspicions=suspicions,
         news=(event,),
     )
+
+
+def placing(at: datetime) -> Event:
+    """The first event of an order that was placed at this moment: the same for all, so that the order itself is the record of it."""
+    return Event(1, at, None, State.ACKNOWLEDGED, CUSTOMER)
 
 
 def move(order: Order, target: State, who: Actor, now: datetime, why: str = "") -> Order:

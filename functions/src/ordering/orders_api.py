@@ -20,7 +20,6 @@ from ordering.spam import Clues, Proof
 from ordering.store import (
     AlreadyPlacedError,
     CatalogueStore,
-    IdempotencyRecord,
     NoNodeError,
     OpenOrderError,
     OrderStore,
@@ -212,9 +211,10 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
     definition, checked = _checked(fields)
     shown_cents = _shown_cents(fields)
     key = _idempotency_key(fields)
-    request_hash = credentials.sha256(json.dumps([definition.id, dict(checked.values), shown_cents], sort_keys=True))
-    if key and (record := orders().placed(credentials.sha256(key), now)):
-        return _replay(record, request_hash)
+    order_id = credentials.order_id(settings.order_key(), key) if key else credentials.new_order_id()
+    request_sha256 = credentials.sha256(json.dumps([definition.id, dict(checked.values), shown_cents], sort_keys=True))
+    if key and (first := orders().find(order_id)):
+        return _replay(first, request_sha256)
 
     price = _price(definition, checked, now)
     if shown_cents not in (None, price.monthly_total_cents):
@@ -224,7 +224,6 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
     if before.this_hour >= settings.orders_per_hour():
         raise TooManyOrdersError(source.until_next_hour(now))
     solution = challenge.check(settings.order_key(), form.as_text(fields.get("altcha")), now)
-    order_id = credentials.new_order_id()
     token = credentials.order_token(settings.order_key(), order_id)
     placed = order.place(
         order_id=order_id,
@@ -234,15 +233,15 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
         note=checked.text("note") if "note" in checked.values else "",
         price=price,
         token_sha256=credentials.sha256(token),
+        request_sha256=request_sha256,
         now=now,
         details=_details(definition, checked),
         suspicions=spam.suspicions(_clues(fields, checked.text("email"), solution, sender, before, now)),
     )
-    idempotency = IdempotencyRecord(credentials.sha256(key), request_hash, placed.id) if key else None
     try:
-        orders().place(placed, idempotency)
+        orders().place(placed)
     except AlreadyPlacedError as already:
-        return _replay(already.record, request_hash)
+        return _replay(already.order, request_sha256)
     except OpenOrderError as already:
         orders().remind(already.order_id, now)
         raise
@@ -287,12 +286,12 @@ def _source(now: datetime) -> str:
     return source.name(settings.order_key(), http.source_ip(app), now)
 
 
-def _replay(record: IdempotencyRecord, request_hash: str) -> _Placed:
-    """The answer to a request that came before: its order as it is now, and its token."""
-    if record.request_hash != request_hash:
+def _replay(first: Order, request_sha256: str) -> _Placed:
+    """The answer to a request that came before: its order as it is now, and its token. Raises IdempotencyKeyReusedError."""
+    if first.request_sha256 != request_sha256:
         raise IdempotencyKeyReusedError
-    logger.info("order placed before", extra={"order_id": record.order_id})
-    return _Placed(*orders().history(record.order_id), credentials.order_token(settings.order_key(), record.order_id))
+    logger.info("order placed before", extra={"order_id": first.id})
+    return _Placed(*orders().history(first.id), credentials.order_token(settings.order_key(), first.id))
 
 
 def _shown_cents(fields: Mapping[str, object]) -> int | None:

@@ -1,4 +1,7 @@
-"""Orders in DynamoDB: each change is one transaction of the order, its event, and what else must be true at that moment."""
+"""Orders in DynamoDB: each change is one transaction of the order, its event, and what else must be true at that moment.
+
+That an order was placed needs no event beside it, and its id, made from the request's Idempotency-Key, no record of that key.
+"""
 
 import base64
 import heapq
@@ -14,13 +17,12 @@ from typing import Any
 from ordering import items
 from ordering.catalogue import Catalogue
 from ordering.credentials import PhoneCredentials, new_password, sha256
-from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, Role, ServingNode, State, issue_credentials
+from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, Role, ServingNode, State, issue_credentials, placing
 from ordering.queue import Entry
 from shared import dynamodb
 from shared.clock import to_iso
-from shared.dynamodb import BusyError, Item, Write, marshal, unmarshal
+from shared.dynamodb import BusyError, Item, Refused, Write, marshal, unmarshal
 
-_IDEMPOTENCY_LASTS = timedelta(days=1)
 _REMINDER_LASTS = timedelta(hours=1)
 _ORDER_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{10}")
 _BY_STATE = "by-state"
@@ -38,11 +40,11 @@ class UnknownOrderError(LookupError):
 
 
 class AlreadyPlacedError(Exception):
-    """An order was placed under this idempotency key before."""
+    """There is an order with this id already: the same request came before, or another one with the same Idempotency-Key."""
 
-    def __init__(self, record: "IdempotencyRecord") -> None:
-        super().__init__(f"placed as order {record.order_id}")
-        self.record = record
+    def __init__(self, order: Order) -> None:
+        super().__init__(f"order {order.id} was placed before")
+        self.order = order
 
 
 class OpenOrderError(Exception):
@@ -69,15 +71,6 @@ class _ChangedMeanwhileError(Exception):
 
 
 @dataclass(frozen=True)
-class IdempotencyRecord:
-    """What one Idempotency-Key stood for: which request, and which order."""
-
-    key_sha256: str
-    request_hash: str
-    order_id: str
-
-
-@dataclass(frozen=True)
 class Page:
     """Orders newest first, and the cursor of the next page."""
 
@@ -92,33 +85,32 @@ class OrderStore:
         self._orders = orders_table
         self._fleet = fleet_table
 
-    def place(self, order: Order, idempotency: IdempotencyRecord | None) -> None:
-        """Store a new order; raises AlreadyPlacedError when its idempotency key was used within a day, OpenOrderError."""
-        writes = [self._put_order(order, "attribute_not_exists(pk)"), *self._put_news(order)]
-        if idempotency:
-            # First, so that a repeated request is told of its own order rather than of an open one.
-            writes.insert(0, self._put_idempotency(idempotency, order.order_date))
-        if order.needs_node:
-            writes.append(self._put_open(order))
-        dynamodb.transact(*writes)
+    def place(self, order: Order) -> None:
+        """Store a new order; raises AlreadyPlacedError or OpenOrderError."""
+
+        def refused(before: Item | None) -> Exception:
+            return AlreadyPlacedError(items.to_order(before)) if before else BusyError()
+
+        # The order first, so that a repeated request is told of its own order rather than of an open one.
+        opened = [self._put_open(order)] if order.needs_node else []
+        dynamodb.transact(self._put_order(order, refused, "attribute_not_exists(pk)"), *opened)
 
     def open_order(self, email: str) -> str | None:
         """The id of the SRTP order of this address that is not done yet."""
         item = dynamodb.get(self._orders, _open_partition(email), "OPEN")
         return item["orderId"] if item else None
 
-    def placed(self, key_sha256: str, now: datetime) -> IdempotencyRecord | None:
-        """What was placed under an idempotency key within a day."""
-        item = dynamodb.get(self._orders, f"IDEMPOTENCY#{key_sha256}", "IDEMPOTENCY")
-        # TTL deletes days late.
-        return _record(item) if item and item["expiresAt"] > now.timestamp() else None
+    def find(self, order_id: str) -> Order | None:
+        """The order as it is, if there is one with this id; raises UnknownOrderError when this can be no order's id."""
+        item = dynamodb.get(self._orders, _partition(order_id), "ORDER")
+        return items.to_order(item) if item else None
 
     def get(self, order_id: str) -> Order:
         """The order as it is; raises UnknownOrderError."""
-        item = dynamodb.get(self._orders, _partition(order_id), "ORDER")
-        if item is None:
+        found = self.find(order_id)
+        if found is None:
             raise UnknownOrderError(order_id)
-        return items.to_order(item)
+        return found
 
     def history(self, order_id: str) -> tuple[Order, list[Event]]:
         """The order with all its events, oldest first; raises UnknownOrderError."""
@@ -130,7 +122,7 @@ class OrderStore:
                 events.append(items.to_event(item))
         if order is None:
             raise UnknownOrderError(order_id)
-        return order, events
+        return order, [placing(order.order_date), *events]
 
     def change(self, order_id: str, change: Callable[[Order], Order], *also: Write) -> Order:
         """Apply `change` to the order as it is, with `also` in the same transaction; whoever comes second sees the first's order.
@@ -290,7 +282,7 @@ class OrderStore:
 
     def _replace(self, before: Order, after: Order) -> list[Write]:
         condition = "#version = :version AND #state = :state"
-        put = self._put_order(after, condition, version=before.version, state=before.state.value)
+        put = self._put_order(after, lambda _: _ChangedMeanwhileError(), condition, version=before.version, state=before.state.value)
         closed = [self._delete_open(after)] if after.needs_node and before.state not in TERMINAL and after.state in TERMINAL else []
         return [put, *self._put_news(after), *closed]
 
@@ -307,9 +299,9 @@ class OrderStore:
         condition = "attribute_not_exists(pk) OR orderId = :id"
         return dynamodb.delete(self._orders, key, lambda _: _ChangedMeanwhileError(), condition, id=order.id)
 
-    def _put_order(self, order: Order, condition: str, **values: Any) -> Write:
+    def _put_order(self, order: Order, refused: Refused, condition: str, **values: Any) -> Write:
         item = {"pk": f"ORDER#{order.id}", "sk": "ORDER", **items.from_order(order)}
-        return dynamodb.put(self._orders, item, lambda _: _ChangedMeanwhileError(), condition, **values)
+        return dynamodb.put(self._orders, item, refused, condition, **values)
 
     def _put_news(self, order: Order) -> list[Write]:
         return [
@@ -321,20 +313,6 @@ class OrderStore:
             )
             for event in order.news
         ]
-
-    def _put_idempotency(self, record: IdempotencyRecord, now: datetime) -> Write:
-        item = {
-            "pk": f"IDEMPOTENCY#{record.key_sha256}",
-            "sk": "IDEMPOTENCY",
-            "requestHash": record.request_hash,
-            "orderId": record.order_id,
-            "expiresAt": int((now + _IDEMPOTENCY_LASTS).timestamp()),
-        }
-
-        def refused(first: Item | None) -> Exception:
-            return AlreadyPlacedError(_record(first)) if first else BusyError()
-
-        return dynamodb.put(self._orders, item, refused, "attribute_not_exists(pk) OR expiresAt <= :now", now=int(now.timestamp()))
 
     def _allocation(self, order_id: str) -> Item | None:
         return dynamodb.get(self._fleet, f"ALLOCATION#{order_id}", "ALLOCATION")
@@ -384,10 +362,6 @@ def _partition(order_id: str) -> str:
     if not _ORDER_ID.fullmatch(order_id):
         raise UnknownOrderError(order_id)
     return f"ORDER#{order_id}"
-
-
-def _record(item: Item) -> IdempotencyRecord:
-    return IdempotencyRecord(item["pk"].removeprefix("IDEMPOTENCY#"), item["requestHash"], item["orderId"])
 
 
 def _open_partition(email: str) -> str:
