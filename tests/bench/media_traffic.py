@@ -189,10 +189,9 @@ class Traffic:
                     before, own = cpu_seconds(pids), (time.process_time(), time.perf_counter())
                 self._receive(latencies, first_index)
                 wait = start + tick * (FRAME_S / TICKS) - time.perf_counter()
+                late.append(max(0.0, -wait))
                 if wait > 0:
                     time.sleep(wait)
-                else:
-                    late.append(-wait)
                 frame = tick // TICKS
                 for way in buckets[tick % TICKS]:
                     way.sent_at.append(time.time_ns())
@@ -215,7 +214,7 @@ class Traffic:
             cpu_system_us=system,
             cpu_us=user + system,
             generator_cpu=(own_after[0] - own[0]) / (own_after[1] - own[1]),
-            late_us=1e6 * statistics.quantiles(late, n=100)[98] if len(late) > 1 else 0.0,
+            late_us=1e6 * statistics.quantiles(late, n=100)[98],
             latencies=sorted(latency / 1000 for latency in latencies),
         )
 
