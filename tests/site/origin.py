@@ -191,7 +191,8 @@ class Origin:
             case _, ["api", "sales", *rest]:
                 if headers.get("authorization", "").removeprefix("Bearer ") not in self.access_tokens:
                     return _json(401, {"message": "Unauthorized"})
-                return self._sales(method, rest, query, json.loads(body) if body else {}, headers.get("if-match"))
+                answer = self._sales(method, rest, query, json.loads(body) if body else {}, headers.get("if-match"))
+                return _unless_seen(answer, headers) if method == "GET" and answer.status == 200 else answer
             case "GET", ["console", "config.json"]:
                 return _json(200, self._configuration())
             case "GET", ["oauth2", "authorize"]:
@@ -434,6 +435,14 @@ def _form_page(status: int, fields: Mapping[str, str], errors: Sequence[FieldPro
 
 def _json(status: int, body: object, content_type: str = "application/json") -> Answer:
     return Answer(status, json.dumps(body), {"Content-Type": content_type})
+
+
+def _unless_seen(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    """The answer with an entity tag, or 304 to who has it already."""
+    tag = f'"{hashlib.sha256(str(answer.body).encode()).hexdigest()[:16]}"'
+    if headers.get("if-none-match") == tag:
+        return Answer(304, "", {"ETag": tag})
+    return replace(answer, headers={**answer.headers, "ETag": tag})
 
 
 def example(**changes: object) -> dict[str, object]:

@@ -50,7 +50,7 @@ def document() -> Schema:
         "components": {
             "schemas": _schemas(),
             "parameters": _parameters(),
-            "headers": {"ETag": {"schema": {"type": "string"}, "description": "The order's version, for If-Match"}},
+            "headers": {"ETag": {"schema": {"type": "string"}, "description": "Begins with the order's version, for If-Match"}},
             "securitySchemes": {
                 "orderToken": {"type": "http", "scheme": "bearer", "description": "The token told when the order was placed"},
                 "colleague": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A member of the group sales"},
@@ -209,8 +209,8 @@ def _paths() -> Schema:
                 "summary": "A page of orders, and how many there are in each state",
                 "description": "By orderDate, newest first and without q and category, all orders can be paged through; any other way "
                 f"looks at the newest {MOST_SEARCHED} of each state.",
-                "parameters": [_ref("parameters", name) for name in (*filters, "limit", "cursor")],
-                "responses": _answers({200: _json("The page", "OrderPage")}, {422: "A parameter is wrong"}, colleague=True),
+                "parameters": [_ref("parameters", name) for name in (*filters, "limit", "cursor", "ifNoneMatch")],
+                "responses": _answers(_unless_seen(_json("The page", "OrderPage")), {422: "A parameter is wrong"}, colleague=True),
             }
         },
         "/api/sales/orders/{id}": {
@@ -218,8 +218,8 @@ def _paths() -> Schema:
                 **by_colleague,
                 "operationId": "getSalesOrder",
                 "summary": "All that is known of an order",
-                "parameters": [order_id],
-                "responses": _answers({200: _sales_order()}, {404: "No such order"}, colleague=True),
+                "parameters": [order_id, _ref("parameters", "ifNoneMatch")],
+                "responses": _answers(_unless_seen(_sales_order()), {404: "No such order"}, colleague=True),
             }
         },
         "/api/sales/export": {
@@ -240,8 +240,8 @@ def _paths() -> Schema:
                 **by_colleague,
                 "operationId": "getOverview",
                 "summary": "What the orders of one month come to",
-                "parameters": [_ref("parameters", "month")],
-                "responses": _answers({200: _json("The month", "Overview")}, {422: "A parameter is wrong"}, colleague=True),
+                "parameters": [_ref("parameters", "month"), _ref("parameters", "ifNoneMatch")],
+                "responses": _answers(_unless_seen(_json("The month", "Overview")), {422: "A parameter is wrong"}, colleague=True),
             }
         },
         "/api/sales/fleet": {
@@ -249,7 +249,8 @@ def _paths() -> Schema:
                 **by_colleague,
                 "operationId": "getFleet",
                 "summary": "The media nodes and how full they are",
-                "responses": _answers({200: _json("The nodes", "Fleet")}, colleague=True),
+                "parameters": [_ref("parameters", "ifNoneMatch")],
+                "responses": _answers(_unless_seen(_json("The nodes", "Fleet")), colleague=True),
             }
         },
         "/api/sales/approvals": {
@@ -344,6 +345,13 @@ def _parameters() -> Schema:
             "schema": {"type": "string"},
             "description": "The version that the decision is on",
             "example": '"1"',
+        },
+        "ifNoneMatch": {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "The ETag of the answer that the caller has",
         },
         "state": {
             "name": "state",
@@ -519,6 +527,12 @@ def _field(field: Field) -> Schema:
     if field.options:
         schema["enum"] = [option.value for option in field.options]
     return schema
+
+
+def _unless_seen(answer: Schema) -> dict[int, Schema]:
+    """An answer with an entity tag, and what stands in its place for who has it already."""
+    tag = {"schema": {"type": "string"}, "description": "For If-None-Match"}
+    return {200: {"headers": {"ETag": tag}, **answer}, 304: {"description": "As the caller has it"}}
 
 
 def _answers(good: dict[int, Schema], bad: dict[int, str] | None = None, *, colleague: bool = False) -> Schema:

@@ -48,7 +48,7 @@ def list_orders() -> Response[str]:
         "counts": {state.value: number for state, number in orders().counts().items()},
         "next": following,
     }
-    return http.json_response(200, body)
+    return http.unless_seen(app, body)
 
 
 @app.get("/api/sales/export")
@@ -69,14 +69,14 @@ def overview() -> Response[str]:
     _colleague()
     name = _query().get("month") or f"{clock.local_day(clock.now()):%Y-%m}"
     since, until = _month(name)
-    return http.json_response(200, queue.month(orders().entries(State, since, until), name))
+    return http.unless_seen(app, queue.month(orders().entries(State, since, until), name))
 
 
 @app.get("/api/sales/fleet")
 def fleet() -> Response[str]:
     """The media nodes and how full they are."""
     _colleague()
-    return http.json_response(200, {"nodes": [views.fleet_node(node) for node in orders().fleet()]})
+    return http.unless_seen(app, {"nodes": [views.fleet_node(node) for node in orders().fleet()]})
 
 
 @app.get("/api/sales/orders/<order_id>")
@@ -179,7 +179,7 @@ def _decided(changed: Order) -> None:
 def _answer(order_id: str) -> Response[str]:
     found, events = orders().history(order_id)
     body = views.sales_order(found, events, orders().serving_node(order_id), brand().sip_domain)
-    return http.json_response(200, body, {"ETag": f'"{found.version}"'})
+    return http.unless_seen(app, body, found.version)
 
 
 def _colleague() -> Actor:

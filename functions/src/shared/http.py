@@ -1,6 +1,7 @@
 """The HTTP side of a function: requests read without trust, answers, and every error as a problem."""
 
 import binascii
+import hashlib
 import hmac
 import json
 import re
@@ -29,7 +30,8 @@ Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 ORIGIN_HEADER = "x-origin-verify"
 """Only the distribution knows its value: who goes round it goes round its firewall too."""
 
-_VERSION = re.compile(r'(?:W/)?"?([0-9]{1,9})"?')
+# What follows the version in an entity tag of ours tells versions of everything else in the answer apart.
+_VERSION = re.compile(r'(?:W/)?"?([0-9]{1,9})(?:-[0-9a-f]+)?"?')
 _LONGEST_BODY = 64 * 1024
 
 
@@ -107,6 +109,19 @@ def json_response(status: int, body: Mapping[str, Any], headers: Mapping[str, st
     """A JSON answer that nobody keeps, unless `headers` says otherwise."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return Response(status, JSON, text, headers={"Cache-Control": "no-store", **(headers or {})})
+
+
+def unless_seen(app: APIGatewayHttpResolver, body: Mapping[str, Any], version: int | None = None) -> Response[str]:
+    """A JSON answer with an entity tag, or 304 to who has it already (RFC 9110 section 13.1.2); the tag begins with the version, if any."""
+    answer = json_response(200, body)
+    digest = hashlib.sha256(str(answer.body).encode()).hexdigest()[:16]
+    tag = f'"{digest}"' if version is None else f'"{version}-{digest}"'
+    known = {each.strip().removeprefix("W/") for each in app.current_event.headers.get("if-none-match", "").split(",")}
+    headers = {"Cache-Control": "no-store", "ETag": tag}
+    if app.current_event.http_method == "GET" and tag in known:
+        return Response(304, headers=headers, body="")
+    answer.headers |= headers
+    return answer
 
 
 def html_response(status: int, page: str) -> Response[str]:
