@@ -170,6 +170,7 @@ class Phone:
     _connection: Connection | None = None
     _call_id: str = field(default_factory=lambda: secrets.token_hex(8))
     _sequence: int = 0
+    _registered: bool = False
     _accepting: asyncio.Task[None] | None = None
     _answered: asyncio.Queue[Conversation] = field(default_factory=asyncio.Queue)
 
@@ -215,6 +216,7 @@ class Phone:
                 response = await self.endpoint.ask(self.connection, self._authorised(request(), response))
         if response.code >= 300:
             raise Refused(response)
+        self._registered = expires > 0
 
     async def call(self, dialled: str, *, suites: tuple[str, ...] | None = None, wait: bool = True) -> Conversation:
         """Calls and waits for the answer (`wait` False: only sends the INVITE). Raises Refused, or TimeoutError."""
@@ -262,8 +264,9 @@ class Phone:
         for conversation in self.conversations:
             conversation.close("phone closed")
         if self._connection is not None and not self._connection.closed:
-            with contextlib.suppress(Refused, TimeoutError):
-                await self.register(0)
+            if self._registered:
+                with contextlib.suppress(Refused, TimeoutError):
+                    await self.register(0)
             self._connection.close()
 
     # What the endpoint tells it (endpoint.User).
