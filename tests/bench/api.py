@@ -239,6 +239,8 @@ def functions(environment: Mapping[str, str]) -> dict[str, dict[str, float]]:
     }
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "bare.py").write_text(BASELINE)
+        # botocore takes up pyOpenSSL where it is installed, as it is here for the media node; the functions' layer has none.
+        Path(directory, "OpenSSL.py").write_text("raise ImportError")
         return {name: _function(handler, event, environment, directory) for name, (handler, event) in kinds.items()}
 
 

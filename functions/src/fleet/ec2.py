@@ -4,13 +4,11 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from botocore.session import get_session
 
 from fleet.node import Offer, Refusal
 from fleet.plan import Instance
-from shared import settings
+from shared import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -44,8 +42,7 @@ class LaunchRefusedError(Exception):
 @cache
 def client() -> "EC2Client":
     """The process' one client."""
-    config = Config(connect_timeout=3, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 4})
-    return cast("EC2Client", get_session().create_client("ec2", settings.region(), config=config))
+    return cast("EC2Client", aws.client("ec2", connect_timeout_s=3, read_timeout_s=20, attempts=4))
 
 
 class Cloud:

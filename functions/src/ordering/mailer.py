@@ -9,13 +9,10 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from botocore.config import Config
-from botocore.session import get_session
-
 from ordering import credentials, items, mail
 from ordering.mail import Mail, Sender
 from ordering.order import Order
-from shared import clock, dynamodb, settings
+from shared import aws, clock, dynamodb, settings
 from shared.brand import brand
 from shared.telemetry import count, flush, logger
 
@@ -39,8 +36,7 @@ class SentError(Exception):
 @cache
 def client() -> Any:
     """The process' one client."""
-    config = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
-    return get_session().create_client("sesv2", settings.region(), config=config)
+    return aws.client("sesv2", connect_timeout_s=2, read_timeout_s=10, attempts=3)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -230,8 +230,7 @@ class OrderStore:
         return {state: self._count(state) for state in State}
 
     def _count(self, state: State) -> int:
-        pages = dynamodb.client().get_paginator("query").paginate(Select="COUNT", **self._state_query(state))
-        return sum(page["Count"] for page in pages)
+        return sum(page["Count"] for page in dynamodb.pages(Select="COUNT", **self._state_query(state)))
 
     def _keys(self, state: State, limit: int, after: tuple[str, str] | None) -> Iterable[tuple[str, str]]:
         """(orderDate, id) of the orders in a state, newest first."""
@@ -258,7 +257,7 @@ class OrderStore:
             query = self._state_query(state)
             query["KeyConditionExpression"] += " AND orderDate BETWEEN :since AND :until"
             query["ExpressionAttributeValues"] |= marshal({":since": since, ":until": until})
-            pages = dynamodb.client().get_paginator("query").paginate(ScanIndexForward=False, **query)
+            pages = dynamodb.pages(ScanIndexForward=False, **query)
             found = (items.to_entry(unmarshal(item)) for page in pages for item in page["Items"])
             yield from itertools.islice(found, MOST_SEARCHED)
 

@@ -8,14 +8,11 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.config import Config
-from botocore.session import get_session
-
-from shared import settings
+from shared import aws, settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef, TransactWriteItemTypeDef
 
 Item = dict[str, Any]
 """An item with plain values: str, int, float, bool, None, list, dict and frozenset of str."""
@@ -33,12 +30,8 @@ class BusyError(Exception):
 
 @cache
 def client() -> "DynamoDBClient":
-    """The process' one client; short timeouts, because a person is waiting.
-
-    Of botocore and not of boto3, whose import also brings S3's transfers: a fifth of a cold start.
-    """
-    config = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
-    return cast("DynamoDBClient", get_session().create_client("dynamodb", settings.region(), config=config))
+    """The process' one client; short timeouts, because a person is waiting."""
+    return cast("DynamoDBClient", aws.client("dynamodb", connect_timeout_s=2, read_timeout_s=5, attempts=4))
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,13 +152,18 @@ def partition(table: str, pk: str, prefix: str = "") -> Iterator[Item]:
     condition, values = "pk = :pk", {":pk": pk}
     if prefix:
         condition, values = "pk = :pk AND begins_with(sk, :prefix)", {":pk": pk, ":prefix": prefix}
-    pages = (
-        client()
-        .get_paginator("query")
-        .paginate(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=marshal(values), ConsistentRead=True)
-    )
-    for page in pages:
+    for page in pages(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=marshal(values), ConsistentRead=True):
         yield from map(unmarshal, page["Items"])
+
+
+def pages(**query: Any) -> Iterator["QueryOutputTypeDef"]:
+    """All pages of a query. botocore has paginators for it, whose import and description take longer than most requests."""
+    while True:
+        page = client().query(**query)
+        yield page
+        if "LastEvaluatedKey" not in page:
+            return
+        query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 def add(table: str, pk: str, sk: str, expires_at: int, **amounts: int | frozenset[str]) -> None:
@@ -204,3 +202,8 @@ def _condition(condition: str, values: Mapping[str, Any], names: Mapping[str, st
     if values:
         made["ExpressionAttributeValues"] = marshal({f":{name}": value for name, value in values.items()})
     return made
+
+
+if settings.in_lambda():
+    # While the function starts, so that its first request does not wait for it.
+    client()

@@ -48,6 +48,11 @@ def required(name: str) -> str:
     return value
 
 
+def in_lambda() -> bool:
+    """Whether AWS's runtime has started this process."""
+    return "AWS_LAMBDA_RUNTIME_API" in os.environ
+
+
 def region() -> str:
     """The AWS region, which Lambda itself tells."""
     return required("AWS_REGION")

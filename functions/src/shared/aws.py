@@ -1,0 +1,58 @@
+"""Clients of AWS that start quickly: botocore's own session first looks through everything that AWS has."""
+
+from functools import cache
+from typing import Any, ClassVar
+
+from botocore.config import Config
+from botocore.loaders import Loader, instance_cache
+from botocore.session import Session
+
+from shared import settings
+
+
+class _OursOnly(Loader):
+    """botocore's data about the few services that we call; https://botocore.amazonaws.com/v1/documentation/api/latest/reference/loaders.html.
+
+    In place of a search through the folders of 400 services for those that exist, and of a megabyte that names each endpoint of AWS: ours
+    all follow the one pattern, as the tests hold against the megabyte.
+    """
+
+    SERVICES: ClassVar[list[str]] = ["dynamodb", "ec2", "sesv2"]
+    ENDPOINTS: ClassVar[dict[str, Any]] = {
+        "version": 3,
+        "partitions": [
+            {
+                "partition": "aws",
+                "dnsSuffix": "amazonaws.com",
+                "regionRegex": r"^\w+-\w+-\d+$",
+                "defaults": {"hostname": "{service}.{region}.{dnsSuffix}", "protocols": ["https"], "signatureVersions": ["v4"]},
+                "regions": {},
+                "services": {},
+            }
+        ],
+    }
+
+    def list_available_services(self, type_name: str) -> list[str]:
+        return self.SERVICES
+
+    @instance_cache
+    def load_data_with_path(self, name: str) -> tuple[Any, str]:
+        return (self.ENDPOINTS, "") if name == "endpoints" else super().load_data_with_path(name)
+
+
+def client(service: str, *, connect_timeout_s: int, read_timeout_s: int, attempts: int) -> Any:
+    """A client of a service in our region.
+
+    Of botocore and not of boto3, whose import also brings S3's transfers: a fifth of a cold start.
+    """
+    config = Config(
+        connect_timeout=connect_timeout_s, read_timeout=read_timeout_s, retries={"mode": "standard", "total_max_attempts": attempts}
+    )
+    return _session().create_client(service, settings.region(), config=config)
+
+
+@cache
+def _session() -> Session:
+    session = Session()
+    session.register_component("data_loader", _OursOnly())
+    return session
