@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from callvoip.process import die_with_parent
+from media_node.bridge import Suite
 from media_node.sip.digest import Algorithm
 
 # The machine is shared with other tests: how long an example takes says nothing.
@@ -314,7 +315,12 @@ def new_node(aws: Aws, certificates: Certificates, tmp_path: Path) -> Iterator[N
     with contextlib.ExitStack() as services:
 
         def make(
-            trunk: dict[str, Any] | None = None, media_timeout: float = 60, start: bool = True, state: str = "", workers: int = 1
+            trunk: dict[str, Any] | None = None,
+            media_timeout: float = 60,
+            start: bool = True,
+            state: str = "",
+            workers: int = 1,
+            suites: Iterable[str] = Suite,
         ) -> NodeUnderTest:
             number = next(_instances)
             name = f"{os.getpid()}-{number}"
@@ -360,6 +366,7 @@ certificate_parameter = "/{name}/sip/certificate"
 private_key_parameter = "/{name}/sip/private-key"
 [media]
 workers = {workers}
+suites = {json.dumps(list(suites))}
 srtp_port = 20000
 rtp_ports = [21000, 21099]
 timeout_s = {media_timeout}

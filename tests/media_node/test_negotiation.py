@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_node.bridge import Local, Suite
-from media_node.call.negotiation import LegMedia, NotAcceptable, read_answer, read_offer
+from media_node.call.negotiation import LegMedia, NotAcceptable, offered, read_answer, read_offer
 from media_node.call.policy import Protection
 from media_node.sip.sdp import Session
 
@@ -247,3 +247,14 @@ def test_sdes_comes_before_dtls_where_both_are_offered_but_what_is_in_force_stay
 def test_dtls_without_a_certificate_we_can_check_is_refused() -> None:
     with pytest.raises(NotAcceptable, match="SHA-256"):
         read_offer(described(audio("UDP/TLS/RTP/SAVP", "setup:actpass")), Protection.REQUIRED)
+
+
+def test_only_suites_that_may_be_used_are_taken_and_what_desk_phones_do_not_know_is_offered_only_before_what_they_do() -> None:
+    both = described(audio("RTP/SAVP", crypto(1, CM80), crypto(2, GCM)))
+    taken = [read_offer(both, Protection.REQUIRED, suites=suites).crypto for suites in (tuple(Suite), (GCM, CM80))]
+    assert [crypto.suite for crypto in taken if crypto] == [CM80, GCM]
+    with pytest.raises(NotAcceptable, match=f"{CM80} is not allowed here"):
+        read_offer(described(audio("RTP/SAVP", crypto(1, CM80))), Protection.REQUIRED, suites=(GCM,))
+    assert offered(tuple(Suite)) == (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
+    assert offered((GCM, CM80)) == (GCM, CM80)
+    assert offered((GCM,)) == (GCM,)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from media_node.bridge import Suite
 from tests.media_node.baresip import Baresip, talk, write_tone
 from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
@@ -42,8 +43,9 @@ def handset(microphone: Path, tmp_path: Path) -> Iterator[Handset]:
         phone.__exit__(None, None, None)
 
 
-def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, handset: Handset) -> None:
-    node = new_node()
+@pytest.mark.parametrize("suite", Suite)
+def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, handset: Handset, suite: Suite) -> None:
+    node = new_node(suites=dict.fromkeys([suite, Suite.AES_CM_128_HMAC_SHA1_80]))
     phones = accounts("abc234")
     node.assign("abc234", phones)
     caller, callee = handset(node, phones[0]), handset(node, phones[1])
@@ -54,7 +56,8 @@ def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, h
     for phone in (caller, callee):
         assert all(count > 100 for count in phone.packets()), phone.text()
     record = wait_until(lambda: node.records("abc234"))[0]
-    assert [leg["suite"] for leg in record["legs"]] == ["AES_CM_128_HMAC_SHA1_80"] * 2
+    assert [leg["suite"] for leg in record["legs"]] == ["AES_CM_128_HMAC_SHA1_80", suite], "baresip 1.0 offers no other"
+    assert [leg["plaintextPackets"] for leg in record["legs"]] == [0, 0]
     assert record["from"] == "***"
     assert record["to"] == "***"
     assert record["reason"] == "completed"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media_node.bridge import Suite
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, choose_crypto
 
 KEY = b64encode(bytes(range(30))).decode()
@@ -44,7 +45,7 @@ def test_a_desk_phones_offer_is_read() -> None:
 
 
 def test_the_80_bit_tag_is_taken_before_the_32_bit_one_whatever_the_order() -> None:
-    chosen = choose_crypto(Session.parse(YEALINK).media[0])
+    chosen = choose_crypto(Session.parse(YEALINK).media[0], tuple(Suite))
     assert chosen is not None
     assert (chosen.tag, chosen.suite) == (2, "AES_CM_128_HMAC_SHA1_80")
 
@@ -68,7 +69,7 @@ def test_a_crypto_line_that_protects_less_is_not_taken(line: str, why: str) -> N
     crypto = CryptoAttribute.parse(line)
     assert crypto.refusal is not None
     assert why in crypto.refusal
-    assert choose_crypto(Media("audio", 1, "RTP/SAVP", ("8",), None, (Attribute("crypto", line),))) is None
+    assert choose_crypto(Media("audio", 1, "RTP/SAVP", ("8",), None, (Attribute("crypto", line),)), tuple(Suite)) is None
 
 
 @pytest.mark.parametrize("suffix", ["", "|2^31", "|2^48"])
@@ -134,7 +135,7 @@ def test_no_text_breaks_the_parser(text: str) -> None:
         except ValueError:
             continue
         for media in session.media:
-            session.direction(media), session.address(media), choose_crypto(media), media.rtcp_port
+            session.direction(media), session.address(media), choose_crypto(media, tuple(Suite)), media.rtcp_port
 
 
 TOKEN = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=10)

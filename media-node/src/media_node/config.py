@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from media_node.bridge import Suite
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -21,6 +23,8 @@ class Config:
     certificate_parameter: str
     private_key_parameter: str
     workers: int
+    suites: tuple[Suite, ...]
+    """SRTP suites that may be used, the preferred first."""
     srtp_port: int
     rtp_ports: tuple[int, int]
     timeout: float
@@ -50,6 +54,7 @@ class Config:
                 certificate_parameter=str(sip["certificate_parameter"]),
                 private_key_parameter=str(sip["private_key_parameter"]),
                 workers=int(media.get("workers", 1)),
+                suites=tuple(Suite(name) for name in media.get("suites", Suite)),
                 srtp_port=int(media.get("srtp_port", 20000)),
                 rtp_ports=(int(low), int(high)),
                 timeout=float(media.get("timeout_s", 60)),

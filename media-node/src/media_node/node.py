@@ -66,7 +66,7 @@ class Node:
         self._chain = ""
         self._here: Instance
         self._listener: Listener
-        self.exchange = Exchange(domain=config.domain, media=self._worker, records=self._record, log=log)
+        self.exchange = Exchange(domain=config.domain, media=self._worker, records=self._record, log=log, suites=config.suites)
 
     def stop(self) -> None:
         """Begins to drain; a second time it no longer waits for calls to end."""
@@ -159,6 +159,7 @@ class Node:
             timeout_s=config.timeout,
             run_directory=self._run_directory,
             on_event=self._media_event,
+            options=("--suites", ",".join(config.suites)),
         )
 
     def _media_event(self, event: dict[str, Any]) -> None:

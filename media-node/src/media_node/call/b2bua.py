@@ -16,9 +16,9 @@ from typing import Final
 
 from sipmessage import Address, CSeq, Parameters, Request, Response
 
-from media_node.bridge import LegStats
+from media_node.bridge import LegStats, Suite
 from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
-from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
+from media_node.call.negotiation import SUITES, Audio, LegMedia, NotAcceptable, read_answer, read_offer
 from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Protection
 from media_node.call.record import CallRecord
@@ -88,6 +88,7 @@ class Call:
     media: Media
     bind: Callable[[Dialog, Side], None]
     """Tells the exchange which dialogs are this call's."""
+    suites: tuple[Suite, ...] = SUITES
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     answered_at: datetime | None = None
@@ -149,7 +150,7 @@ class Call:
         if session is None:
             raise Refused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
         try:
-            self._offer = read_offer(session, self.plan.caller_protection)
+            self._offer = read_offer(session, self.plan.caller_protection, suites=self.suites)
             self.parties[Side.A] = Party(Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection)
         except NotAcceptable as error:
             raise Refused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
@@ -164,7 +165,7 @@ class Call:
         except Exception as error:
             raise MediaFailed(str(error)) from error
         self._opened = True
-        self._legs = {side: LegMedia(locals_[side.value]) for side in Side}
+        self._legs = {side: LegMedia(locals_[side.value], self.suites) for side in Side}
 
     async def _ring(self) -> None:
         for target in self.plan.targets:
@@ -373,7 +374,7 @@ class Call:
         leg, other = self._legs[side], self._legs[side.other]
         try:
             protection = Protection.REQUIRED if leg.secure else Protection.NONE
-            offer = read_offer(session, protection, leg.remote)
+            offer = read_offer(session, protection, leg.remote, suites=self.suites)
         except NotAcceptable as error:
             incoming.respond(488, Warning=warning(str(error)))
             return

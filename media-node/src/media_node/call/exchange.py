@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from sipmessage import URI, Address, Request
 
+from media_node.bridge import Suite
 from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
 from media_node.call.events import Acknowledged, Lost, Requested, Stop
+from media_node.call.negotiation import SUITES
 from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, is_emergency, route
 from media_node.call.record import CallRecord, mask
@@ -45,6 +47,8 @@ class Exchange:
     records: Callable[[CallRecord], None]
     log: Log = lambda event, **fields: None
     directory: Directory = field(default_factory=Directory)
+    suites: tuple[Suite, ...] = SUITES
+    """SRTP suites that calls may use, the preferred first."""
     draining: bool = False
     registrar: Registrar = field(default_factory=Registrar)
     calls: dict[str, Call] = field(default_factory=dict)
@@ -350,7 +354,7 @@ class Exchange:
             mine.append(key)
             self._dialogs[key] = (call, side)
 
-        call = Call(plan, incoming, self.endpoint, media, bind)
+        call = Call(plan, incoming, self.endpoint, media, bind, self.suites)
         self.calls[call.id] = call
         self.log("call begins", call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:

@@ -26,8 +26,17 @@ from media_node.sip.sdp import (
     is_secure,
 )
 
-OFFERED: Final = (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
-"""What a called phone is offered. GCM is answered to those who offer it, since desk phones know only these two."""
+SUITES: Final = tuple(Suite)
+"""Our order of suites, where none is configured."""
+
+_DESK_PHONES: Final = (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
+"""What desk phones know. What stands behind these in our order is answered to those who offer it, and offered to nobody."""
+
+
+def offered(suites: tuple[Suite, ...]) -> tuple[Suite, ...]:
+    """What a called phone is offered, of those that may be used."""
+    known = [place for place, suite in enumerate(suites, start=1) if suite in _DESK_PHONES]
+    return suites[: known[-1]] if known else suites
 
 
 class NotAcceptable(ValueError):
@@ -64,8 +73,8 @@ class Audio:
         return self.session.direction(self.media)
 
 
-def read_offer(session: Session, protection: Protection, current: Audio | None = None) -> Audio:
-    """The first stream of an offer that may be used. Raises NotAcceptable, saying what was missing.
+def read_offer(session: Session, protection: Protection, current: Audio | None = None, *, suites: tuple[Suite, ...] = SUITES) -> Audio:
+    """The first stream of an offer that may be used, under the first suite of ours that it offers. Raises NotAcceptable with what lacks.
 
     RTP/AVP with crypto lines or a fingerprint counts as protected (RFC 8643), as phones set to "optional" offer it. `current` is what
     is in force on this leg: its way of keying and its suite are kept when they are offered again.
@@ -77,7 +86,7 @@ def read_offer(session: Session, protection: Protection, current: Audio | None =
             continue
         suite = current.crypto.suite if current and current.crypto else None
         kept = [crypto for crypto in media.cryptos if crypto.refusal is None and crypto.suite == suite]
-        crypto = kept[0] if kept else choose_crypto(media)
+        crypto = kept[0] if kept else choose_crypto(media, suites)
         dtls = _dtls(session, media, current.dtls if current else None)
         if protection is not Protection.NONE and (crypto or dtls):
             return (
@@ -85,7 +94,7 @@ def read_offer(session: Session, protection: Protection, current: Audio | None =
                 if crypto is None or (current and current.dtls and dtls)
                 else Audio(session, index, crypto)
             )
-        refusals += [refusal for line in media.cryptos if (refusal := line.refusal)]
+        refusals += [line.refusal or f"{line.suite} is not allowed here" for line in media.cryptos]
         if is_dtls(media.protocol) and not dtls:
             refusals.append("a DTLS handshake needs a=fingerprint of SHA-256")
         if not is_secure(media.protocol) and not is_dtls(media.protocol) and plain is None:
@@ -137,6 +146,7 @@ class LegMedia:
     """Our own end of one leg: address, keys and the description last sent. Keys stay the same for the length of the call."""
 
     local: Local
+    suites: tuple[Suite, ...] = SUITES
     keys: dict[Suite, str] = field(default_factory=dict)
     remote: Audio | None = None
     """What is in force, once both sides agree."""
@@ -159,7 +169,7 @@ class LegMedia:
         if secure and (dtls or (self.remote is not None and self.remote.dtls)):
             protocol, keying = "UDP/TLS/RTP/SAVP", self._certified("actpass", muxed=True)
         elif secure:
-            suites = (self.suite,) if self.suite else OFFERED
+            suites = (self.suite,) if self.suite else offered(self.suites)
             protocol, keying = "RTP/SAVP", crypto_lines((suite, self._key(suite)) for suite in suites)
         else:
             protocol, keying = "RTP/AVP", ()

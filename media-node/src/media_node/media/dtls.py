@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -21,12 +21,12 @@ from OpenSSL import SSL, crypto
 from media_node.bridge import Suite
 
 PROFILES: Final = {
-    b"SRTP_AES128_CM_SHA1_80": Suite.AES_CM_128_HMAC_SHA1_80,
-    b"SRTP_AES128_CM_SHA1_32": Suite.AES_CM_128_HMAC_SHA1_32,
-    b"SRTP_AEAD_AES_128_GCM": Suite.AEAD_AES_128_GCM,
-    b"SRTP_AEAD_AES_256_GCM": Suite.AEAD_AES_256_GCM,
+    Suite.AES_CM_128_HMAC_SHA1_80: b"SRTP_AES128_CM_SHA1_80",
+    Suite.AES_CM_128_HMAC_SHA1_32: b"SRTP_AES128_CM_SHA1_32",
+    Suite.AEAD_AES_128_GCM: b"SRTP_AEAD_AES_128_GCM",
+    Suite.AEAD_AES_256_GCM: b"SRTP_AEAD_AES_256_GCM",
 }
-"""Protection profiles (RFC 5764 section 4.1.2, RFC 7714 section 14.2) as OpenSSL names them, in our order."""
+"""Protection profiles (RFC 5764 section 4.1.2, RFC 7714 section 14.2) as OpenSSL names them."""
 
 MASTER_KEY: Final = {Suite.AEAD_AES_256_GCM: 32}
 """Octets of a master key without its salt, where not 16."""
@@ -112,7 +112,8 @@ class Association:
 
     def keys(self, fingerprint: str) -> Keys | None:
         """The keys (RFC 5764 section 4.2), for whoever names the fingerprint ("sha-256 AB:CD...") of the peer's certificate."""
-        suite = PROFILES.get(self._connection.get_selected_srtp_profile())
+        selected = self._connection.get_selected_srtp_profile()
+        suite = next((suite for suite, profile in PROFILES.items() if profile == selected), None)
         certificate = self._connection.get_peer_certificate()
         if not self.done or suite is None or certificate is None or not proves(certificate, fingerprint):
             return None
@@ -139,9 +140,9 @@ def proves(certificate: crypto.X509, fingerprint: str) -> bool:
 
 
 class Identity:
-    """A key and a self-signed certificate of our own, and the associations begun under it."""
+    """A key and a self-signed certificate of our own, and the associations begun under it, for `suites` in our order."""
 
-    def __init__(self) -> None:
+    def __init__(self, suites: Iterable[Suite] = Suite) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "media-node")])
         now = datetime.now(UTC)
@@ -159,7 +160,7 @@ class Identity:
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.use_certificate(certificate)
         context.use_privatekey(key)
-        context.set_tlsext_use_srtp(b":".join(PROFILES))
+        context.set_tlsext_use_srtp(b":".join(PROFILES[suite] for suite in suites))
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _is_expected)
         context.set_cookie_generate_callback(self._cookie)
         context.set_cookie_verify_callback(lambda connection, cookie: hmac.compare_digest(cookie, self._cookie(connection)))

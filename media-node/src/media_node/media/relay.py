@@ -11,7 +11,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from socket import htonl, ntohl
@@ -76,9 +76,16 @@ class Relay:
     """All calls of one worker. Does no waiting and has no clock: `now` is monotonic seconds, `clock` Unix time.
 
     `shared` are the SRTP ports (RTP, RTCP) by address family; `new_pair` opens a pair for a plain leg of a family and may raise OSError.
+    `suites` are those that a DTLS handshake may choose.
     """
 
-    def __init__(self, shared: dict[int, tuple[Port, Port]], new_pair: Callable[[int], tuple[Port, Port]], timeout_s: float) -> None:
+    def __init__(
+        self,
+        shared: dict[int, tuple[Port, Port]],
+        new_pair: Callable[[int], tuple[Port, Port]],
+        timeout_s: float,
+        suites: Iterable[bridge.Suite] = bridge.Suite,
+    ) -> None:
         self.inlets = {port.fd: Inlet(port, rtcp=port is pair[1]) for pair in shared.values() for port in pair}
         self.calls: dict[str, Call] = {}
         self.refused: Counter[Refusal] = Counter()
@@ -88,7 +95,7 @@ class Relay:
         self._new_pair = new_pair
         self._timeout_s = timeout_s
         self._batch = Batch()
-        self.identity = Identity()
+        self.identity = Identity(suites)
         """Under which DTLS-SRTP legs are keyed."""
         self._handshakes = Handshakes(self.identity)
         self._directory: Directory[Leg] = Directory()

@@ -72,6 +72,7 @@ class Worker:
         rtp_ports: range,
         timeout_s: float,
         gather_s: float,
+        suites: tuple[bridge.Suite, ...],
     ) -> None:
         self._control = control
         self._by_family = {ipaddress.ip_address(address).version: address for address in addresses}
@@ -82,7 +83,7 @@ class Worker:
         self._pending = b""
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
-        self._relay = Relay(open_srtp_pairs(addresses, srtp_port), self._open_pair, timeout_s)
+        self._relay = Relay(open_srtp_pairs(addresses, srtp_port), self._open_pair, timeout_s, suites)
         for fd in self._relay.inlets:
             self._epoll.register(fd, select.EPOLLIN)
 
@@ -194,6 +195,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rtp-ports", type=parse_ports, required=True, help="FIRST-LAST, for plain RTP legs")
     parser.add_argument("--timeout", type=float, required=True, help="seconds a leg may be unheard")
     parser.add_argument("--gather", type=float, default=GATHER_S, help="seconds packets may gather into a batch")
+    parser.add_argument(
+        "--suites",
+        type=lambda names: tuple(map(bridge.Suite, names.split(","))),
+        default=tuple(bridge.Suite),
+        help="SRTP suites a DTLS handshake may choose, the preferred first, separated by commas",
+    )
     return parser.parse_args(argv)
 
 
@@ -214,6 +221,7 @@ def main(argv: list[str] | None = None) -> int:
             rtp_ports=options.rtp_ports,
             timeout_s=options.timeout,
             gather_s=options.gather,
+            suites=options.suites,
         )
     except OSError as error:
         logging.error("no ports: %s", error)

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -22,7 +22,6 @@ CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400
 _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
-_SUITES: Final = tuple(Suite)
 """Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer."""
 _FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s+((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*")
 _HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
@@ -100,7 +99,7 @@ class CryptoAttribute:
     @property
     def refusal(self) -> str | None:
         """Why this line is not used, or None. Only whole, protected, authenticated streams with one key of full length pass."""
-        if self.suite not in _SUITES:
+        if self.suite not in tuple(Suite):
             return f"suite {self.suite[:40]} is not supported"
         try:
             length = len(b64decode(self.key + "=" * (-len(self.key) % 4), validate=True))
@@ -267,10 +266,10 @@ def _media(value: str) -> Media:
     return Media(parts[0], port, parts[2], tuple(parts[3:]))
 
 
-def choose_crypto(media: Media) -> CryptoAttribute | None:
+def choose_crypto(media: Media, suites: Sequence[Suite]) -> CryptoAttribute | None:
     """The line we take of those offered, by our order of suites, or None when none will do."""
-    usable = [crypto for crypto in media.cryptos if crypto.refusal is None]
-    return min(usable, key=lambda crypto: _SUITES.index(Suite(crypto.suite)), default=None)
+    usable = [crypto for crypto in media.cryptos if crypto.refusal is None and crypto.suite in suites]
+    return min(usable, key=lambda crypto: suites.index(Suite(crypto.suite)), default=None)
 
 
 def is_secure(protocol: str) -> bool:
