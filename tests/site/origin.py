@@ -55,9 +55,17 @@ _TYPES = {
 
 
 @cache
-def order_form(category: str = "srtp") -> form.Form:
+def order_form(category: str = "srtp", language: str = html.DUTCH) -> form.Form:
     """The form that the site renders."""
-    return form.parse(tomllib.loads((DATA / f"forms/{category}.toml").read_text()))
+    words = DATA / language / f"forms/{category}.toml"
+    return form.parse(
+        tomllib.loads((DATA / f"forms/{category}.toml").read_text()), tomllib.loads(words.read_text()) if words.is_file() else None
+    )
+
+
+def spoken(fields: Mapping[str, object]) -> str:
+    """The language of the page that sent these fields."""
+    return str(fields.get("language") or html.DUTCH)
 
 
 @cache
@@ -112,7 +120,7 @@ class Origin:
 
     def check(self, fields: Mapping[str, object]) -> tuple[form.Form, form.Checked, pricing.Price]:
         """The form of these fields, their normalised values and their price; raises ProblemError."""
-        definition = order_form(str(fields.get("category") or "srtp"))
+        definition = order_form(str(fields.get("category") or "srtp"), spoken(fields))
         checked = form.check(definition, fields)
         if checked.errors:
             raise invalid([FieldProblem(wrong.field, wrong.code, wrong.message) for wrong in checked.errors])
@@ -146,7 +154,7 @@ class Origin:
         )
         self.tokens[made.id] = token
         self._keep(made)
-        return f"/bestelling/{made.id}?token={quote(token)}"
+        return _href(made.id, token, spoken(fields))
 
     def expire_sessions(self) -> None:
         """Every token that was given is worth nothing any more."""
@@ -179,11 +187,11 @@ class Origin:
                 return _json(200, self._order_view(order_id, headers.get("authorization", "").removeprefix("Bearer ")))
             case "GET", ["bestelling", order_id]:
                 token = query.get("token", "")
-                return self._order_page(self._order_view(order_id, token), token)
+                return self._order_page(self._order_view(order_id, token), token, spoken(query))
             case "GET", ["api", "challenge"]:
                 return self._challenge()
             case "POST", ["bestelling", order_id, "credentials"]:
-                return self._issue(order_id, dict(parse_qsl(body.decode()))["token"])
+                return self._issue(order_id, dict(parse_qsl(body.decode())))
             case "POST", ["bestelling", order_id, "cancel"]:
                 return self._by_customer(order_id, body, lambda found, text: order.cancel(found, CUSTOMER, clock.now(), text))
             case "POST", ["bestelling", order_id, "answer"]:
@@ -233,7 +241,7 @@ class Origin:
     def _check_page(self, fields: Mapping[str, str]) -> Answer:
         definition, checked, price = self.check(fields)
         hidden = {**fields, "category": definition.id, "idempotencyKey": secrets.token_urlsafe(32)}
-        page = html.render("check", category=definition.id, values=checked.values, price=views.price(price), hidden=hidden)
+        page = html.render("check", spoken(fields), category=definition.id, values=checked.values, price=views.price(price), hidden=hidden)
         return Answer(200, page, {"Content-Type": _TYPES[".html"]})
 
     def _challenge(self) -> Answer:
@@ -256,10 +264,11 @@ class Origin:
             found = PROBLEMS.problem(error)
             assert found is not None
             told = {"title": found.kind.title, "detail": found.detail, "status": int(found.kind.status)}
-            return self._order_page(self._view(order_id), token, None, told)
-        return Answer(303, "", {"Location": f"/bestelling/{order_id}?token={quote(token)}"})
+            return self._order_page(self._view(order_id), token, spoken(fields), None, told)
+        return Answer(303, "", {"Location": _href(order_id, token, spoken(fields))})
 
-    def _issue(self, order_id: str, token: str) -> Answer:
+    def _issue(self, order_id: str, fields: Mapping[str, str]) -> Answer:
+        token = fields["token"]
         self._order_view(order_id, token)
         told, problem = None, None
         try:
@@ -273,7 +282,7 @@ class Origin:
             refused = PROBLEMS.problem(error)
             assert refused is not None
             problem = {"title": refused.kind.title, "detail": refused.detail}
-        return self._order_page(self._view(order_id), token, told, problem)
+        return self._order_page(self._view(order_id), token, spoken(fields), told, problem)
 
     def _sales(self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None) -> Answer:
         match method, rest:
@@ -357,8 +366,10 @@ class Origin:
     def _view(self, order_id: str) -> dict[str, Any]:
         return views.order(self.orders[order_id], self.events[order_id], SIP_DOMAIN)
 
-    def _order_page(self, view: dict[str, Any], token: str, told: object = None, problem: dict[str, Any] | None = None) -> Answer:
-        page = html.render("order", order=view, token=token, credentials=told, problem=problem)
+    def _order_page(
+        self, view: dict[str, Any], token: str, language: str, told: object = None, problem: dict[str, Any] | None = None
+    ) -> Answer:
+        page = html.render("order", language, order=view, token=token, credentials=told, problem=problem)
         return Answer(problem.get("status", 409) if problem else 200, page, {"Content-Type": _TYPES[".html"]})
 
     def _keep(self, changed: Order) -> Order:
@@ -383,6 +394,11 @@ class Origin:
         if not file.is_file():
             return Answer(404, (self.site / "404.html").read_bytes(), {"Content-Type": _TYPES[".html"]})
         return Answer(200, file.read_bytes(), {"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")})
+
+
+def _href(order_id: str, token: str, language: str) -> str:
+    """The order's own page."""
+    return f"/bestelling/{order_id}?token={quote(token)}{'' if language == html.DUTCH else f'&language={language}'}"
 
 
 def _entry(found: Order) -> queue.Entry:
@@ -425,6 +441,7 @@ def _answered(found: Order, text: str) -> Order:
 def _form_page(status: int, fields: Mapping[str, str], errors: Sequence[FieldProblem]) -> Answer:
     page = html.render(
         "order-form",
+        spoken(fields),
         values=fields,
         errors={wrong.field: wrong.message for wrong in errors},
         error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],

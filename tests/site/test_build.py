@@ -171,5 +171,7 @@ def test_an_article_that_hides_from_google_says_noindex_and_leaves_the_sitemap(c
 
 
 def test_views_are_not_part_of_the_site(site: Path) -> None:
-    assert {file.name for file in (site / "views").iterdir()} == {"check.j2", "order-form.j2", "order.j2", "problem.j2"}
+    assert {file.name for file in (site / "views").iterdir()} == {
+        "check.j2", "order-form.j2", "order.j2", "problem.j2", "check.en.j2", "order-form.en.j2", "order.en.j2",
+    }  # fmt: skip
     assert not list((site / "views").rglob("*.html"))

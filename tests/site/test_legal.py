@@ -8,8 +8,10 @@ import pytest
 
 from media_node import config
 from ordering import source
+from shared import html
 from tests.site.conftest import ROOT
 from tests.site.document import pages
+from tests.site.test_views import check_context
 
 SRTP = "/versleutelde-telefoongesprekken/"
 RETENTION = tomllib.loads((ROOT / "site/data/retention.toml").read_text())
@@ -28,11 +30,11 @@ def test_the_button_says_that_it_costs_money(site: Path) -> None:
     assert "Bestelling met betalingsverplichting" in text(site, SRTP)
 
 
-def test_the_total_stands_at_the_button_without_and_with_vat(site: Path) -> None:
-    check = (site / "views/check.j2").read_text()
-    assert (
-        check.index("Per maand, excl. btw") < check.index("Per maand, incl. {{ price.vatRatePercent }}% btw") < check.index("place-order")
-    )
+def test_the_total_stands_at_the_button_without_and_with_vat(views: Path) -> None:
+    check = html.render("check", **check_context())
+    assert check.index("Per maand, excl. btw") < check.index("Per maand, incl. 21% btw") < check.index("place-order")
+    english = html.render("check", "en", **check_context())  # the button says it in the language of the order: art. 8(2) Dir. 2011/83/EU
+    assert english.index("Per month, excl. VAT") < english.index("Per month, incl. 21% VAT") < english.index("Order with obligation to pay")
 
 
 def test_no_amount_stands_without_its_vat_wording(site: Path) -> None:

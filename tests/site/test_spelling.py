@@ -29,7 +29,7 @@ def texts(site: Path) -> Iterator[str]:
     for address, document in pages(site).items():
         if not address.startswith("/en/") and address != "/stijl/":
             yield document.text
-    for view in (site / "views").glob("*.j2"):
+    for view in (file for file in (site / "views").glob("*.j2") if not file.name.endswith(".en.j2")):
         yield read(NO_WORDS.sub(" ", view.read_text())).text
     for file in [*(ROOT / "site/data").glob("*.toml"), *(ROOT / "site/data/forms").glob("*.toml")]:
         yield from strings(tomllib.loads(file.read_text()))

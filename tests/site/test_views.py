@@ -77,20 +77,21 @@ def check_context(category: str = "srtp", **changes: Any) -> dict[str, Any]:
     return {**context, **changes}
 
 
-@pytest.mark.parametrize("view", ["order-form", "order", "problem", "check"])
+@pytest.mark.parametrize("view", ["order-form", "order", "problem", "check", "order-form.en", "order.en", "check.en"])
 def test_the_view_is_jinja_and_looks_into_nothing_undefined(views: Path, view: str) -> None:
     strict = jinja2.Environment(loader=jinja2.FileSystemLoader(views), autoescape=True, undefined=jinja2.StrictUndefined)
-    strict.filters |= {"euro": html.euro, "when": html.when}
+    html.add_filters(strict)
     contexts: dict[str, list[dict[str, Any]]] = {
         "order-form": [{"values": {"category": kind}, "errors": {}, "error_list": [], "idempotency_key": ""} for kind in KINDS],
         "check": [check_context(kind) for kind in KINDS] + [check_context("quote", price=None)],
         "order": [{"order": order_view(state), "token": "t", "credentials": None, "problem": None} for state in State],
         "problem": [{"problem": {"title": "Niet gevonden", "detail": "Hier is niets", "status": 404, "correlationId": "c-1"}}],
     }
-    for context in contexts[view]:
+    for context in contexts[view.removesuffix(".en")]:
         document = read(strict.get_template(f"{view}.j2").render(**context))
         assert not document.faults
         assert len(document.ids) == len(set(document.ids))
+        assert document.all("html")[0].attributes["lang"] == ("en-GB" if view.endswith(".en") else "nl-NL")
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -129,8 +130,8 @@ def test_the_button_for_credentials_works_as_a_plain_form(views: Path) -> None:
     document = order_page(order=order_view(credentials="available"))
     (form,) = document.all("form")
     assert form.attributes["method"] == "post" and form.attributes["action"] == "/bestelling/0123456789/credentials"
-    (hidden,) = [one.attributes for one in document.all("input")]
-    assert hidden == {"type": "hidden", "name": "token", "value": "t0ken"}
+    hidden = {one.attributes["name"]: one.attributes["value"] for one in document.all("input") if one.attributes["type"] == "hidden"}
+    assert hidden == {"token": "t0ken", "language": "nl"}
 
 
 def test_credentials_are_told_with_how_to_use_them_and_a_warning(views: Path) -> None:

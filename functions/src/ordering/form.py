@@ -118,10 +118,15 @@ class _Refused(Exception):
         self.code = code
 
 
-def parse(definition: Mapping[str, Any]) -> Form:
-    """Make a Form of a definition read from TOML; raises ValueError when the definition itself is wrong."""
+def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None) -> Form:
+    """Make a Form of a definition read from TOML; raises ValueError when the definition itself is wrong.
+
+    `words` are a translation's, by field: they replace the definition's own.
+    """
     fields = []
-    for entry in definition["field"]:
+    for original in definition["field"]:
+        own = (words or {}).get(original["name"], {})
+        entry = {**original, **own, "messages": {**original["messages"], **own.get("messages", {})}}
         if entry["type"] not in get_args(FieldType):
             raise ValueError(f"form {definition['id']}: field {entry['name']} has the unknown type {entry['type']!r}")
         unknown = set(entry["messages"]) - set(get_args(Code))

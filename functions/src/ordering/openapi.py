@@ -208,7 +208,7 @@ def _paths() -> Schema:
                 "operationId": "listOrders",
                 "summary": "A page of orders, and how many there are in each state",
                 "description": "By orderDate, newest first and without q and category, all orders can be paged through; any other way "
-                f"looks at the newest {MOST_SEARCHED} of each state.",
+                f"looks at the newest {MOST_SEARCHED} of each state, and says so when there are more.",
                 "parameters": [_ref("parameters", name) for name in (*filters, "limit", "cursor", "ifNoneMatch")],
                 "responses": _answers(_unless_seen(_json("The page", "OrderPage")), {422: "A parameter is wrong"}, colleague=True),
             }
@@ -418,6 +418,7 @@ def _schemas() -> Schema:
     summary = _more(order, customerId=text, relatedParty=party, spam=spam)
     sales_event = _optional(_more(event, who=text), why=text, kind=kind)
     sales_events = {"type": "array", "minItems": 1, "items": sales_event}
+    complete = {"type": "boolean", "description": f"Whether no state has more than {MOST_SEARCHED} orders to look at"}
     details = _list(_object(name=text, value=text, label=text, text=text))
     node = _optional(_object(id=text, state=text, address=text), probe={"type": "object"})
     error = _object(field=text, code=text, message=text)
@@ -436,8 +437,8 @@ def _schemas() -> Schema:
             offerings={"type": "array", "items": _optional(_more(offering, unitPriceCents=cents), promotion=promotion)},
         ),
         "OrderRequest": _order_request(),
-        "Order": _more(order, events=events),
-        "PlacedOrder": _more(order, events=events, token=text, href=text),
+        "Order": _more(order, details=details, events=events),
+        "PlacedOrder": _more(order, details=details, events=events, token=text, href=text),
         "Challenge": _object(algorithm=text, challenge=text, maxnumber=count, salt=text, signature=text),
         "Credentials": _object(
             files=_list(_object(name=text, mediaType=text, content=text)),
@@ -449,6 +450,7 @@ def _schemas() -> Schema:
             items={"type": "array", "items": _ref("schemas", "OrderSummary")},
             counts=_object(**{str(each): cents for each in State}),
             next={"type": ["string", "null"]},
+            complete=complete,
         ),
         "SalesOrder": _optional(_more(summary, note=text, details=details, events=sales_events), node=node),
         "Selection": _object(
@@ -464,6 +466,7 @@ def _schemas() -> Schema:
             monthlyRevenueCents=cents,
             byState=_object(**{str(each): cents for each in State}),
             byDay=_list(_object(day=day, orders=count)),
+            complete=complete,
         ),
         "Fleet": _object(
             nodes=_list(
@@ -514,6 +517,7 @@ def _order_request_of(definition: form.Form) -> Schema:
         "step": {"enum": ["check", "change", "order"], "description": "Of forms: check answers a page to read over, change the form again"},
         "monthlyTotalCents": {"type": ["integer", "string", "null"], "description": "What the client showed; another price is a 409"},
         "idempotencyKey": {"type": "string", "description": "As the header, for forms"},
+        "language": {"type": "string", "description": "Of the page, the form's errors and the order's own page: en, or else Dutch"},
     }
     return schema
 

@@ -44,11 +44,6 @@ class _Placed:
     events: Sequence[Event]
     token: str
 
-    @property
-    def href(self) -> str:
-        """The order's own page."""
-        return _href(self.order.id, self.token)
-
 
 @cache
 def orders() -> OrderStore:
@@ -63,10 +58,13 @@ def catalogue() -> CatalogueStore:
 
 
 @lru_cache(maxsize=16)
-def form_of(category: str) -> form.Form | None:
-    """The form that orders of this category are made with; None when there is no such category."""
+def form_of(category: str, language: str = html.DUTCH) -> form.Form | None:
+    """The form that orders of this category are made with, in one of our languages; None when there is no such category."""
     path = settings.data_directory() / "forms" / f"{category}.toml"
-    return form.parse(tomllib.loads(path.read_text())) if _CATEGORY.fullmatch(category) and path.is_file() else None
+    if not _CATEGORY.fullmatch(category) or not path.is_file():
+        return None
+    words = settings.data_directory() / language / "forms" / f"{category}.toml"
+    return form.parse(tomllib.loads(path.read_text()), tomllib.loads(words.read_text()) if words.is_file() else None)
 
 
 @app.get("/api/challenge")
@@ -94,9 +92,10 @@ def post_order() -> Response[str]:
         if by_form and http.wants_html(app):
             return _form_again(fields, error)
         raise
+    href = _href(placed.order.id, placed.token, _language(fields))
     if by_form:
-        return Response(303, http.HTML, "", headers={"Location": placed.href, "Cache-Control": "no-store"})
-    body = {**_view(placed.order, placed.events), "token": placed.token, "href": placed.href}
+        return Response(303, http.HTML, "", headers={"Location": href, "Cache-Control": "no-store"})
+    body = {**_view(placed.order, placed.events), "token": placed.token, "href": href}
     return http.json_response(201, body, {"Location": f"/api/orders/{placed.order.id}"})
 
 
@@ -172,16 +171,25 @@ def _order_page(order_id: str, token: str, error: Exception | None = None, told:
     seen = _read(order_id, token)
     found = PROBLEMS.problem(error) if error else None
     shown = found and {"title": found.kind.title, "detail": found.detail}
-    page = html.render("order", order=seen, token=token, credentials=told, problem=shown)
+    language = _language(http.read_optional_form(app))
+    page = html.render("order", language, order=seen, token=token, credentials=told, problem=shown)
     return http.html_response(found.kind.status if found else 200, page)
 
 
-def _href(order_id: str, token: str) -> str:
-    return f"/bestelling/{order_id}?token={quote(token)}"
+def _href(order_id: str, token: str, language: str) -> str:
+    """The order's own page."""
+    return f"/bestelling/{order_id}?token={quote(token)}{'' if language == html.DUTCH else f'&language={language}'}"
 
 
 def _see_other(order_id: str, token: str) -> Response[str]:
-    return Response(303, http.HTML, "", headers={"Location": _href(order_id, token), "Cache-Control": "no-store"})
+    href = _href(order_id, token, _language(http.read_optional_form(app)))
+    return Response(303, http.HTML, "", headers={"Location": href, "Cache-Control": "no-store"})
+
+
+def _language(fields: Mapping[str, object]) -> str:
+    """The language of the page that this request came from; Dutch unless it says another that our views have."""
+    asked = form.as_text(fields.get("language")) or (app.current_event.query_string_parameters or {}).get("language", "")
+    return asked if asked in html.languages() else html.DUTCH
 
 
 def _category(fields: Mapping[str, object]) -> str:
@@ -194,7 +202,7 @@ def _category(fields: Mapping[str, object]) -> str:
 
 def _checked(fields: Mapping[str, object]) -> tuple[form.Form, form.Checked]:
     """What was ordered; raises ProblemError."""
-    definition = form_of(_category(fields))
+    definition = form_of(_category(fields), _language(fields))
     assert definition is not None  # noqa: S101 (or _category had raised)
     checked = form.check(definition, fields)
     if checked.errors:
@@ -235,7 +243,7 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
         token_sha256=credentials.sha256(token),
         request_sha256=request_sha256,
         now=now,
-        details=_details(definition, checked),
+        details=_details(form_of(definition.id) or definition, checked),  # sales reads Dutch
         suspicions=spam.suspicions(_clues(fields, checked.text("email"), solution, sender, before, now)),
     )
     try:
@@ -318,9 +326,10 @@ def _check_page(fields: Mapping[str, object], now: datetime) -> Response[str]:
     """
     definition, checked = _checked(fields)
     price = _price(definition, checked, now)
-    kept = {name: form.as_text(fields.get(name)) for name in ("website", "altcha") if fields.get(name)}
+    kept = {name: form.as_text(fields.get(name)) for name in ("website", "altcha", "language") if fields.get(name)}
     page = html.render(
         "check",
+        _language(fields),
         category=definition.id,
         values={name: str(value) for name, value in checked.values.items()},
         answers=[
@@ -353,6 +362,7 @@ def _form_page(category: str, fields: Mapping[str, object], status: int, errors:
     """The form of this kind of order, filled in."""
     page = html.render(
         "order-form",
+        _language(fields),
         values={**{name: form.as_text(value) for name, value in fields.items()}, "category": category},
         errors={wrong.field: wrong.message for wrong in errors},
         error_list=[{"field": wrong.field, "message": wrong.message} for wrong in errors],

@@ -20,7 +20,6 @@ const output = byId("monthly-total");
 const unpriced = output ? [...output.childNodes] : []; // shown again when too little is filled in
 const errorTitle = `${words.form_error_word}: `;
 const plainTitle = document.title.startsWith(errorTitle) ? document.title.slice(errorTitle.length) : document.title;
-const DUTCH = document.documentElement.lang.startsWith("nl"); // the functions speak no other language
 let proof = null;
 let busy = false;
 
@@ -97,12 +96,6 @@ function showForm() {
   byId(definition.field[0].name).focus();
 }
 
-/** A fault that the server found, in the words of this page: on a translated page those of the form's own definition. */
-function refusal(field, message) {
-  const { messages = {} } = definition.field.find(({ name }) => name === field) ?? {};
-  return { field, message: DUTCH ? message : (messages.invalid ?? message) };
-}
-
 /** Ask the server for the check step; it knows better than this page what is right and what it costs. */
 async function askCheck() {
   const body = new URLSearchParams(new FormData(form));
@@ -110,7 +103,7 @@ async function askCheck() {
   const html = await response.text();
   const answered = new DOMParser().parseFromString(html, "text/html");
   if (response.ok && answered.getElementById("check")) return { html };
-  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => refusal(link.hash.slice(1), link.textContent));
+  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => ({ field: link.hash.slice(1), message: link.textContent }));
   const title = answered.querySelector("h1")?.textContent ?? words.problem_title;
   const detail = answered.querySelector(".lead")?.textContent ?? words.problem_text;
   return errors.length > 0 ? { problem: { title: words.form_error_title, detail: "", errors } } : { problem: { title, detail, errors } };

@@ -1,13 +1,15 @@
 // The order's own page keeps itself up to date. The server renders; this script only asks whether there is something new,
 // and then takes the new parts over. Without it, the visitor reloads and the buttons work as plain forms.
 
-import { byId } from "./dom.js";
+import words from "@params";
+import { byId, fill } from "./dom.js";
 
 const EVERY_MS = 2000;
 const AT_MOST_MS = 30_000;
 const page = byId("order");
 const id = page.dataset.orderId;
 const token = new URLSearchParams(location.search).get("token") ?? page.querySelector("input[name=token]")?.value;
+const language = document.documentElement.lang.split("-")[0];
 const authorization = { Authorization: `Bearer ${token}` };
 
 const say = (text) => (byId("order-live").textContent = text);
@@ -46,8 +48,8 @@ async function refresh() {
   if (!response.ok) throw new Error(`the order answered ${response.status}`);
   const order = await response.json();
   if (String(order.version) === page.dataset.version) return;
-  takeOver(await htmlOf(await fetch(`/bestelling/${id}?token=${encodeURIComponent(token)}`, { headers: { Accept: "text/html" } })));
-  say(`Bijgewerkt: ${byId("order-state").textContent}.`);
+  takeOver(await htmlOf(await fetch(`/bestelling/${id}?token=${encodeURIComponent(token)}&language=${language}`, { headers: { Accept: "text/html" } })));
+  say(fill(words.order_updated, { state: byId("order-state").textContent }));
 }
 
 async function follow(wait = EVERY_MS) {
@@ -58,7 +60,7 @@ async function follow(wait = EVERY_MS) {
       await refresh();
     } catch {
       next = Math.min(wait * 2, AT_MOST_MS);
-      say("Deze pagina kan zich nu niet bijwerken. Wij proberen het zo weer.");
+      say(words.order_not_updated);
     }
   }
   setTimeout(follow, next, next);
@@ -76,7 +78,7 @@ async function send(form) {
     takeOver(html); // on 409 and 422 the page itself says what is wrong
     (page.querySelector("[data-live=problem] .notice") ? page.querySelector("[data-live=problem]") : byId(form.dataset.send)).focus();
   } catch {
-    say("Dat is niet gelukt. Controleer uw internetverbinding en probeer het nog eens.");
+    say(words.order_failed);
   }
   button.removeAttribute("aria-disabled");
 }
