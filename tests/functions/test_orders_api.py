@@ -123,6 +123,7 @@ def test_an_order_is_priced_recorded_and_answered_with_its_address_and_token(api
         "oneTimeTotalCents": 0,
         "oneTimeTotalInclVatCents": 0,
         "credentials": "later",
+        "details": [],
         "events": [{"at": "2026-11-21T17:05:00.000Z", "from": None, "to": "acknowledged"}],
     }
 
@@ -524,6 +525,16 @@ def test_a_plan_costs_its_month_and_half_the_connection_once(api) -> None:
     totals = ("monthlyTotalCents", "monthlyTotalInclVatCents", "oneTimeTotalCents", "oneTimeTotalInclVatCents")
     assert [body[name] for name in totals] == [2800, 3388, 2500, 3025]
     assert body["productOrderItem"][1]["promotion"]["validUntil"] == "2026-12-31"
+
+
+def test_a_customer_reads_back_what_was_asked_for(api) -> None:
+    body = api.post("/api/orders", json_body=PLAN).json
+    seen = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"])).json
+    assert seen["details"] == body["details"]
+    assert {detail["name"]: detail["value"] for detail in seen["details"]} == {
+        "offering": "unlimited-eu", "country": "be", "areaCode": "03", "porting": "no",
+    }  # fmt: skip
+    assert all(detail["label"] and detail["text"] for detail in seen["details"])
 
 
 @pytest.mark.parametrize("fields", [QUOTE, AGREEMENT], ids=lambda fields: fields["category"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ordering import order as orders
-from ordering import sales_api
+from ordering import sales_api, store
 from ordering.order import SipServer, State
 from shared import clock, dynamodb, settings
 
@@ -443,6 +443,20 @@ def test_the_table_for_excel_honours_the_filter(api, three: list[Any]) -> None:
     lines = answer.body.split("\r\n")
     assert lines[0].startswith("\ufeffBestelling;")
     assert (len(lines), lines[1].split(";")[4], lines[1].split(";")[10]) == (3, "Bakkerij Jansen", "10,00")
+
+
+def test_what_looks_at_the_newest_orders_only_says_so(api, three: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def complete() -> list[bool]:
+        asked = [queue(api, "?q=a"), queue(api, "?order=asc"), api.get("/api/sales/overview?month=2026-11", claims=ANNA)]
+        return [answer.json["complete"] for answer in asked]
+
+    assert complete() == [True, True, True]
+    monkeypatch.setattr(store, "MOST_SEARCHED", 2)
+    assert complete() == [False, False, False]
+    assert found(api, "q=a") == ["Autobedrijf Aa", "Café Zürich"]
+    assert queue(api).json["complete"]
+    export = api.get("/api/sales/export?q=jansen", claims=ANNA)
+    assert 'filename="bestellingen-2026-11-21-onvolledig.csv"' in export.headers["content-disposition"]
 
 
 # --- several at once

@@ -41,12 +41,13 @@ def list_orders() -> Response[str]:
     _colleague()
     query = _query()
     limit = _limit(query.get("limit", ""))
-    found, following = _page(_listing(query), limit, query.get("cursor") or None)
+    found, following, complete = _page(_listing(query), limit, query.get("cursor") or None)
     domain = brand().sip_domain
     body = {
         "items": [views.sales_summary(each, domain) for each in found],
         "counts": {state.value: number for state, number in orders().counts().items()},
         "next": following,
+        "complete": complete,
     }
     return http.unless_seen(app, body)
 
@@ -56,9 +57,9 @@ def export() -> Response[str]:
     """The orders that the filter shows, as a table for Excel."""
     _colleague()
     listing = _listing(_query())
-    arranged = _arranged(listing)
+    arranged, complete = _arranged(listing)
     found = orders().get_all([entry.order_id for entry in arranged])
-    name = f"bestellingen-{clock.local_day(clock.now())}.csv"
+    name = f"bestellingen-{clock.local_day(clock.now())}{'' if complete else '-onvolledig'}.csv"
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(200, "text/csv; charset=utf-8", export_csv.table(found), headers=headers)
 
@@ -69,7 +70,8 @@ def overview() -> Response[str]:
     _colleague()
     name = _query().get("month") or f"{clock.local_day(clock.now()):%Y-%m}"
     since, until = _month(name)
-    return http.unless_seen(app, queue.month(orders().entries(State, since, until), name))
+    found, complete = orders().entries(State, since, until)
+    return http.unless_seen(app, {**queue.month(found, name), "complete": complete})
 
 
 @app.get("/api/sales/fleet")
@@ -228,20 +230,22 @@ def _listing(query: Mapping[str, str]) -> _Listing:
     return _Listing(Filter(frozenset(_states(query.get("state", ""))), category, text), Sort(sort), direction == "desc")
 
 
-def _page(listing: _Listing, limit: int, cursor: str | None) -> tuple[Sequence[Order], str | None]:
+def _page(listing: _Listing, limit: int, cursor: str | None) -> tuple[Sequence[Order], str | None, bool]:
+    """A page, the cursor of the next, and whether all orders were looked at for it."""
     try:
         if listing.is_plain:
             found = orders().newest(listing.states, limit, cursor)
-            return found.orders, found.next
-        shown, following = queue.page(_arranged(listing), listing.sort, listing.descending, limit, cursor)
+            return found.orders, found.next, True
+        arranged, complete = _arranged(listing)
+        shown, following = queue.page(arranged, listing.sort, listing.descending, limit, cursor)
     except (ValueError, binascii.Error):
         raise _wrong_parameter("cursor", "Deze cursor is niet van ons") from None
-    return orders().get_all([entry.order_id for entry in shown]), following
+    return orders().get_all([entry.order_id for entry in shown]), following, complete
 
 
-def _arranged(listing: _Listing) -> list[Entry]:
-    entries = orders().entries(listing.states)
-    return queue.arrange(filter(listing.filter.holds, entries), listing.sort, listing.descending)
+def _arranged(listing: _Listing) -> tuple[list[Entry], bool]:
+    entries, complete = orders().entries(listing.states)
+    return queue.arrange(filter(listing.filter.holds, entries), listing.sort, listing.descending), complete
 
 
 def _query() -> Mapping[str, str]:

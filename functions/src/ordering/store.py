@@ -251,15 +251,22 @@ class OrderStore:
             "ExpressionAttributeValues": marshal({":state": state.value}),
         }
 
-    def entries(self, states: Iterable[State], since: str = "0", until: str = "9") -> Iterator[Entry]:
-        """What the index holds of the newest orders in these states: at most MOST_SEARCHED of each, ordered between two moments."""
+    def entries(self, states: Iterable[State], since: str = "0", until: str = "9") -> tuple[list[Entry], bool]:
+        """What the index holds of the newest orders in these states: at most MOST_SEARCHED of each, ordered between two moments.
+
+        And whether that is all of them.
+        """
+        newest: list[Entry] = []
+        complete = True
         for state in states:
             query = self._state_query(state)
             query["KeyConditionExpression"] += " AND orderDate BETWEEN :since AND :until"
             query["ExpressionAttributeValues"] |= marshal({":since": since, ":until": until})
             pages = dynamodb.pages(ScanIndexForward=False, **query)
             found = (items.to_entry(unmarshal(item)) for page in pages for item in page["Items"])
-            yield from itertools.islice(found, MOST_SEARCHED)
+            newest += itertools.islice(found, MOST_SEARCHED)
+            complete = complete and next(found, None) is None
+        return newest, complete
 
     def get_all(self, order_ids: Sequence[str]) -> list[Order]:
         """The orders with these ids, in that order, without those that do not exist."""

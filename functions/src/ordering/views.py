@@ -26,7 +26,7 @@ def prices(catalogue: Catalogue, day: date) -> View:
 
 def order(order: Order, events: Iterable[Event], sip_domain: str) -> View:
     """An order as its customer sees it: not who of ours did what."""
-    return {**_order(order, sip_domain), "events": customer_events(events)}
+    return {**_order(order, sip_domain), "details": _details(order), "events": customer_events(events)}
 
 
 def sales_summary(order: Order, sip_domain: str) -> View:
@@ -44,7 +44,7 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
     view = {
         **sales_summary(order, sip_domain),
         "note": order.note,
-        "details": [asdict(detail) for detail in order.details],
+        "details": _details(order),
         "events": sales_events(events),
     }
     if node:
@@ -116,6 +116,10 @@ def _order(order: Order, sip_domain: str) -> View:
     if order.sip:
         view["sip"] = _sip(order.sip, sip_domain)
     return view
+
+
+def _details(order: Order) -> list[View]:
+    return [asdict(detail) for detail in order.details]
 
 
 def _sip(sip: SipServer, sip_domain: str) -> View:
