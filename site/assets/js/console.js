@@ -4,13 +4,13 @@ import { addressWith, asked } from "./console/address.js";
 import { showDetail, startDetail } from "./console/detail.js";
 import { showFleet } from "./console/fleet.js";
 import { startKeys } from "./console/keys.js";
+import { asking, startLive } from "./console/live.js";
 import { finishSignIn, signIn, signOut, token } from "./console/oidc.js";
 import { showOverview, startOverview } from "./console/overview.js";
 import { forgetPages, rows, showQueue, startQueue, toggleRow } from "./console/queue.js";
 import { attempt, clearProblem, showProblem } from "./console/trouble.js";
 import { byId } from "./dom.js";
 
-const EVERY_MS = 3000;
 const VIEWS = {
   queue: (options) => Promise.all([showQueue(), showDetail(options)]),
   overview: showOverview,
@@ -25,7 +25,8 @@ async function show(options) {
     if (link.dataset.view === viewShown()) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  await attempt(() => VIEWS[viewShown()](options));
+  const answered = asking();
+  answered(await attempt(() => VIEWS[viewShown()](options), { anew: true }));
 }
 
 function goTo(href, options) {
@@ -33,11 +34,6 @@ function goTo(href, options) {
   forgetPages();
   clearProblem();
   return show(options);
-}
-
-async function poll() {
-  if (!document.hidden) await show();
-  setTimeout(poll, EVERY_MS);
 }
 
 /** Open the order that stands `step` rows further than the one that is open or has the focus. */
@@ -98,8 +94,8 @@ async function start() {
   byId("workplace").hidden = false;
   byId("sign-out").hidden = false;
   byId("keys-open").hidden = false;
+  startLive(show);
   await show();
-  setTimeout(poll, EVERY_MS);
 }
 
 start();

@@ -7,6 +7,7 @@ import { addressWith, asked } from "./address.js";
 import { confirmed } from "./confirm.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import * as sales from "./sales.js";
+import { steadily } from "./steady.js";
 import { attempt, clearProblem } from "./trouble.js";
 import { actions, kindOf, nameOf, SUSPICIOUS, toneOf } from "./words.js";
 
@@ -102,7 +103,7 @@ const available = (action, order) =>
 
 function fill(order, { own = false } = {}) {
   const before = shown;
-  if (JSON.stringify(order) === JSON.stringify(before)) return;
+  if (order === before) return;
   const another = before?.id !== order.id;
   shown = order;
   if (another) byId("changes").hidden = true;
@@ -119,7 +120,9 @@ function fill(order, { own = false } = {}) {
   byId("spam-part").hidden = !order.spam;
   byId("node").replaceChildren(...(order.node ? node(order.node) : []));
   byId("node-part").hidden = !order.node;
-  byId("timeline").replaceChildren(...[...order.events].reverse().map(event));
+  const events = (another ? order.events : order.events.slice(before.events.length)).map(event).reverse();
+  if (another) byId("timeline").replaceChildren(...events);
+  else byId("timeline").prepend(...events);
   for (const action of actions) byId(action.id).hidden = !available(action, order);
   if (another) {
     byId("reason").value = draftOf(order.id);
@@ -139,7 +142,7 @@ export async function showDetail({ focus = false, own = false } = {}) {
   }
   const order = await sales.order(id);
   if (id !== asked().order) return;
-  fill(order, { own });
+  steadily(byId("detail"), () => fill(order, { own }));
   if (focus) byId("detail-title").focus();
 }
 

@@ -7,15 +7,18 @@ import { addressWith, asked, filter } from "./address.js";
 import { confirmed } from "./confirm.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import * as sales from "./sales.js";
+import { deselect, isSelected, select, selection } from "./selection.js";
+import { arrange, steadily } from "./steady.js";
 import { attempt, showProblem } from "./trouble.js";
 import { kindOf, nameOf, phonesOf, SUSPICIOUS, toneOf } from "./words.js";
 
 const AT_ONCE = 50; // as many orders the API approves in one request
 
-let drawn = ""; // what the list shows, to leave it alone when nothing changed
-let cursors = []; // of the further pages that were asked for
+const PAGES = "console.pages";
+let drawn = []; // what the list shows, to leave it alone when nothing changed
+let cursors; // of the further pages that were asked for
 let items = [];
-const selected = new Map(); // id -> version, as the row showed it
+const drawnRows = new Map(); // id -> [what it shows, row]
 
 // --- the rows
 
@@ -23,7 +26,7 @@ function row(order) {
   const link = element("a", { href: addressWith({ order: order.id }), class: "code" }, order.id);
   const box =
     order.state === "acknowledged"
-      ? element("input", { type: "checkbox", class: "select", checked: selected.has(order.id), "aria-label": `Selecteer ${order.id}, ${order.relatedParty.company}` })
+      ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${order.relatedParty.company}` })
       : "";
   const about = [kindOf(order.category), phonesOf(order)].filter(Boolean).join(" · ");
   const score = order.spam?.score ?? 0;
@@ -36,6 +39,16 @@ function row(order) {
     element("td", {}, element("time", { datetime: order.orderDate }, when(order.orderDate))),
     element("td", { class: "number" }, euro(order.monthlyTotalCents)),
   );
+}
+
+/** The row of an order; the one that stands there, if it shows the same. */
+function rowOf(order) {
+  const shows = JSON.stringify([location.search, order]);
+  const [before, made] = drawnRows.get(order.id) ?? [];
+  if (shows === before) return made;
+  const fresh = row(order);
+  drawnRows.set(order.id, [shows, fresh]);
+  return fresh;
 }
 
 function showFilters(counts) {
@@ -66,19 +79,21 @@ function showSearch() {
 }
 
 function showSelection() {
-  for (const id of selected.keys()) if (!items.some((order) => order.id === id && order.state === "acknowledged")) selected.delete(id);
-  byId("bulk").hidden = selected.size === 0;
-  byId("bulk-count").textContent = `${selected.size} ${selected.size === 1 ? "bestelling" : "bestellingen"} geselecteerd`;
+  deselect(selection().map(({ id }) => id).filter((id) => !items.some((order) => order.id === id && order.state === "acknowledged")));
+  const number = selection().length;
+  byId("bulk").hidden = number === 0;
+  byId("bulk-count").textContent = `${number} ${number === 1 ? "bestelling" : "bestellingen"} geselecteerd`;
   const boxes = [...byId("orders").querySelectorAll(".select")];
-  for (const box of boxes) box.checked = selected.has(box.closest("tr").dataset.orderId);
+  for (const box of boxes) box.checked = isSelected(box.closest("tr").dataset.orderId);
   byId("select-all").disabled = boxes.length === 0;
   byId("select-all").checked = boxes.length > 0 && boxes.every((box) => box.checked);
-  byId("select-all").indeterminate = selected.size > 0 && !byId("select-all").checked;
+  byId("select-all").indeterminate = number > 0 && !byId("select-all").checked;
 }
 
 /** Ask for the queue as the address filters it, and show it. */
 export async function showQueue() {
   const wanted = String(filter());
+  cursors ??= keptPages();
   const pages = [await sales.orders(filter())];
   for (const cursor of cursors) pages.push(await sales.orders(filter(), cursor));
   if (wanted !== String(filter())) return; // the visitor went on while we asked
@@ -88,21 +103,34 @@ export async function showQueue() {
   byId("empty").hidden = items.length > 0;
   byId("more").hidden = !pages.at(-1).next;
   byId("more").dataset.cursor = pages.at(-1).next ?? "";
-  const now = JSON.stringify([location.search, items, pages[0].counts]);
-  if (now === drawn) return;
+  const now = [location.search, ...pages];
+  if (now.length === drawn.length && now.every((one, index) => one === drawn[index])) return;
   drawn = now;
   const focused = document.activeElement?.closest("[data-order-id]")?.dataset.orderId;
   const onBox = document.activeElement?.matches(".select");
   showFilters(pages[0].counts ?? {});
-  byId("orders").replaceChildren(...items.map(row));
-  showSelection();
-  if (focused) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
+  steadily(byId("list"), () => {
+    arrange(byId("orders"), items.map(rowOf));
+    for (const id of drawnRows.keys()) if (!items.some((order) => order.id === id)) drawnRows.delete(id);
+    showSelection();
+  });
+  if (focused && !document.activeElement.closest("[data-order-id]")) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
 }
 
-/** Start over: another filter has other pages. */
+function keepPages(further) {
+  cursors = further;
+  sessionStorage.setItem(PAGES, JSON.stringify({ of: String(filter()), further }));
+}
+
+/** The further pages of this very list, also when the page was loaded anew, as after signing in again; another filter has other pages. */
+function keptPages() {
+  const { of, further } = JSON.parse(sessionStorage.getItem(PAGES) ?? "{}");
+  return of === String(filter()) ? further : [];
+}
+
+/** The address is another one. */
 export function forgetPages() {
-  cursors = [];
-  drawn = "";
+  cursors = keptPages();
 }
 
 /** The rows that are shown, in their order. */
@@ -112,24 +140,24 @@ export const rows = () => [...byId("orders").querySelectorAll("[data-order-id]")
 
 function toggle(id, on) {
   const order = items.find((one) => one.id === id);
-  if (on && order?.state === "acknowledged") selected.set(id, order.version);
-  else selected.delete(id);
+  if (on && order?.state === "acknowledged") select(order);
+  else deselect([id]);
   showSelection();
 }
 
 /** Select a row, or no longer. */
-export const toggleRow = (id) => toggle(id, !selected.has(id));
+export const toggleRow = (id) => toggle(id, !isSelected(id));
 
 async function approveSelected() {
-  const chosen = [...selected].slice(0, AT_ONCE).map(([id, version]) => ({ id, version }));
-  const few = chosen.length < selected.size ? ` De API neemt er ${AT_ONCE} tegelijk.` : "";
+  const chosen = selection().slice(0, AT_ONCE);
+  const few = chosen.length < selection().length ? ` De API neemt er ${AT_ONCE} tegelijk.` : "";
   const names = chosen.map(({ id }) => `${id}  ${items.find((order) => order.id === id)?.relatedParty.company ?? ""}`).join("\n");
   const title = `${chosen.length} ${chosen.length === 1 ? "bestelling" : "bestellingen"} goedkeuren?`;
   if (!(await confirmed({ title, detail: `Alleen deze worden goedgekeurd; alle klanten krijgen bericht.${few}`, quote: names, yes: "Goedkeuren" }))) return;
   await attempt(async () => {
     const results = await sales.approveAll(chosen);
     const refused = results.filter(({ problem }) => problem);
-    for (const { id, problem } of results) if (!problem) selected.delete(id);
+    deselect(results.filter(({ problem }) => !problem).map(({ id }) => id));
     byId("live").textContent = `${results.length - refused.length} van ${results.length} bestellingen goedgekeurd.`;
     if (refused.length > 0) {
       const reasons = refused.map(({ id, problem }) => `${id}: ${problem.detail ?? problem.title}`).join(" ");
@@ -186,13 +214,13 @@ export function startQueue(goTo) {
   });
   byId("bulk-approve").addEventListener("click", approveSelected);
   byId("bulk-clear").addEventListener("click", () => {
-    selected.clear();
+    deselect();
     showSelection();
     byId("list-title").focus();
   });
   byId("export").addEventListener("click", download);
   byId("more").addEventListener("click", () => {
-    cursors.push(byId("more").dataset.cursor);
+    keepPages([...cursors, byId("more").dataset.cursor]);
     attempt(showQueue);
   });
 }

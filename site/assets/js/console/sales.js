@@ -11,6 +11,8 @@ export class Refused extends Error {
   }
 }
 
+const held = new Map(); // path -> [entity tag, body], of what was asked of late
+
 async function ask(path, options = {}) {
   let response;
   try {
@@ -21,11 +23,23 @@ async function ask(path, options = {}) {
   } catch {
     throw new Refused(noConnection);
   }
-  if (!response.ok) throw new Refused(await problemOf(response));
+  if (!response.ok && response.status !== 304) throw new Refused(await problemOf(response));
   return response;
 }
 
 const call = async (path, options) => (await ask(path, options)).json();
+
+/** GET; what has not changed since comes as the same object again, and costs the API no answer. */
+async function get(path) {
+  const [tag, body] = held.get(path) ?? [];
+  const response = await ask(path, { headers: tag ? { "If-None-Match": tag } : {} });
+  if (response.status === 304) return body;
+  const news = await response.json();
+  if (held.size > 20) held.clear();
+  held.set(path, [response.headers.get("etag"), news]);
+  return news;
+}
+
 const post = (path, body, headers = {}) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 const pathOf = (id) => `/orders/${encodeURIComponent(id)}`;
@@ -34,13 +48,13 @@ const pathOf = (id) => `/orders/${encodeURIComponent(id)}`;
 const TEXT = { ask: "question", hold: "reason", reject: "reason", cancel: "reason", notes: "text" };
 
 /** A page of the queue; `filter` is a URLSearchParams of address.js. */
-export const orders = (filter, cursor) => call(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
-export const order = (id) => call(pathOf(id));
+export const orders = (filter, cursor) => get(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
+export const order = (id) => get(pathOf(id));
 export const act = ({ id, version }, action, text) =>
   post(`${pathOf(id)}/${action}`, TEXT[action] ? { [TEXT[action]]: text } : {}, { "If-Match": `"${version}"` });
 /** Approve several at once: [{id, version}] -> [{id, status, problem?}]. */
 export const approveAll = async (orders) => (await post("/approvals", { orders })).results;
-export const overview = (month) => call(`/overview?${new URLSearchParams({ month })}`);
-export const fleet = async () => (await call("/fleet")).nodes;
+export const overview = (month) => get(`/overview?${new URLSearchParams({ month })}`);
+export const fleet = async () => (await get("/fleet")).nodes;
 /** The queue of this filter as a file. */
 export const csv = async (filter) => (await ask(`/export?${filter}`, { headers: { Accept: "text/csv" } })).blob();

@@ -4,27 +4,27 @@ import { byId } from "../dom.js";
 import { signedInJustNow, signIn } from "./oidc.js";
 import { Refused } from "./sales.js";
 
-let offline = false; // the last thing that went wrong was the connection
+let passing = false; // what is told went wrong in asking anew, and goes away when that goes right
 
 export function showProblem({ title, detail }) {
-  byId("problem-title").textContent = `${title}.`;
-  byId("problem-detail").textContent = detail ?? "";
+  passing = false;
+  for (const [id, text] of [["problem-title", `${title}.`], ["problem-detail", detail ?? ""]]) {
+    if (byId(id).textContent !== text) byId(id).textContent = text; // said once, not at each attempt
+  }
   byId("problem").hidden = false;
 }
 
 export const clearProblem = () => (byId("problem").hidden = true);
 
-/** Run something that speaks to the API; answers the problem when it was refused. */
-export async function attempt(action) {
+/** Run something that speaks to the API, `anew` when it only shows what is there; answers the problem when it was refused. */
+export async function attempt(action, { anew = false } = {}) {
   try {
     await action();
-    if (offline) clearProblem();
-    offline = false;
+    if (anew && passing) clearProblem();
     return null;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     const { problem } = error;
-    offline = problem.status === 0;
     // A token that is refused right after it was given would send us round in circles.
     if (problem.status === 401 && !signedInJustNow()) {
       await signIn();
@@ -33,6 +33,7 @@ export async function attempt(action) {
     } else {
       showProblem(problem);
     }
+    passing = anew;
     return problem;
   }
 }
