@@ -23,7 +23,7 @@ def _views(api: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         shutil.copy(view, tmp_path)
         (tmp_path / f"{view.stem}.en.j2").write_text(WORDS + view.read_text())
     monkeypatch.setenv("VIEWS_DIR", str(tmp_path))
-    caches = (settings.views_directory, html.languages, html._environment, orders_api.form_of)
+    caches = (settings.views_directory, html._environment, orders_api.form_of)
     for cache in caches:
         cache.cache_clear()
     yield

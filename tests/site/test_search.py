@@ -1,5 +1,6 @@
 """The site's own search: what it finds and what it must not find; test_walks.py has the keyboard."""
 
+import gzip
 import json
 import re
 
@@ -50,6 +51,40 @@ def test_the_page_about_a_word_comes_before_pages_that_mention_it(page: Page, or
     assert found(page, origin, "bipt")[0] == BIPT
 
 
+def texts(origin: Origin) -> dict[str, str]:
+    """What the index holds of each page, in lower case."""
+    index = origin.site / "zoeken/pagefind"
+    fragments = [gzip.decompress(file.read_bytes()).removeprefix(b"pagefind_dcd") for file in index.glob("fragment/*.pf_fragment")]
+    return {page["url"]: page["content"].lower() for page in map(json.loads, fragments)}
+
+
+@pytest.mark.parametrize("query", ["encryptie", "toestel", "noodoproep"])
+def test_pages_that_say_the_word_come_before_those_that_say_a_synonym(page: Page, origin: Origin, query: str) -> None:
+    said = {address for address, text in texts(origin).items() if re.search(rf"\b{query}", text) and not address.startswith("/en/")}
+    addresses = found(page, origin, query)
+    assert said and said < set(addresses)
+    assert set(addresses[: len(said)]) == said
+
+
+@pytest.mark.parametrize(
+    ("query", "address"),
+    [
+        ("centrale", SRTP),
+        ("abonnement", PRICES),
+        ("gsm", PRICES),
+        ("abonnementen", PRICES),
+        ("pbx nummer", BIPT),
+    ],
+)
+def test_of_the_pages_that_say_a_synonym_the_best_is_first(page: Page, origin: Origin, query: str, address: str) -> None:
+    assert found(page, origin, query)[0] == address
+
+
+def test_a_page_found_by_a_synonym_shows_where_it_says_it(page: Page, origin: Origin) -> None:
+    assert found(page, origin, "afluisteren")[0] == SRTP
+    expect(page.locator(".results mark").first).to_have_text(re.compile("meeluister"))
+
+
 def test_an_article_that_hides_from_search_is_found_nowhere(page: Page, origin: Origin) -> None:
     for query in ("NAW-gegevens", "AVG", "nieuwsbrieven", "Click-to-Dial", "persoonsgegevens"):
         assert AVG not in found(page, origin, query), query
@@ -58,18 +93,15 @@ def test_an_article_that_hides_from_search_is_found_nowhere(page: Page, origin: 
 
 
 def test_the_index_holds_no_word_of_a_hidden_article(origin: Origin) -> None:
-    import gzip
-
-    index = origin.site / "zoeken/pagefind"
-    fragments = [gzip.decompress(file.read_bytes()).removeprefix(b"pagefind_dcd") for file in index.glob("fragment/*.pf_fragment")]
-    pages = {page["url"]: page["content"] for page in map(json.loads, fragments)}
+    pages = texts(origin)
     assert SRTP in pages and BIPT in pages
     for hidden in (AVG, "/", "/nieuws/", "/zoeken/", "/console/", "/stijl/", "/404.html"):
         assert hidden not in pages
-    assert not any("NAW-gegevens" in text or "bewerkersovereenkomst" in text for text in pages.values())
+    assert not any("naw-gegevens" in text or "bewerkersovereenkomst" in text for text in pages.values())
 
 
 def test_a_word_that_is_nowhere_is_told_in_words(page: Page, origin: Origin) -> None:
+    assert found(page, origin, "afzettingen") == []  # though there are words that begin with af
     assert found(page, origin, "xyzzyq") == []
     expect(page.locator("#search-status")).to_have_text(
         "Niets gevonden voor “xyzzyq”. Probeer een ander woord, of kies hieronder een pagina."

@@ -26,7 +26,6 @@ def render(view: str, language: str = DUTCH, **context: Any) -> str:
     return _environment().get_template(name).render(**context)
 
 
-@cache
 def languages() -> frozenset[str]:
     """The languages that the order's views were made in."""
     return frozenset({DUTCH, *(file.suffixes[0][1:] for file in settings.views_directory().glob("order.*.j2"))})

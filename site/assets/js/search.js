@@ -1,7 +1,8 @@
 // The search page: asks Pagefind's index, shows what it finds while the visitor types, and keeps the question in the address.
 
 import words from "@params";
-import { byId, element, fill } from "./dom.js";
+import { byId, element, fill, pageData } from "./dom.js";
+import { phrasings, says } from "./synonyms.js";
 
 const INDEX = "/zoeken/pagefind/pagefind.js";
 const SHOWN = 10;
@@ -12,20 +13,42 @@ const field = byId("search-query");
 const status = byId("search-status");
 const results = byId("search-results");
 const template = byId("search-result");
+const groups = pageData("search-synonyms");
 
 let index; // loaded when it is first needed: it is larger than any of our pages
 let asked = 0;
+let turn = Promise.resolve();
 
 async function load() {
   const found = await import(INDEX);
-  await found.options({ baseUrl: "/", excerptLength: 24, ranking: { metaWeights: { title: 5, synonyms: 0.5 } } });
+  await found.options({ baseUrl: "/", excerptLength: 24, ranking: { metaWeights: { title: 5 } } });
   return found;
 }
 
+/** The pages that say a phrasing, with their scores. Of a word that nobody says Pagefind finds the beginning elsewhere: those pages go. */
+async function saying(phrasing) {
+  const { results } = await (await (index ??= load())).search(phrasing);
+  const pages = await Promise.all(results.slice(0, SHOWN).map(async (one) => ({ score: one.score, ...(await one.data()) })));
+  return pages.filter(({ excerpt }) => marks(excerpt).some((mark) => says(mark, phrasing)));
+}
+
+/** The pages that say what was asked, and after them those that say it in another word; in each part the best first. */
+async function inOrder(query) {
+  const said = [];
+  for (const phrasing of phrasings(query, groups)) said.push(await saying(phrasing)); // one at a time: Pagefind mixes up what runs together
+  const [direct, ...others] = said;
+  const indirect = others.flat().sort((one, other) => other.score - one.score);
+  const first = new Map();
+  for (const page of [...direct, ...indirect]) if (!first.has(page.url)) first.set(page.url, page);
+  return [...first.values()];
+}
+
+const parsed = (html) => new DOMParser().parseFromString(html, "text/html").body;
+const marks = (html) => [...parsed(html).querySelectorAll("mark")].map((mark) => mark.textContent);
+
 /** The text of an excerpt with the words that were found in <mark>: Pagefind's own HTML, of which only that is taken. */
 function marked(html) {
-  const { body } = new DOMParser().parseFromString(html, "text/html");
-  return [...body.childNodes].map((node) => (node.nodeName === "MARK" ? element("mark", {}, node.textContent) : node.textContent));
+  return [...parsed(html).childNodes].map((node) => (node.nodeName === "MARK" ? element("mark", {}, node.textContent) : node.textContent));
 }
 
 function item({ url, meta, excerpt, sub_results: parts }) {
@@ -52,12 +75,10 @@ async function search(query) {
     return;
   }
   try {
-    index ??= load();
-    const found = await (await index).search(query);
-    const shown = await Promise.all(found.results.slice(0, SHOWN).map((one) => one.data()));
+    const found = await (turn = turn.catch(() => {}).then(() => (mine === asked ? inOrder(query) : [])));
     if (mine !== asked) return; // the visitor typed on
-    results.replaceChildren(...shown.map(item));
-    status.textContent = counted(found.results.length, query);
+    results.replaceChildren(...found.slice(0, SHOWN).map(item));
+    status.textContent = counted(found.length, query);
   } catch {
     index = undefined;
     results.replaceChildren();
