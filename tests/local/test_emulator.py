@@ -37,6 +37,29 @@ def test_a_failing_transaction_loses_nobody_elses_writes(emulated, table):
     assert emulated.client("dynamodb").scan(TableName=table, Select="COUNT")["Count"] == 80
 
 
+def test_a_failing_transaction_leaves_neither_item_nor_record(emulated, table):
+    client = emulated.client("dynamodb")
+    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+
+    def put(pk: str, condition: str) -> dict[str, object]:
+        return {"Put": {"TableName": table, "Item": {"pk": {"S": pk}}, "ConditionExpression": condition}}
+
+    def records() -> list[str]:
+        streams = emulated.client("dynamodbstreams")
+        arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+        [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        return [record["dynamodb"]["NewImage"]["pk"]["S"] for record in streams.get_records(ShardIterator=at)["Records"]]
+
+    absent, present = "attribute_not_exists(pk)", "attribute_exists(pk)"
+    client.transact_write_items(TransactItems=[put("a", absent), put("b", absent)])
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        client.transact_write_items(TransactItems=[put("c", absent), put("d", present)])
+    client.transact_write_items(TransactItems=[put("e", absent)])
+    assert records() == ["a", "b", "e"]
+    assert sorted(item["pk"]["S"] for item in client.scan(TableName=table)["Items"]) == ["a", "b", "e"]
+
+
 async def test_whoever_waits_hears_of_writes_and_not_of_reads(emulated, table):
     client = emulated.client("dynamodb")
     async with emulated.changes("dynamodb") as changes:

@@ -1,17 +1,19 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Six things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
+Seven things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
 requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the table and would lose what others
 wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
 polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
 keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 And the policies of the template hold: whoever was announced at POST /callvoip/principals may do what its role allows and no more. Other
-credentials are the operator's and may do anything. And what SES sends can be read at GET /callvoip/mail.
+credentials are the operator's and may do anything. And what SES sends can be read at GET /callvoip/mail. And a transaction does not copy
+the table's whole stream, as moto does to be able to put the table back.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import json
 import os
@@ -28,6 +30,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models.table import StreamShard
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -177,6 +180,15 @@ class _OneByOne:
             return list(self._application(environ, start_response))
 
 
+def _copied(shard: StreamShard, memo: dict[int, Any]) -> StreamShard:
+    """A copy of a stream for which its records, which never change, are not copied too."""
+    made = copy.copy(shard)
+    memo[id(shard)] = made
+    made.table = copy.deepcopy(shard.table, memo)
+    made.items = list(shard.items)
+    return made
+
+
 def _collect(application: Any, environ: Environ) -> Answered:
     """A whole answer of a WSGI application."""
     head: list[Any] = []
@@ -229,6 +241,7 @@ class _QuietHandler(MotoRequestHandler):
 
 def main() -> None:
     """Serve on the inherited socket until the process is ended."""
+    StreamShard.__deepcopy__ = _copied  # type: ignore[attr-defined]
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--tables", metavar="HOST:PORT", help="DynamoDB Local")
