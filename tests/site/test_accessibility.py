@@ -154,6 +154,60 @@ def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Sche
     check(origin, chromium, width, scheme, "/console/?view=fleet", with_nodes)
 
 
+def with_nothing(page: Page) -> None:
+    page.wait_for_selector("#empty")
+
+
+def with_missing_reason(page: Page) -> None:
+    with_order(page)
+    page.click("#reject")
+    page.wait_for_selector("#reason-error")
+
+
+def with_problem(page: Page) -> None:
+    page.wait_for_selector("#problem")
+
+
+def with_no_network(page: Page) -> None:
+    with_orders(page)
+    page.context.set_offline(True)
+    page.wait_for_selector("#refresh")
+    page.context.set_offline(False)
+
+
+def with_empty_month(page: Page) -> None:
+    page.wait_for_selector("#month-empty")
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_console_with_nothing_to_show_or_something_wrong(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+    check(origin, chromium, width, scheme, "/console/?view=fleet", lambda page: page.wait_for_selector("#nodes-empty"))
+    check(origin, chromium, width, scheme, "/console/", with_nothing)
+    check(origin, chromium, width, scheme, "/console/?view=overview&month=2025-01", with_empty_month)
+    check(origin, chromium, width, scheme, "/console/?state=all&category=quote&q=niets", with_nothing)
+    placed(origin)
+    check(origin, chromium, width, scheme, "/console/", with_missing_reason)
+    check(origin, chromium, width, scheme, "/console/", with_no_network)
+    seen = visit(chromium, f"{origin.url}/console/?order=ZZZZZZZZZZ", width=width, scheme=scheme, prepare=with_problem)
+    assert [fault for fault in seen.faults if "status of 404" not in fault] == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_console_when_two_decide_at_once(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+    order = order_id(placed(origin))
+
+    def overtaken(page: Page) -> None:
+        page.fill("#reason", "Wij leveren niet in dat gebied")
+        page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
+        origin.move(order, State.IN_PROGRESS, SALES)
+        page.click("#reject")
+        page.click("#confirm-yes")
+        page.wait_for_selector("#changes")
+
+    seen = visit(chromium, f"{origin.url}/console/?order={order}", width=width, scheme=scheme, prepare=overtaken)
+    assert [fault for fault in seen.faults if "status of 409" not in fault] == []
+
+
 def test_open_questions(origin: Origin, chromium: Browser) -> None:
     for size in SIZES:
         check(origin, chromium, *size, "/avg-callvoiptelefonie/#waar-en-hoe-lang")

@@ -418,13 +418,41 @@ def test_polling_leaves_what_is_being_typed_and_the_focus_alone(console: Page, o
     expect(console.locator("#reason")).to_have_value("Ik ben nog aan het")
 
 
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(60):
+        if page.locator(selector).evaluate("(element) => element === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not come to {selector}")
+
+
+@sizes
 def test_the_keyboard_alone_will_do(console: Page, origin: Origin) -> None:
-    console.focus("[data-order-id] a")
+    first, second = only(origin), place(origin, company="Fietsenmaker")
+    expect(console.locator("[data-order-id]")).to_have_count(2)
+    tab_to(console, f"[data-order-id='{first}'] a")
     console.keyboard.press("Enter")
     expect(console.locator("#detail-title")).to_be_focused()
-    console.focus("#approve")
+    tab_to(console, "#approve")
     console.keyboard.press("Enter")
     expect(console.locator("#order-state")).to_have_attribute("data-state", "inProgress")
+    expect(console.locator("#detail-title")).to_be_focused()
+    console.keyboard.press("u")
+    expect(console.locator("#detail")).to_be_hidden()
+    tab_to(console, f"[data-order-id='{second}'] a")
+    console.keyboard.press("Enter")
+    expect(console.locator("#detail-title")).to_be_focused()
+    tab_to(console, "#reason")
+    console.keyboard.type("Buiten ons gebied")
+    tab_to(console, "#reject")
+    console.keyboard.press("Enter")
+    expect(console.locator("#confirm")).to_contain_text(f"{second}, Fietsenmaker")
+    tab_to(console, "#confirm-yes")
+    console.keyboard.press("Enter")
+    expect(console.locator("#order-state")).to_have_attribute("data-state", "rejected")
+    expect(console.locator("#detail-title")).to_be_focused()
+    assert [origin.orders[one].state for one in (first, second)] == [State.IN_PROGRESS, State.REJECTED]
 
 
 def test_more_orders_than_fit_are_shown_on_demand(page: Page, origin: Origin) -> None:

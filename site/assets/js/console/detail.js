@@ -165,7 +165,7 @@ async function act(action, refresh) {
   }
   showReasonError("");
   const seen = shown; // while the question stands, the order may change: what was seen is what counts
-  if (action.confirm && !(await confirmed({ title: `${action.label}?`, detail: action.confirm, quote: action.text ? text : "", yes: action.label }))) return;
+  if (action.confirm && !(await confirmed({ title: `${action.label}?`, detail: `${seen.id}, ${seen.relatedParty.company}. ${action.confirm}`, quote: action.text ? text : "", yes: action.label, bad: action.bad }))) return;
   acting = true;
   byId("review").setAttribute("aria-busy", "true");
   clearProblem();

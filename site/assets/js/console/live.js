@@ -45,8 +45,10 @@ export function asking() {
   askedAt = Date.now();
   return (problem) => {
     clearTimeout(timer);
-    failures = problem ? failures + 1 : 0;
-    if (!problem) goodAt = Date.now();
+    // An order that does not exist is an answer too.
+    const failed = problem && (problem.status === 0 || problem.status === 429 || problem.status >= 500);
+    failures = failed ? failures + 1 : 0;
+    if (!failed) goodAt = Date.now();
     ended = problem?.status === 401;
     tell();
     if (!asleep()) timer = setTimeout(again, pause());

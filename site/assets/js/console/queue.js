@@ -2,7 +2,7 @@
 
 import { byId, element } from "../dom.js";
 import { euro } from "../money.js";
-import { when } from "../time.js";
+import { briefly } from "../time.js";
 import { addressWith, asked, filter } from "./address.js";
 import { confirmed } from "./confirm.js";
 import { draftOf, keepDraft } from "./drafts.js";
@@ -28,6 +28,7 @@ function row(order) {
     order.state === "acknowledged"
       ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${order.relatedParty.company}` })
       : "";
+  const time = () => element("time", { datetime: order.orderDate }, briefly(order.orderDate));
   const about = [kindOf(order.category), phonesOf(order)].filter(Boolean).join(" · ");
   const score = order.spam?.score ?? 0;
   return element(
@@ -35,9 +36,9 @@ function row(order) {
     { "data-order-id": order.id, "aria-current": order.id === asked().order ? "true" : null },
     element("td", { class: "select-cell" }, box),
     element("th", { scope: "row" }, link, asked().state === "all" ? element("small", {}, element("span", { class: `badge badge--${toneOf(order.state)}` }, nameOf(order.state))) : ""),
-    element("td", {}, order.relatedParty.company, element("small", {}, about), score >= SUSPICIOUS ? element("span", { class: "badge badge--bad" }, `Spamscore ${score}`) : ""),
-    element("td", {}, element("time", { datetime: order.orderDate }, when(order.orderDate))),
-    element("td", { class: "number" }, euro(order.monthlyTotalCents)),
+    element("td", {}, order.relatedParty.company, element("small", {}, about), element("small", { class: "narrow" }, time(), ` · ${euro(order.monthlyTotalCents)}`), score >= SUSPICIOUS ? element("span", { class: "badge badge--bad" }, `Spamscore ${score}`) : ""),
+    element("td", { class: "wide" }, time()),
+    element("td", { class: "wide number" }, euro(order.monthlyTotalCents)),
   );
 }
 
@@ -56,6 +57,7 @@ function showFilters(counts) {
   for (const link of byId("filters").querySelectorAll("a")) {
     const number = link.dataset.state === "all" ? Object.values(counts).reduce((sum, one) => sum + one, 0) : (counts[link.dataset.state] ?? 0);
     link.querySelector("[data-count]").textContent = number;
+    link.classList.toggle("filter--none", number === 0);
     link.href = addressWith({ state: link.dataset.state, order: "" });
     if (link.dataset.state === state) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
@@ -101,6 +103,9 @@ export async function showQueue() {
   showSearch();
   byId("list-title").textContent = asked().state === "all" ? "Alle bestellingen" : nameOf(asked().state);
   byId("empty").hidden = items.length > 0;
+  const filtered = asked().q || asked().category;
+  byId("empty-filtered").hidden = !filtered;
+  byId("empty-review").hidden = filtered || asked().state !== "acknowledged";
   byId("more").hidden = !pages.at(-1).next;
   byId("more").dataset.cursor = pages.at(-1).next ?? "";
   const now = [location.search, ...pages];
