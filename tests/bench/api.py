@@ -1,7 +1,8 @@
 """`./dev bench api`: what a start, a request and an order cost, and what visitors wait for.
 
 init_ms: from the start of a process under AWS's runtime client until it asks for its first event, the best of several; the baseline is a
-handler that only makes a boto3 client, started in turns with ours. first_ms: until the first answer; the baseline's answer reads one item.
+handler that only makes a boto3 client, started in turns with ours. cpu_ms: the processor time of that, which other work on the machine
+hardly stretches. first_ms: until the first answer; the baseline's answer reads one item.
 warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what AWS bills for one order of a visitor with
 JavaScript, as tests/functions/write_units.py has it. visitors: 50 at once on the local system, each with an address of its own, who read
 the prices, get a challenge, order, and look at their order.
@@ -149,6 +150,12 @@ class Process:
         return took
 
     @property
+    def cpu(self) -> float:
+        """Milliseconds of processor time so far; https://docs.kernel.org/scheduler/sched-stats.html."""
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e6
+
+    @property
     def since_start(self) -> float:
         return (time.perf_counter() - self._began) * 1000
 
@@ -245,24 +252,28 @@ def functions(environment: Mapping[str, str]) -> dict[str, dict[str, float]]:
 
 
 def _function(handler: str, event: Callable[[], dict[str, Any]], environment: Mapping[str, str], directory: str) -> dict[str, float]:
-    ours: list[tuple[float, float]] = []
-    bare: list[tuple[float, float]] = []
+    ours: list[tuple[float, float, float]] = []
+    bare: list[tuple[float, float, float]] = []
     for _ in range(STARTS):
         # In turns, so that what else the machine does weighs on both.
         for kind, results in (("bare.handler", bare), (handler, ours)):
             with Process(kind, environment, directory) as process:
-                init = process.started()
+                init, cpu = process.started(), process.cpu
                 process.call(event())
-                results.append((init, process.since_start))
+                results.append((init, cpu, process.since_start))
     with Process(handler, environment, directory) as process:
         process.started()
         process.call(event())
         warm = statistics.median(process.call(event()) for _ in range(WARM))
-    (init_ms, first_ms), (baseline_ms, first_baseline_ms) = ([min(column) for column in zip(*each, strict=True)] for each in (ours, bare))
+    best = ([min(column) for column in zip(*each, strict=True)] for each in (ours, bare))
+    (init_ms, cpu_ms, first_ms), (baseline_ms, cpu_baseline_ms, first_baseline_ms) = best
     return {
         "init_ms": round(init_ms, 1),
         "baseline_ms": round(baseline_ms, 1),
         "ratio": round(init_ms / baseline_ms, 3),
+        "cpu_ms": round(cpu_ms, 1),
+        "cpu_baseline_ms": round(cpu_baseline_ms, 1),
+        "cpu_ratio": round(cpu_ms / cpu_baseline_ms, 3),
         "first_ms": round(first_ms, 1),
         "first_baseline_ms": round(first_baseline_ms, 1),
         "warm_ms": round(warm, 2),
@@ -330,10 +341,12 @@ def main(arguments: list[str]) -> int:
     if options.json:
         print(json.dumps(figures))
         return 0
-    print(f"{'function':18} {'init':>8} {'bare':>8} {'ratio':>6} {'first':>8} {'bare':>8} {'warm':>8}   (ms)")
+    columns = ("init", "bare", "ratio", "cpu", "bare", "ratio", "first", "bare", "warm")
+    print(f"{'function (ms)':18} {' '.join(f'{column:>8}' for column in columns)}")
     for name, each in figures["functions"].items():
         print(
-            f"{name:18} {each['init_ms']:8.0f} {each['baseline_ms']:8.0f} {each['ratio']:6.2f} "
+            f"{name:18} {each['init_ms']:8.0f} {each['baseline_ms']:8.0f} {each['ratio']:8.2f} "
+            f"{each['cpu_ms']:8.0f} {each['cpu_baseline_ms']:8.0f} {each['cpu_ratio']:8.2f} "
             f"{each['first_ms']:8.0f} {each['first_baseline_ms']:8.0f} {each['warm_ms']:8.1f}"
         )
     print(f"write units per order: {units:g}")
