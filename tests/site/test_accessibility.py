@@ -158,6 +158,10 @@ def with_nothing(page: Page) -> None:
     page.wait_for_selector("#empty")
 
 
+def with_no_nodes(page: Page) -> None:
+    page.wait_for_selector("#nodes-empty")
+
+
 def with_missing_reason(page: Page) -> None:
     with_order(page)
     page.click("#reject")
@@ -181,7 +185,7 @@ def with_empty_month(page: Page) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_the_console_with_nothing_to_show_or_something_wrong(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
-    check(origin, chromium, width, scheme, "/console/?view=fleet", lambda page: page.wait_for_selector("#nodes-empty"))
+    check(origin, chromium, width, scheme, "/console/?view=fleet", with_no_nodes)
     check(origin, chromium, width, scheme, "/console/", with_nothing)
     check(origin, chromium, width, scheme, "/console/?view=overview&month=2025-01", with_empty_month)
     check(origin, chromium, width, scheme, "/console/?state=all&category=quote&q=niets", with_nothing)
