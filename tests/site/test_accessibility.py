@@ -146,6 +146,7 @@ def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Sche
     node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
     origin.nodes = [{**node, "heartbeatAt": None}]
     done = order_id(placed(origin, State.IN_PROGRESS, State.COMPLETED))
+    placed(origin, State.IN_PROGRESS, State.HELD)
     origin.place(example(website="filled in"))
     for prepare in (with_orders, with_order, with_selection, with_confirmation, with_keys):
         check(origin, chromium, width, scheme, "/console/", prepare)
