@@ -7,8 +7,8 @@ export const kinds = pageData("order-kinds");
 export const actions = pageData("console-actions");
 export const nameOf = (state) => states[state]?.sales_name ?? state;
 export const kindOf = (category) => kinds[category]?.sales_name ?? category;
-/** The tone of a state's badge; what waits for somebody stands out. */
 const WAITING = ["pending", "held", "assessingCancellation"];
+/** The tone of a state's badge; what waits for somebody stands out. */
 export const toneOf = (state) => (WAITING.includes(state) ? "warn" : (states[state]?.tone ?? "busy"));
 /** "5 telefoons", or nothing for an order that is not for telephones. */
 export const phonesOf = (order) => {
