@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from callvoip import triggers
+from callvoip import streams, triggers
 from callvoip.aws import Deployment, Emulated
 from callvoip.runtime import Runtime
 from callvoip.triggers import Triggers, event, rate_seconds
@@ -157,6 +157,20 @@ async def test_a_stream_goes_on_after_a_transaction_that_failed(running, emulate
         await asyncio.to_thread(emulated.client("dynamodb").transact_write_items, TransactItems=[write])
     await asyncio.to_thread(put, emulated, "b")
     await eventually(lambda: keys(kept()) == ["a", "b"])
+
+
+async def test_a_stream_is_read_on_after_a_read_that_failed(running, emulated, kept, monkeypatch):
+    read, failed = streams._Reader.read, []
+
+    def first_failing(reader, after):
+        if not failed:
+            failed.append(True)
+            raise ClientError({"Error": {"Code": "InternalServerError", "Message": "try again"}}, "GetRecords")
+        return read(reader, after)
+
+    monkeypatch.setattr(streams._Reader, "read", first_failing)
+    await asyncio.to_thread(put, emulated, "a")
+    await eventually(lambda: failed and keys(kept()) == ["a"])
 
 
 async def test_records_that_a_function_keeps_failing_on_are_told_to_the_queue(running, emulated, queue):

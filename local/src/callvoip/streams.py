@@ -15,6 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
+
 from callvoip.aws import Deployed, Deployment, Emulated, send
 from callvoip.data import write
 from callvoip.patterns import matches
@@ -114,7 +117,16 @@ def _first_failed(records: Sequence[Record], result: Any) -> int | None:
 
 
 async def follow(source: Source, emulated: Emulated, runtime: Runtime, positions: Positions) -> None:
-    """Read the stream for ever and hand what the filters let through to the function."""
+    """Read the stream for ever and hand what the filters let through to the function; a read that fails is made again."""
+    while True:
+        try:
+            await _follow(source, emulated, runtime, positions)
+        except (BotoCoreError, ClientError, aiohttp.ClientError) as error:
+            _log.warning("a stream could not be read, once more: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _follow(source: Source, emulated: Emulated, runtime: Runtime, positions: Positions) -> None:
     reader = _Reader(source, emulated)
     function = runtime.find(source.function)
 
