@@ -38,8 +38,8 @@ def test_every_key_that_is_asked_for_is_there_and_every_key_there_is_asked_for()
     assert set(words("nl")) == asked_for()
 
 
-# For who works here, not for a visitor: another engineer's console, and the style page, which shows components with words of no meaning.
-NOT_FOR_VISITORS = {"console.html", "style.html"}
+# The style page shows components with words of no meaning.
+NOT_FOR_VISITORS = {"style.html"}
 # Names that are the same in every language.
 NAMES = {"SRTP", "TLS", "SDES", "Yealink", "Snom", "cfg", "txt", "xml"}
 
@@ -123,8 +123,8 @@ DUTCH_WORDS = set(
 
 
 def dutch_in(text: str) -> set[str]:
-    """Dutch words in a text that should have none."""
-    return set(re.findall(r"[a-z]+", text.lower())) & DUTCH_WORDS
+    """Dutch words in a text that should have none; letters between the digits of a password are no word."""
+    return set(re.findall(r"[a-z0-9]+", text.lower())) & DUTCH_WORDS
 
 
 # What is in another language says so; the provider's name and address are what they are.
