@@ -169,7 +169,7 @@ def application(front: Front, own: Iterable[web.RouteDef] = ()) -> web.Applicati
     """One handler for everything but the local system's `own` pages: the template decides."""
     made = web.Application(client_max_size=MAX_BODY)
     made.router.add_routes(own)
-    made.router.add_route("*", "/{path:.*}", front.handle)
+    made.router.add_route("*", r"/{path:[\s\S]*}", front.handle)  # a line feed too: what it means is for the function to say
     made.on_response_prepare.append(_without_server)
     return made
 
