@@ -160,7 +160,7 @@ async def test_a_stream_goes_on_after_a_transaction_that_failed(running, emulate
 
 
 async def test_a_stream_is_read_on_after_a_read_that_failed(running, emulated, kept, monkeypatch):
-    read, failed = streams._Reader.read, []
+    read, failed = streams._Reader.read, list[bool]()
 
     def first_failing(reader, after):
         if not failed:
