@@ -189,7 +189,7 @@ def _see_other(order_id: str, token: str) -> Response[str]:
 def _language(fields: Mapping[str, object]) -> str:
     """The language of the page that this request came from; Dutch unless it says another that our views have."""
     asked = form.as_text(fields.get("language")) or (app.current_event.query_string_parameters or {}).get("language", "")
-    return asked if asked in html.languages() else html.DUTCH
+    return asked if asked in html.languages(settings.views_directory()) else html.DUTCH
 
 
 def _category(fields: Mapping[str, object]) -> str:

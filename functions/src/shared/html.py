@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import clock, settings
@@ -26,9 +27,10 @@ def render(view: str, language: str = DUTCH, **context: Any) -> str:
     return _environment().get_template(name).render(**context)
 
 
-def languages() -> frozenset[str]:
-    """The languages that the order's views were made in."""
-    return frozenset({DUTCH, *(file.suffixes[0][1:] for file in settings.views_directory().glob("order.*.j2"))})
+@cache
+def languages(views: Path) -> frozenset[str]:
+    """The languages that the order's views in this directory were made in."""
+    return frozenset({DUTCH, *(file.suffixes[0][1:] for file in views.glob("order.*.j2"))})
 
 
 def euro(cents: int, words: Mapping[str, str] = _DUTCH_WORDS) -> str:

@@ -18,7 +18,7 @@ from sipmessage import Address, CSeq, Parameters, Request, Response
 
 from media_node.bridge import LegStats, Suite
 from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
-from media_node.call.negotiation import SUITES, Audio, LegMedia, NotAcceptable, read_answer, read_offer
+from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
 from media_node.call.plan import Media, Plan, Side, Target
 from media_node.call.policy import Protection
 from media_node.call.record import CallRecord
@@ -88,7 +88,8 @@ class Call:
     media: Media
     bind: Callable[[Dialog, Side], None]
     """Tells the exchange which dialogs are this call's."""
-    suites: tuple[Suite, ...] = SUITES
+    suites: tuple[Suite, ...]
+    """SRTP suites that it may use, the preferred first."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     answered_at: datetime | None = None
