@@ -18,8 +18,8 @@ from typing import Any, Literal
 from cffi import FFI
 
 BATCH = 32
-"""Packets taken in or given out by one system call. A packet waits until the last of its batch is through: after the machine held the
-process up, batches of 64 cost the slowest percent half a millisecond more, and no less CPU."""
+"""Packets taken in or given out by one system call. A packet waits until the last of its batch is through, so more would cost the slowest
+ones time, and save no CPU (docs/decisions/0026)."""
 
 ROOM = 1600
 """Octets a packet may have, above any Ethernet payload; longer ones arrive cut off and are refused."""
