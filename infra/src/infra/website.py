@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy, Stack
@@ -23,18 +24,7 @@ DYNAMIC_PATHS = ("/api/*", "/bestelling/*")
 SEARCH_PATH = "/zoeken/*"
 ORIGIN_SECRET_HEADER = "X-Origin-Verify"  # noqa: S105 (the header's name)
 
-# Files of Hugo stand at <directory>/index.html; S3 behind origin access control knows no index documents.
-INDEX_DOCUMENT = """\
-function handler(event) {
-  var request = event.request;
-  if (request.uri.endsWith('/')) {
-    request.uri += 'index.html';
-  } else if (!request.uri.split('/').pop().includes('.')) {
-    return { statusCode: 301, statusDescription: 'Moved Permanently', headers: { location: { value: request.uri + '/' } } };
-  }
-  return request;
-}
-"""
+INDEX_DOCUMENT = (Path(__file__).parent / "index_document.js").read_text(encoding="utf-8")
 
 
 class Website(Construct):

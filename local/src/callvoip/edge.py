@@ -54,7 +54,7 @@ class EdgeFunctions:
             "request": {
                 "method": request.method,
                 "uri": request.path,
-                "querystring": {},
+                "querystring": _query(request.query),
                 "headers": {name: {"value": value} for name, value in request.headers},
                 "cookies": {},
             },
@@ -64,6 +64,16 @@ class EdgeFunctions:
         if "error" in result:
             raise RuntimeError(f"CloudFront function: {result['error']}")
         return _outcome(request, result["value"])
+
+
+def _query(query: str) -> dict[str, dict[str, Any]]:
+    """The query as an event has it: neither name nor value decoded; `multiValue` where a name stands more than once."""
+    found: dict[str, list[str]] = {}
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        found.setdefault(name, []).append(value)
+    several = {name: {"multiValue": [{"value": value} for value in values]} for name, values in found.items() if len(values) > 1}
+    return {name: {"value": values[0]} | several.get(name, {}) for name, values in found.items()}
 
 
 def _outcome(request: Request, value: dict[str, Any]) -> Request | Answer:
