@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, settings
 from callvoip.programs import programs
 
 # A loaded machine is no counterexample; a fixture that is shared by all examples of a test is made for that.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 settings.load_profile("shared")
 
 

@@ -1,11 +1,11 @@
 """`./dev bench api`: what a start, a request and an order cost, and what visitors wait for.
 
-init_ms: from the start of a process under AWS's runtime client until it asks for its first event, the best of several; the baseline is a
-handler that only makes a boto3 client, started in turns with ours. cpu_ms: the processor time of that, which other work on the machine
-hardly stretches. first_ms: until the first answer; the baseline's answer reads one item.
-warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what AWS bills for one order of a visitor with
-JavaScript, as tests/functions/write_units.py has it. visitors: 50 at once on the local system, each with an address of its own, who read
-the prices, get a challenge, order, and look at their order.
+init_ms: from the start of a process under AWS's runtime client until it asks for its first event, the best of several;
+the baseline is a handler that only makes a boto3 client, started in turns with ours. cpu_ms: the processor time of
+that, which other work on the machine hardly stretches. first_ms: until the first answer; the baseline's answer reads
+one item. warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what AWS bills for one order
+of a visitor with JavaScript, as tests/functions/write_units.py has it. visitors: 50 at once on the local system, each
+with an address of its own, who read the prices, get a challenge, order, and look at their order.
 """
 
 import argparse
@@ -105,7 +105,11 @@ class Process:
 
             def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
                 self.send_response(status)
-                for name, value in {**headers, "Content-Type": "application/json", "Content-Length": str(len(body))}.items():
+                for name, value in {
+                    **headers,
+                    "Content-Type": "application/json",
+                    "Content-Length": str(len(body)),
+                }.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
@@ -173,7 +177,9 @@ def order() -> dict[str, Any]:
 
 @contextmanager
 def aws() -> Iterator[dict[str, str]]:
-    """DynamoDB Local with our tables, moto for everything else; the functions' environment, which is ours too for so long."""
+    """DynamoDB Local with our tables, moto for everything else; the functions' environment, which is ours too for so
+    long.
+    """
     before = dict(os.environ)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     with conftest.dynamodb_local_running() as endpoint:
@@ -224,7 +230,11 @@ def write_units_per_order() -> float:
     context: Any = conftest.Context()
     catalogue_loader.handler({}, context)
     given = challenge.Challenge(**json.loads(orders_api.handler(request("GET", "/api/challenge"), context)["body"]))
-    event = request("POST", "/api/orders", {**FIELDS, "email": "units@example.nl", "monthlyTotalCents": 1000, "altcha": solve(given)})
+    event = request(
+        "POST",
+        "/api/orders",
+        {**FIELDS, "email": "units@example.nl", "monthlyTotalCents": 1000, "altcha": solve(given)},
+    )
 
     def place() -> None:
         answer = orders_api.handler(event, context)
@@ -246,12 +256,15 @@ def functions(environment: Mapping[str, str]) -> dict[str, dict[str, float]]:
     }
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "bare.py").write_text(BASELINE)
-        # botocore takes up pyOpenSSL where it is installed, as it is here for the media node; the functions' layer has none.
+        # botocore takes up pyOpenSSL where it is installed, as it is here for the media node; the functions' layer has
+        # none.
         Path(directory, "OpenSSL.py").write_text("raise ImportError")
         return {name: _function(handler, event, environment, directory) for name, (handler, event) in kinds.items()}
 
 
-def _function(handler: str, event: Callable[[], dict[str, Any]], environment: Mapping[str, str], directory: str) -> dict[str, float]:
+def _function(
+    handler: str, event: Callable[[], dict[str, Any]], environment: Mapping[str, str], directory: str
+) -> dict[str, float]:
     ours: list[tuple[float, float, float]] = []
     bare: list[tuple[float, float, float]] = []
     for _ in range(STARTS):
@@ -324,12 +337,18 @@ def visitors() -> dict[str, float]:
             thread.join()
     for error in sorted(set(errors)):
         print(f"{errors.count(error)} x {error}", file=sys.stderr)
-    return {"p50_ms": round(statistics.median(took), 1), "p99_ms": round(statistics.quantiles(took, n=100)[98], 1), "errors": len(errors)}
+    return {
+        "p50_ms": round(statistics.median(took), 1),
+        "p99_ms": round(statistics.quantiles(took, n=100)[98], 1),
+        "errors": len(errors),
+    }
 
 
 def main(arguments: list[str]) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="dev bench api", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="dev bench api", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args(arguments)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -351,7 +370,9 @@ def main(arguments: list[str]) -> int:
         )
     print(f"write units per order: {units:g}")
     seen = figures["visitors"]
-    print(f"{VISITORS} visitors at once: half within {seen['p50_ms']} ms, 99% within {seen['p99_ms']} ms; {seen['errors']} errors")
+    print(
+        f"{VISITORS} visitors at once: half within {seen['p50_ms']} ms, 99% within {seen['p99_ms']} ms; {seen['errors']} errors"
+    )
     return 0
 
 

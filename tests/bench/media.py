@@ -1,9 +1,11 @@
-"""CPU, latency, loss and memory of the media relay, beside rtpengine and beside a loop without crypto, in one run on one machine.
+"""CPU, latency, loss and memory of the media relay, beside rtpengine and beside a loop without crypto, in one run on
+one machine.
 
     python tests/bench/media.py [--calls 250] [--seconds 4] [--rounds 5] [--json]
 
-All subjects stand ready at once and get the same traffic in turn, round after round: 50 packets a second each way and call, SRTP on both
-legs, AES_CM_128_HMAC_SHA1_80 on one and _32 on the other (with one suite on both, this rtpengine would pass packets through undecrypted).
+All subjects stand ready at once and get the same traffic in turn, round after round: 50 packets a second each way and
+call, SRTP on both legs, AES_CM_128_HMAC_SHA1_80 on one and _32 on the other (with one suite on both, this rtpengine
+would pass packets through undecrypted).
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from tests.bench.media_traffic import Run, Telephone, Traffic, resident_bytes
 A_SUITE, B_SUITE = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32
 SUBJECTS = ("node", "rtpengine", "floor")
 QUIET_US = 2000
-"""How late the generator's packets may leave (99th percentile) before the machine counts as busy and the figures as worthless."""
+"""How late the generator's packets may leave (99th percentile) before the machine counts as busy and the figures as
+worthless.
+"""
 
 
 @dataclass
@@ -119,7 +123,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as temporary:
         async with AsyncExitStack() as stack:
             makers = {"node": node, "rtpengine": rtpengine, "floor": floor}
-            subjects = {name: await stack.enter_async_context(makers[name](options.calls, Path(temporary))) for name in options.subjects}
+            subjects = {
+                name: await stack.enter_async_context(makers[name](options.calls, Path(temporary)))
+                for name in options.subjects
+            }
             for number in range(options.rounds):
                 for name, subject in subjects.items():
                     run = subject.traffic.run(options.seconds, subject.pids)
@@ -136,13 +143,18 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     result["quiet"] = all(run.late_us < QUIET_US for each in runs.values() for run in each)
     if "node" in runs and "rtpengine" in runs:
         ours, theirs = result["node"], result["rtpengine"]
-        result["ratio"] = {"cpu": round(ours["cpu_us"] / theirs["cpu_us"], 3), "p99": round(ours["p99_us"] / theirs["p99_us"], 3)}
+        result["ratio"] = {
+            "cpu": round(ours["cpu_us"] / theirs["cpu_us"], 3),
+            "p99": round(ours["p99_us"] / theirs["p99_us"], 3),
+        }
     return result
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; 0 when it could be run, whatever came out."""
-    parser = argparse.ArgumentParser(prog="callvoip bench media", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="callvoip bench media", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--calls", type=int, default=250)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one measured run")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each subject, taken in turn")
@@ -153,7 +165,17 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps(result))
         return 0
-    columns = ("cpu_us", "cpu_user_us", "cpu_system_us", "loss", "p50_us", "p99_us", "p999_us", "kib_per_call", "generator_cpu")
+    columns = (
+        "cpu_us",
+        "cpu_user_us",
+        "cpu_system_us",
+        "loss",
+        "p50_us",
+        "p99_us",
+        "p999_us",
+        "kib_per_call",
+        "generator_cpu",
+    )
     print(f"\n{'':10} " + " ".join(f"{column:>13}" for column in columns))
     for name in options.subjects:
         print(f"{name:10} " + " ".join(f"{result[name][column]:13.6g}" for column in columns))

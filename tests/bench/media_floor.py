@@ -1,4 +1,6 @@
-"""The floor of the media benchmark: the node's own batches and pacing, and no crypto, no numbers, no statistics. Routes come on stdin."""
+"""The floor of the media benchmark: the node's own batches and pacing, and no crypto, no numbers, no statistics. Routes
+come on stdin.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Floor:
     """The floor as a process of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.pid = self._process.pid
         self.port = int(self._line())
 
@@ -45,7 +49,9 @@ def main() -> None:
     port, batch = Port("127.0.0.1", 0), Batch()
     print(port.number, flush=True)
     routes = json.loads(sys.stdin.readline())
-    names = {source_of("127.0.0.1", a): Name(source_of("127.0.0.1", b)) for pair in routes for a, b in (pair, pair[::-1])}
+    names = {
+        source_of("127.0.0.1", a): Name(source_of("127.0.0.1", b)) for pair in routes for a, b in (pair, pair[::-1])
+    }
     print("ready", flush=True)
     epoll = select.epoll()
     epoll.register(port.fd, select.EPOLLIN)

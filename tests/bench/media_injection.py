@@ -1,8 +1,10 @@
-"""Forged packets against the node and, beside it, against rtpengine: what is relayed, where the media goes, what the call loses.
+"""Forged packets against the node and, beside it, against rtpengine: what is relayed, where the media goes, what the
+call loses.
 
     python tests/bench/media_injection.py [--packets 20000] [--json]
 
-Each row is a call of its own, SRTP on both legs, with an attacker who knows addresses, SSRC and sequence numbers but no keys.
+Each row is a call of its own, SRTP on both legs, with an attacker who knows addresses, SSRC and sequence numbers but no
+keys.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ A_SUITE, B_SUITE = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32
 
 
 BURST, BURST_S = 20, 0.004
-"""5000 a second, no more than 20 at once: rtpengine gives a port up after five bursts of over 50, which is another matter than forgery."""
+"""5000 a second, no more than 20 at once: rtpengine gives a port up after five bursts of over 50, which is another
+matter than forgery.
+"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ ATTACKS = (
 
 @dataclass
 class Outcome:
-    """What an attack came to: forgeries that reached the callee, audio for the caller that reached the attacker, audio lost."""
+    """What an attack came to: forgeries that reached the callee, audio for the caller that reached the attacker, audio
+    lost.
+    """
 
     attack: str
     sent: int
@@ -76,11 +82,15 @@ def forgeries(attack: Attack, phone: Telephone, overheard: list[bytes], number: 
     if attack.kind == "replay":
         return [overheard[i % len(overheard)] for i in range(number)]
     policy = pylibsrtp.Policy
-    own = pylibsrtp.Session(policy(key=os.urandom(30), ssrc_type=policy.SSRC_ANY_OUTBOUND, srtp_profile=PROFILES[A_SUITE]))
+    own = pylibsrtp.Session(
+        policy(key=os.urandom(30), ssrc_type=policy.SSRC_ANY_OUTBOUND, srtp_profile=PROFILES[A_SUITE])
+    )
     made = []
     for i in range(number):
         sequence = phone.sequence + i
-        packet = struct.pack(">BBHII", 0x80, 8, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, phone.ssrc) + os.urandom(160)
+        packet = struct.pack(
+            ">BBHII", 0x80, 8, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, phone.ssrc
+        ) + os.urandom(160)
         made.append(packet if attack.kind == "plaintext" else own.protect(packet))
     return made
 
@@ -197,7 +207,9 @@ async def measure(subjects: list[str], packets: int, frames: int) -> dict[str, l
     with tempfile.TemporaryDirectory() as directory:
         for name in subjects:
             async with SUBJECTS[name](Path(directory), len(ATTACKS)) as pairs:
-                outcomes[name] = [carry_out(attack, a, b, packets, frames) for attack, (a, b) in zip(ATTACKS, pairs, strict=True)]
+                outcomes[name] = [
+                    carry_out(attack, a, b, packets, frames) for attack, (a, b) in zip(ATTACKS, pairs, strict=True)
+                ]
     return outcomes
 
 
@@ -213,7 +225,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         print(json.dumps({name: [asdict(outcome) for outcome in rows] for name, rows in outcomes.items()}))
     else:
-        print(f"| {options.packets} forgeries | " + " | ".join(f"{name}: relayed | diverted | lost" for name in outcomes) + " |")
+        print(
+            f"| {options.packets} forgeries | "
+            + " | ".join(f"{name}: relayed | diverted | lost" for name in outcomes)
+            + " |"
+        )
         print("|---" * (1 + 3 * len(outcomes)) + "|")
         for row in zip(*outcomes.values(), strict=True):
             cells = [f"{each.relayed} | {each.diverted} | {each.lost} of {each.spoken}" for each in row]

@@ -1,4 +1,6 @@
-"""Debian's rtpengine-daemon as a peer: its process, and as much of its ng protocol (bencode over UDP) as two sides of a call need."""
+"""Debian's rtpengine-daemon as a peer: its process, and as much of its ng protocol (bencode over UDP) as two sides of a
+call need.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def decode(data: bytes, start: int = 0) -> tuple[Value, int]:
             while data[start : start + 1] != b"e":
                 item, start = decode(data, start)
                 items.append(item)
-            return (items if kind == b"l" else dict(zip((key.decode() for key in items[::2]), items[1::2], strict=True))), start + 1
+            return (
+                items if kind == b"l" else dict(zip((key.decode() for key in items[::2]), items[1::2], strict=True))
+            ), start + 1
     colon = data.index(b":", start)
     end = colon + 1 + int(data[start:colon])
     return data[colon + 1 : end], end
@@ -67,8 +71,20 @@ class Rtpengine:
         self.process = subprocess.Popen(
             [
                 program,
-                *("--foreground", "--log-stderr", "--log-level=4", "--no-log-timestamps", "--table=-1", "--num-threads=1"),
-                *("--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{control}", f"--port-min={PORTS[0]}", f"--port-max={PORTS[1]}"),
+                *(
+                    "--foreground",
+                    "--log-stderr",
+                    "--log-level=4",
+                    "--no-log-timestamps",
+                    "--table=-1",
+                    "--num-threads=1",
+                ),
+                *(
+                    "--interface=127.0.0.1",
+                    f"--listen-ng=127.0.0.1:{control}",
+                    f"--port-min={PORTS[0]}",
+                    f"--port-max={PORTS[1]}",
+                ),
                 f"--pidfile={directory / 'rtpengine.pid'}",
             ],
             stdin=subprocess.DEVNULL,
@@ -106,19 +122,29 @@ class Rtpengine:
     def call(
         self, a: tuple[int, Suite, bytes], b: tuple[int, Suite, bytes], flags: tuple[str, ...] = ()
     ) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
-        """Join two telephones (port, suite, key they send with); for each, where it must send and the key it will receive under.
+        """Join two telephones (port, suite, key they send with); for each, where it must send and the key it will
+        receive under.
 
         The suites must differ: with the same on both sides this version passes keys and packets through.
         """
         name, tags = secrets.token_hex(8), (secrets.token_hex(4), secrets.token_hex(4))
-        common = {"call-id": name, "from-tag": tags[0], "transport-protocol": "RTP/SAVP", "ICE": "remove", "DTLS": "off", "flags": [*flags]}
+        common = {
+            "call-id": name,
+            "from-tag": tags[0],
+            "transport-protocol": "RTP/SAVP",
+            "ICE": "remove",
+            "DTLS": "off",
+            "flags": [*flags],
+        }
         offered = self.ask(common | {"command": "offer", "sdp": description(*a)})
         at_b, tag, b_receives = read(offered["sdp"], b[1])
         answered = self.ask(common | {"command": "answer", "to-tag": tags[1], "sdp": description(*b, tag)})
         at_a, _, a_receives = read(answered["sdp"], a[1])
         return (at_a, a_receives), (at_b, b_receives)
 
-    def calls(self, number: int, a_suite: Suite, b_suite: Suite, flags: tuple[str, ...] = ()) -> list[tuple[Telephone, Telephone]]:
+    def calls(
+        self, number: int, a_suite: Suite, b_suite: Suite, flags: tuple[str, ...] = ()
+    ) -> list[tuple[Telephone, Telephone]]:
         """That many calls between new telephones."""
         pairs = []
         for _ in range(number):

@@ -30,7 +30,9 @@ DOMAIN, CUSTOMER, PASSWORD = "sip.example.nl", "bench1", "correct horse battery 
 
 
 class Line:
-    """A call's media as the phone's conversation knows it, with a benchmark's telephone in place of the probe's voice."""
+    """A call's media as the phone's conversation knows it, with a benchmark's telephone in place of the probe's
+    voice.
+    """
 
     def __init__(self) -> None:
         self.telephone = Telephone()
@@ -72,11 +74,14 @@ def certificate(file: Path) -> None:
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(DOMAIN), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName(DOMAIN), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
         )
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     file.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
 
 
@@ -93,11 +98,15 @@ async def exchange(worker: MediaWorker, calls: int, file: Path) -> AsyncIterator
             extension=extension,
             customer_id=CUSTOMER,
             encrypted=True,
-            ha1={algorithm.value: algorithm.ha1(f"{CUSTOMER}-{extension}", DOMAIN, PASSWORD) for algorithm in Algorithm},
+            ha1={
+                algorithm.value: algorithm.ha1(f"{CUSTOMER}-{extension}", DOMAIN, PASSWORD) for algorithm in Algorithm
+            },
         )
         for extension in ("101", "102")
     )
-    environment = directory.Environment(order_id="bench", customer_id=CUSTOMER, encrypted=True, calls=calls, version=1, phones=phones)
+    environment = directory.Environment(
+        order_id="bench", customer_id=CUSTOMER, encrypted=True, calls=calls, version=1, phones=phones
+    )
     served.assign(directory.Directory((environment,)))
     listener = await listen_tls(served.endpoint, host="127.0.0.1", port=0, context=context)
     try:
@@ -113,7 +122,9 @@ def telephone(conversation: Conversation) -> Telephone:
     return found
 
 
-async def calls_through_sip(port: int, context: ssl.SSLContext, calls: int, a: Suite, b: Suite) -> list[tuple[Telephone, Telephone]]:
+async def calls_through_sip(
+    port: int, context: ssl.SSLContext, calls: int, a: Suite, b: Suite
+) -> list[tuple[Telephone, Telephone]]:
     """Make that many calls from one phone to the other. Raises Refused, OSError or TimeoutError."""
     caller = BenchPhone(f"{CUSTOMER}-101", PASSWORD, DOMAIN, (a.value,))
     callee = BenchPhone(f"{CUSTOMER}-102", PASSWORD, DOMAIN, (b.value,))

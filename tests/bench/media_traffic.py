@@ -1,4 +1,6 @@
-"""The telephones of the media benchmark: a socket each, packets encrypted beforehand, sent on time, their arrival timed by the kernel."""
+"""The telephones of the media benchmark: a socket each, packets encrypted beforehand, sent on time, their arrival timed
+by the kernel.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,12 @@ class Telephone:
     def secure(self, suite: Suite, send_key: bytes, receive_key: bytes) -> None:
         """Take the keys the signalling agreed on."""
         policy, profile = pylibsrtp.Policy, PROFILES[suite]
-        self.outbound = pylibsrtp.Session(policy(key=send_key, ssrc_type=policy.SSRC_ANY_OUTBOUND, srtp_profile=profile))
-        self.inbound = pylibsrtp.Session(policy(key=receive_key, ssrc_type=policy.SSRC_ANY_INBOUND, srtp_profile=profile))
+        self.outbound = pylibsrtp.Session(
+            policy(key=send_key, ssrc_type=policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
+        )
+        self.inbound = pylibsrtp.Session(
+            policy(key=receive_key, ssrc_type=policy.SSRC_ANY_INBOUND, srtp_profile=profile)
+        )
 
     def next(self) -> bytes:
         """The next packet of 20 ms, encrypted."""
@@ -87,7 +93,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Run:
-    """One measured run of one subject. Times in microseconds; CPU is of the subject's processes only, `generator_cpu` of this one."""
+    """One measured run of one subject.
+
+    Times in microseconds; CPU is of the subject's processes only, `generator_cpu` of this one.
+    """
 
     packets: int
     lost: int
@@ -101,11 +110,17 @@ class Run:
 
     def percentile(self, share: float) -> float:
         """Latency that `share` of the packets stayed within."""
-        return self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))] if self.latencies else float("nan")
+        return (
+            self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+            if self.latencies
+            else float("nan")
+        )
 
 
 def cpu_seconds(pids: Iterable[int]) -> tuple[float, float]:
-    """User and system seconds of all threads of these processes; the sum is exact to the nanosecond, the split by the kernel's ticks."""
+    """User and system seconds of all threads of these processes; the sum is exact to the nanosecond, the split by the
+    kernel's ticks.
+    """
     total = user = system = 0.0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():

@@ -1,10 +1,12 @@
-"""Every page of the built site as `./dev up` serves it, with its real headers: what is wrong with it, what it weighs, what Lighthouse says.
+"""Every page of the built site as `./dev up` serves it, with its real headers: what is wrong with it, what it weighs,
+what Lighthouse says.
 
     python tests/bench/site.py [--json] [--only /prijzen/ ...] [--without-lighthouse]
 
-A first view is a telephone with an empty cache. The local front compresses what CloudFront does, with gzip for its Brotli.
-Lighthouse runs its mobile preset, up to three times while a score is below 100, as a busy machine only makes it worse; a page that asks
-search engines to leave it out is not judged for doing so (is-crawlable); the console is not judged, as nobody signs Lighthouse in.
+A first view is a telephone with an empty cache. The local front compresses what CloudFront does, with gzip for its
+Brotli. Lighthouse runs its mobile preset, up to three times while a score is below 100, as a busy machine only makes it
+worse; a page that asks search engines to leave it out is not judged for doing so (is-crawlable); the console is not
+judged, as nobody signs Lighthouse in.
 """
 
 from __future__ import annotations
@@ -58,8 +60,20 @@ class Measured:
     def as_json(self) -> dict[str, object]:
         """As issue 5 has it: faults as counts."""
         seen = self.visit
-        counts = {"axe": len(seen.axe), "vnu": len(self.vnu), "cls": seen.cls, "console": len(seen.console), "foreign": len(seen.foreign)}
-        return {"path": self.path, "bytes": seen.bytes, "requests": seen.requests, **counts, "lighthouse": self.lighthouse}
+        counts = {
+            "axe": len(seen.axe),
+            "vnu": len(self.vnu),
+            "cls": seen.cls,
+            "console": len(seen.console),
+            "foreign": len(seen.foreign),
+        }
+        return {
+            "path": self.path,
+            "bytes": seen.bytes,
+            "requests": seen.requests,
+            **counts,
+            "lighthouse": self.lighthouse,
+        }
 
     @property
     def faults(self) -> list[str]:
@@ -70,10 +84,14 @@ class Measured:
 
 def main(arguments: list[str]) -> int:
     """Measure; status 1 when a page has a fault."""
-    parser = argparse.ArgumentParser(prog="./dev bench site", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="./dev bench site", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--only", nargs="+", metavar="PATH", help="only these pages")
-    parser.add_argument("--without-lighthouse", action="store_true", help="leave out what takes longest, some 15 s a page")
+    parser.add_argument(
+        "--without-lighthouse", action="store_true", help="leave out what takes longest, some 15 s a page"
+    )
     options = parser.parse_args(arguments)
     npm_packages()
     seconds = _build_seconds()
@@ -106,7 +124,9 @@ def _documents(site: str, only: list[str] | None) -> dict[str, str]:
     """The HTML of every page by its path, as it is served; one order and one page that is not there besides."""
     paths = [path for path in pages(BUILD / "site") if not path.endswith("404.html")]
     request = urllib.request.Request(
-        f"{site}/api/orders", json.dumps(ORDER).encode(), {"Content-Type": "application/json", "Accept": "application/json"}
+        f"{site}/api/orders",
+        json.dumps(ORDER).encode(),
+        {"Content-Type": "application/json", "Accept": "application/json"},
     )
     paths += [json.load(urllib.request.urlopen(request))["href"], "/is-er-niet/"]
     return {path: _get(site + path) for path in paths if only is None or path in only}
@@ -135,7 +155,10 @@ def _measure(system: LocalSystem, documents: dict[str, str], *, lighthouse: bool
         faults = markup_faults(documents, Path(directory))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        seen = {path: _both(browser, site + path, partial(_sign_in, system) if path == CONSOLE else None) for path in documents}
+        seen = {
+            path: _both(browser, site + path, partial(_sign_in, system) if path == CONSOLE else None)
+            for path in documents
+        }
         browser.close()
     # Lighthouse has a browser of its own, which nobody signs in.
     judged = [path for path in documents if lighthouse and path != CONSOLE]
@@ -165,7 +188,10 @@ def _both(browser: Browser, url: str, enter: Callable[[Page], None] | None) -> V
 
 
 def _lighthouse(site: str, path: str, document: Document) -> dict[str, int]:
-    """Lighthouse's scores of 0 to 100. A page that is not there is judged at its own address: Lighthouse refuses a 404."""
+    """Lighthouse's scores of 0 to 100.
+
+    A page that is not there is judged at its own address: Lighthouse refuses a 404.
+    """
     address = site + ("/404.html" if path == "/is-er-niet/" else path)
     hidden = any(meta.attributes.get("name") == "robots" for meta in document.all("meta"))
     scores: dict[str, float] = dict.fromkeys(CATEGORIES, 0)
@@ -203,10 +229,19 @@ def _table(measured: list[Measured], seconds: float, broken: list[str]) -> str:
     for one in measured:
         seen, scores = one.visit, [str(one.lighthouse.get(name, "-")) for name in CATEGORIES]
         counts = f"{len(seen.axe):3} {len(one.vnu):3} {len(seen.console):3} {len(seen.policy):3} {len(seen.foreign):3} {seen.cls:5.2f}"
-        lines.append(f"{one.path:{width}}  {seen.bytes:6} {seen.requests:3} {counts}  " + "  ".join(f"{score:>4}" for score in scores))
+        lines.append(
+            f"{one.path:{width}}  {seen.bytes:6} {seen.requests:3} {counts}  "
+            + "  ".join(f"{score:>4}" for score in scores)
+        )
     peer = npm_packages() / "govuk-frontend/dist/govuk"
     theirs = _zipped([peer / "govuk-frontend.min.css", peer / "govuk-frontend.min.js"])
-    ours = _zipped([*(BUILD / "site/css").glob("main*.css"), *(BUILD / "site/js").glob("page*.js"), *(BUILD / "site/js").glob("form*.js")])
+    ours = _zipped(
+        [
+            *(BUILD / "site/css").glob("main*.css"),
+            *(BUILD / "site/js").glob("page*.js"),
+            *(BUILD / "site/js").glob("form*.js"),
+        ]
+    )
     return "\n".join(
         [
             *lines, "",

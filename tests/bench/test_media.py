@@ -1,4 +1,6 @@
-"""The media benchmark measures what it says: every subject carries every packet, encrypted anew; no figure is judged here."""
+"""The media benchmark measures what it says: every subject carries every packet, encrypted anew; no figure is judged
+here.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_all_subjects_carry_the_same_traffic(capsys: pytest.CaptureFixture[str])
 def test_no_forgery_gets_through_the_node(capsys: pytest.CaptureFixture[str]) -> None:
     assert media_injection.main(["--packets", "200", "--frames", "20", "--subjects", "node", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["node"]
-    assert [(row["relayed"], row["diverted"], row["lost"]) for row in rows] == [(0, 0, 0)] * len(media_injection.ATTACKS)
+    assert [(row["relayed"], row["diverted"], row["lost"]) for row in rows] == [(0, 0, 0)] * len(
+        media_injection.ATTACKS
+    )
 
 
 def test_bencode_survives() -> None:

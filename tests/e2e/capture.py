@@ -1,4 +1,6 @@
-"""What an eavesdropper on the wire sees: UDP payloads between the node's media ports and the phones, taken with tshark."""
+"""What an eavesdropper on the wire sees: UDP payloads between the node's media ports and the phones, taken with
+tshark.
+"""
 
 import signal
 import subprocess
@@ -44,7 +46,9 @@ class Capture:
         ).stdout
         for line in output.splitlines():
             source, source_port, destination, destination_port, payload = line.split("\t")
-            self.datagrams.append(Datagram(source, int(source_port), destination, int(destination_port), bytes.fromhex(payload)))
+            self.datagrams.append(
+                Datagram(source, int(source_port), destination, int(destination_port), bytes.fromhex(payload))
+            )
 
 
 @contextmanager
@@ -74,11 +78,14 @@ def capture(host: str, file: Path) -> Iterator[Capture]:
 
 
 def likeness(payload: bytes, spoken: bytes) -> float:
-    """The largest share of octets that `payload` has in common with any stretch of the periodic G.711 in `spoken` (0 to 1).
+    """The largest share of octets that `payload` has in common with any stretch of the periodic G.711 in `spoken` (0 to
+    1).
 
     What is random shares about one octet in 256; the same speech under another alignment shares all.
     """
     if not payload or len(spoken) < len(payload):
         raise ValueError("likeness needs a payload and at least as much of what was spoken")
     starts = range(min(len(spoken) - len(payload) + 1, 400))
-    return max(sum(a == b for a, b in zip(payload, spoken[start : start + len(payload)], strict=True)) for start in starts) / len(payload)
+    return max(
+        sum(a == b for a, b in zip(payload, spoken[start : start + len(payload)], strict=True)) for start in starts
+    ) / len(payload)

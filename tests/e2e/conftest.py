@@ -22,7 +22,9 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, for a file: while Playwright is open its event loop runs, and asynchronous tests could not have theirs."""
+    """Debian's Chromium, for a file: while Playwright is open its event loop runs, and asynchronous tests could not
+    have theirs.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         yield browser
@@ -36,7 +38,9 @@ def trunk_port() -> int:
 
 @pytest.fixture(scope="session")
 def told() -> set[str]:
-    """What tests told the system, or it told them, that no log may hold and no order does: passwords, what was refused, who was called."""
+    """What tests told the system, or it told them, that no log may hold and no order does: passwords, what was refused,
+    who was called.
+    """
     return set()
 
 

@@ -1,4 +1,6 @@
-"""Personal data and secrets in log files: what a local system was told is gathered from it and looked for in each line that it wrote."""
+"""Personal data and secrets in log files: what a local system was told is gathered from it and looked for in each line
+that it wrote.
+"""
 
 import json
 import re
@@ -28,11 +30,16 @@ _SHORTEST, _VARIED = 6, 4
 def stored_by(system: LocalSystem) -> set[str]:
     """What customers and sales told a system, from its orders, and the tokens that it mailed."""
     mails = requests.get(f"{system.mail.rstrip('/')}.json", timeout=30).json()
-    return {text for item in items(system) for text in _texts(item)} | set(re.findall(r"token=([\w-]+)", json.dumps(mails)))
+    return {text for item in items(system) for text in _texts(item)} | set(
+        re.findall(r"token=([\w-]+)", json.dumps(mails))
+    )
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
-    """The personal data in an order or an event. A choice from a list is shown in other words than it is stored: it tells of nobody."""
+    """The personal data in an order or an event.
+
+    A choice from a list is shown in other words than it is stored: it tells of nobody.
+    """
     yield from item.get("relatedParty", {}).values()
     yield from (item[name] for name in ("note", "why") if name in item)
     yield from (detail["value"] for detail in item.get("details", []) if detail["value"] == detail["text"])
@@ -40,7 +47,9 @@ def _texts(item: dict[str, Any]) -> Iterator[str]:
 
 def leaks(logs: Path, known: Iterable[str]) -> list[str]:
     """Where a log holds what is `known` or has one of the FORMS, as "file:line: what", however it is encoded."""
-    told = sorted({text.strip().lower() for text in known if len(text.strip()) >= _SHORTEST and len(set(text)) >= _VARIED})
+    told = sorted(
+        {text.strip().lower() for text in known if len(text.strip()) >= _SHORTEST and len(set(text)) >= _VARIED}
+    )
     wanted = re.compile("|".join([*FORMS.values(), *map(_pattern, told)]))
     found = []
     for file in sorted(path for path in logs.rglob("*") if path.is_file()):

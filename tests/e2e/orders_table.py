@@ -11,7 +11,11 @@ from callvoip.system import LocalSystem
 def items(system: LocalSystem) -> list[dict[str, Any]]:
     """All that stands in it: orders, events, and what belongs to them."""
     client = boto3.client(
-        "dynamodb", endpoint_url=system.aws_endpoint, region_name="eu-central-1", aws_access_key_id="test", aws_secret_access_key="test"
+        "dynamodb",
+        endpoint_url=system.aws_endpoint,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
     )
     (table,) = [name for name in client.list_tables()["TableNames"] if "orders" in name.lower()]
     read = TypeDeserializer().deserialize

@@ -1,4 +1,6 @@
-"""What people and programs send that is wrong: each gets a clear 4xx, in Dutch where a person meets it, and nothing is written."""
+"""What people and programs send that is wrong: each gets a clear 4xx, in Dutch where a person meets it, and nothing is
+written.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def test_a_wrong_field_is_named_in_json_and_in_the_form(system: LocalSystem, wro
     problem = is_problem(requests.post(f"{system.api}/orders", json=GOOD | wrong, timeout=10), 422)
     assert [error["field"] for error in problem["errors"]] == [field]
 
-    page = requests.post(f"{system.api}/orders", data=GOOD | wrong, headers={"Accept": "text/html"}, timeout=10, allow_redirects=False)
+    page = requests.post(
+        f"{system.api}/orders", data=GOOD | wrong, headers={"Accept": "text/html"}, timeout=10, allow_redirects=False
+    )
     assert page.status_code == 422
     assert page.headers["Content-Type"].startswith("text/html")
     assert "<title>Fout:" in page.text
@@ -88,7 +92,9 @@ def test_an_empty_form_names_every_required_field(system: LocalSystem) -> None:
 @pytest.mark.usefixtures("nothing_is_written")
 @pytest.mark.parametrize("body", [b"{", b"[1, 2", b"\xff\xfe", b"null", b"[]", b'"text"', b""])
 def test_a_broken_body_is_a_400(system: LocalSystem, body: bytes) -> None:
-    is_problem(requests.post(f"{system.api}/orders", data=body, headers={"Content-Type": "application/json"}, timeout=10), 400)
+    is_problem(
+        requests.post(f"{system.api}/orders", data=body, headers={"Content-Type": "application/json"}, timeout=10), 400
+    )
 
 
 @pytest.mark.usefixtures("nothing_is_written")
@@ -101,15 +107,27 @@ def test_an_unknown_order_and_a_wrong_token_look_the_same(system: LocalSystem) -
     placed = Client(system.api).post("/orders", GOOD | {"email": "onbekend@example.nl"})
     answers = [
         requests.get(f"{system.api}/orders/{order}", headers={"Authorization": f"Bearer {token}"}, timeout=10)
-        for order, token in (("ZZZZZZZZZZ", placed["token"]), (placed["id"], "wrong"), ("../orders", "x"), (placed["id"], ""))
+        for order, token in (
+            ("ZZZZZZZZZZ", placed["token"]),
+            (placed["id"], "wrong"),
+            ("../orders", "x"),
+            (placed["id"], ""),
+        )
     ]
     details = {is_problem(answer, 404)["detail"] for answer in answers[:2]}
     assert len(details) == 1
     assert all(400 <= answer.status_code < 500 for answer in answers)
-    page = requests.get(f"{system.site}/bestelling/{placed['id']}?token=wrong", headers={"Accept": "text/html"}, timeout=10)
+    page = requests.get(
+        f"{system.site}/bestelling/{placed['id']}?token=wrong", headers={"Accept": "text/html"}, timeout=10
+    )
     assert page.status_code == 404
     assert page.headers["Content-Type"].startswith("text/html")
-    is_problem(requests.post(f"{system.api}/orders/{placed['id']}/credentials", headers={"Authorization": "Bearer wrong"}, timeout=10), 404)
+    is_problem(
+        requests.post(
+            f"{system.api}/orders/{placed['id']}/credentials", headers={"Authorization": "Bearer wrong"}, timeout=10
+        ),
+        404,
+    )
 
 
 def test_sales_is_closed_without_a_token_of_ours(system: LocalSystem) -> None:
@@ -118,19 +136,26 @@ def test_sales_is_closed_without_a_token_of_ours(system: LocalSystem) -> None:
     header = jwt.get_unverified_header(good)
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     foreign = jwt.encode(claims, stranger, algorithm="RS256", headers={"kid": header["kid"]})
-    expired = jwt.encode(claims | {"exp": int(time.time()) - 60}, stranger, algorithm="RS256", headers={"kid": header["kid"]})
+    expired = jwt.encode(
+        claims | {"exp": int(time.time()) - 60}, stranger, algorithm="RS256", headers={"kid": header["kid"]}
+    )
     unsigned = jwt.encode(claims, "", algorithm="none", headers={"kid": header["kid"]})
     tampered = good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB")
     for token in ("", "nonsense", foreign, expired, unsigned, tampered):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         assert requests.get(f"{system.api}/sales/orders", headers=headers, timeout=10).status_code == 401
-    assert requests.get(f"{system.api}/sales/orders", headers={"Authorization": f"Bearer {good}"}, timeout=10).status_code == 200
+    assert (
+        requests.get(f"{system.api}/sales/orders", headers={"Authorization": f"Bearer {good}"}, timeout=10).status_code
+        == 200
+    )
 
 
 def test_an_order_is_decided_once(system: LocalSystem) -> None:
     sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
     headers = {"Authorization": f"Bearer {sales.token}"}
-    first, second = (Client(system.api).post("/orders", GOOD | {"email": f"klant{n}@example.nl"})["id"] for n in range(2))
+    first, second = (
+        Client(system.api).post("/orders", GOOD | {"email": f"klant{n}@example.nl"})["id"] for n in range(2)
+    )
 
     def change(order: str, what: str, body: dict[str, Any] | None = None) -> requests.Response:
         return requests.post(f"{system.api}/sales/orders/{order}/{what}", json=body or {}, headers=headers, timeout=10)

@@ -1,4 +1,6 @@
-"""The main job as people do it: a visitor orders, sales approves, a node comes up, two phones call each other, encrypted."""
+"""The main job as people do it: a visitor orders, sales approves, a node comes up, two phones call each other,
+encrypted.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class Customer:
     domain: str
     ca_file: Path
 
-    def phone(self, directory: Path, extension: str, microphone: Path, *, encryption: str = "srtp-mand", password: str = "") -> Baresip:
+    def phone(
+        self, directory: Path, extension: str, microphone: Path, *, encryption: str = "srtp-mand", password: str = ""
+    ) -> Baresip:
         """A baresip configured as the order's page tells the customer."""
         account = self.accounts[extension]
         line = (
@@ -174,7 +178,9 @@ def call(caller: Baresip, callee: Baresip, address: str) -> None:
         assert received >= 0.95 * 50 * (TALK_SECONDS - 1)
 
 
-def test_colleagues_call_each_other_with_srtp_on_both_legs(customer: Customer, tmp_path: Path, microphone: Path) -> None:
+def test_colleagues_call_each_other_with_srtp_on_both_legs(
+    customer: Customer, tmp_path: Path, microphone: Path
+) -> None:
     with (
         customer.phone(tmp_path, "101", microphone) as caller,
         customer.phone(tmp_path, "102", microphone) as callee,
@@ -228,8 +234,13 @@ def test_a_call_to_another_provider_is_encrypted_as_far_as_the_exchange(
     assert max(likeness(datagram.payload[12:172], spoken) for datagram in secured[::7]) < 0.1
 
 
-def test_a_phone_that_offers_no_encryption_is_refused_with_488(customer: Customer, tmp_path: Path, microphone: Path) -> None:
-    with customer.phone(tmp_path, "104", microphone, encryption="") as caller, customer.phone(tmp_path, "105", microphone) as callee:
+def test_a_phone_that_offers_no_encryption_is_refused_with_488(
+    customer: Customer, tmp_path: Path, microphone: Path
+) -> None:
+    with (
+        customer.phone(tmp_path, "104", microphone, encryption="") as caller,
+        customer.phone(tmp_path, "105", microphone) as callee,
+    ):
         for phone in (caller, callee):
             phone.wait_for("REGISTER_OK")
         caller.command("dial", f"sip:105@{customer.domain}")
@@ -285,7 +296,9 @@ def _decrypted(datagrams: list[Datagram], key: bytes) -> int:
 
 def _description(phone: Baresip, node: str, *, sent: bool) -> str:
     """The last session description with keys that a phone sent to the node, or was sent by it."""
-    return [message.text for message in phone.messages() if (message.source != node) == sent and "a=crypto:" in message.text][-1]
+    return [
+        message.text for message in phone.messages() if (message.source != node) == sent and "a=crypto:" in message.text
+    ][-1]
 
 
 def _key(description: str) -> bytes:

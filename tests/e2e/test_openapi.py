@@ -1,4 +1,6 @@
-"""schemathesis over docs/openapi.json against the running local system: no 5xx, and no answer that the document does not tell of."""
+"""schemathesis over docs/openapi.json against the running local system: no 5xx, and no answer that the document does
+not tell of.
+"""
 
 from typing import Any
 
@@ -7,7 +9,11 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from callvoip.client import Client
 from callvoip.paths import ROOT
@@ -31,9 +37,13 @@ def colleague(system: LocalSystem, told: set[str]) -> Client:
 
 @schema.parametrize()
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-def test_every_answer_is_documented_and_none_is_a_fault(case: Case[Any], system: LocalSystem, colleague: Client) -> None:
+def test_every_answer_is_documented_and_none_is_a_fault(
+    case: Case[Any], system: LocalSystem, colleague: Client
+) -> None:
     if isinstance(case.body, dict):
-        case.body |= {name: f"{text} {MARK}" for name, text in case.body.items() if name in TEXTS and isinstance(text, str)}
+        case.body |= {
+            name: f"{text} {MARK}" for name, text in case.body.items() if name in TEXTS and isinstance(text, str)
+        }
     headers = {"Authorization": f"Bearer {colleague.token}"} if case.operation.path.startswith("/api/sales/") else None
     answer = case.call(base_url=system.site, headers=headers, allow_redirects=False)
     case.validate_response(answer, checks=CHECKS)

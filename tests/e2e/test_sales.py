@@ -1,4 +1,6 @@
-"""Sales and customers at work on the real system: ask and answer, cancel, approve a selection, download what a filter shows."""
+"""Sales and customers at work on the real system: ask and answer, cancel, approve a selection, download what a filter
+shows.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def search(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_sales_asks_the_customer_answers_and_both_see_it_without_a_reload(browser: Browser, system: LocalSystem) -> None:
+def test_sales_asks_the_customer_answers_and_both_see_it_without_a_reload(
+    browser: Browser, system: LocalSystem
+) -> None:
     company = f"Vraag {secrets.token_hex(3)}"
     placed = place(system, company)
     with visit(browser) as sales, visit(browser) as customer:
@@ -70,7 +74,9 @@ def test_sales_asks_the_customer_answers_and_both_see_it_without_a_reload(browse
         expect(sales.locator("#timeline li").first).to_contain_text("Veertig.")
 
 
-def test_without_javascript_a_customer_withdraws_what_was_not_approved_yet(browser: Browser, system: LocalSystem) -> None:
+def test_without_javascript_a_customer_withdraws_what_was_not_approved_yet(
+    browser: Browser, system: LocalSystem
+) -> None:
     placed = place(system, "Toch niet")
     with visit(browser, javascript=False) as customer:
         customer.goto(system.site + placed["href"])
@@ -122,7 +128,12 @@ def test_a_plan_with_a_number_is_ordered_checked_and_priced_twice(browser: Brows
         page.check("[name=country][value=nl]")
         page.fill("#areaCode", "020")
         page.check("[name=porting][value=no]")
-        for name, value in {"company": "Nummer BV", "name": "Jo", "email": "nummer@example.nl", "telephone": "085 555 01 23"}.items():
+        for name, value in {
+            "company": "Nummer BV",
+            "name": "Jo",
+            "email": "nummer@example.nl",
+            "telephone": "085 555 01 23",
+        }.items():
             page.fill(f"#{name}", value)
         page.get_by_role("button", name="Verder naar controleren").click()
         expect(page.locator("#check")).to_contain_text("€ 21,00")

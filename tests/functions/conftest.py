@@ -1,4 +1,6 @@
-"""What the tests of the functions share: AWS's DynamoDB Local, tables, and handlers called with API Gateway's events."""
+"""What the tests of the functions share: AWS's DynamoDB Local, tables, and handlers called with API Gateway's
+events.
+"""
 
 import base64
 import copy
@@ -37,7 +39,10 @@ KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName":
 BY_STATE: dict[str, Any] = {
     "IndexName": "by-state",
     "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}, {"AttributeName": "orderDate", "KeyType": "RANGE"}],
-    "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["category", "search", "phones", "monthlyTotalCents"]},
+    "Projection": {
+        "ProjectionType": "INCLUDE",
+        "NonKeyAttributes": ["category", "search", "phones", "monthlyTotalCents"],
+    },
 }
 TABLES: dict[str, dict[str, Any]] = {
     "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},
@@ -45,7 +50,13 @@ TABLES: dict[str, dict[str, Any]] = {
     "FLEET_TABLE": {},
     "CDR_TABLE": {},
 }
-HANDLERS = ("ordering.prices_api", "ordering.orders_api", "ordering.sales_api", "ordering.catalogue_loader", "fleet.reconciler")
+HANDLERS = (
+    "ordering.prices_api",
+    "ordering.orders_api",
+    "ordering.sales_api",
+    "ordering.catalogue_loader",
+    "fleet.reconciler",
+)
 
 # Read when Powertools is imported, as Lambda sets it before the process starts.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "test")
@@ -59,7 +70,9 @@ def dynamodb_local_running() -> Iterator[str]:
     for _ in range(3):
         port = local_dynamodb.free_port()
         command = local_dynamodb.command(port, "-inMemory")
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent
+        )
         try:
             if _answers(process, port):
                 yield f"http://127.0.0.1:{port}"
@@ -77,7 +90,9 @@ def create_tables(client: Any, names: Mapping[str, str]) -> None:
         client.create_table(
             TableName=names[variable],
             KeySchema=KEYS,
-            AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": "S"} for attribute in sorted(attributes)],
+            AttributeDefinitions=[
+                {"AttributeName": attribute, "AttributeType": "S"} for attribute in sorted(attributes)
+            ],
             BillingMode="PAY_PER_REQUEST",
             **extra,
         )
@@ -153,7 +168,9 @@ class Answer:
 
 
 class Api:
-    """The HTTP API: turns requests into events of API Gateway (payload 2.0) and calls the function that has the route."""
+    """The HTTP API: turns requests into events of API Gateway (payload 2.0) and calls the function that has the
+    route.
+    """
 
     def __init__(self) -> None:
         self._event = json.loads((HERE / "events/http_api.json").read_text())
@@ -177,7 +194,9 @@ class Api:
     ) -> Answer:
         event = self.event(method, target, json_body, form, body, headers or {}, claims)
         answer = self._module(event["rawPath"]).handler(event, Context())
-        got = Answer(answer["statusCode"], {name.lower(): value for name, value in answer["headers"].items()}, answer["body"])
+        got = Answer(
+            answer["statusCode"], {name.lower(): value for name, value in answer["headers"].items()}, answer["body"]
+        )
         self._assert_documented(method.lower(), event["rawPath"], got)
         return got
 

@@ -29,7 +29,9 @@ def address(client: Any, operation: str) -> str:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("region", ["eu-central-1", "eu-west-1", "us-east-1", "ap-southeast-2"])
-def test_a_client_calls_the_address_that_botocore_knows(service: str, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_calls_the_address_that_botocore_knows(
+    service: str, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_REGION", region)
     ours = aws.client(service, connect_timeout_s=1, read_timeout_s=1, attempts=1)
     botocores = Session().create_client(service, region)

@@ -39,7 +39,10 @@ def test_an_orders_id_is_of_its_idempotency_key(idempotency_key: str) -> None:
     order_id = credentials.order_id("key", idempotency_key)
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{10}", order_id)
     assert order_id == credentials.order_id("key", idempotency_key)
-    assert order_id not in (credentials.order_id("key", idempotency_key + "x"), credentials.order_id("other", idempotency_key))
+    assert order_id not in (
+        credentials.order_id("key", idempotency_key + "x"),
+        credentials.order_id("other", idempotency_key),
+    )
 
 
 def test_what_is_read_aloud_or_typed_has_no_look_alikes() -> None:

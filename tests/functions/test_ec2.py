@@ -52,7 +52,11 @@ def test_the_template_says_what_is_launched_unless_the_offer_does(fleet) -> None
     cloud, offer = fleet
     launched = [cloud.launch("n0001", offer, "a"), cloud.launch("n0002", Offer(offer.subnet_id, "c8g.medium"), "b")]
     told = ec2.client().describe_instances(InstanceIds=[instance.id for instance in launched])
-    types = {instance["InstanceId"]: instance["InstanceType"] for group in told["Reservations"] for instance in group["Instances"]}
+    types = {
+        instance["InstanceId"]: instance["InstanceType"]
+        for group in told["Reservations"]
+        for instance in group["Instances"]
+    }
     assert [types[instance.id] for instance in launched] == ["c7g.medium", "c8g.medium"]
 
 

@@ -13,8 +13,13 @@ from ordering import form as forms
 ROOT = Path(__file__).parents[2]
 DEFINITION = tomllib.loads((ROOT / "site/data/forms/srtp.toml").read_text())
 SRTP = forms.parse(DEFINITION)
-FORMS = {path.stem: forms.parse(tomllib.loads(path.read_text())) for path in sorted((ROOT / "site/data/forms").glob("*.toml"))}
-VECTORS = [(name, vector) for name in FORMS for vector in json.loads((ROOT / f"tests/vectors/form-{name}.json").read_text())]
+FORMS = {
+    path.stem: forms.parse(tomllib.loads(path.read_text()))
+    for path in sorted((ROOT / "site/data/forms").glob("*.toml"))
+}
+VECTORS = [
+    (name, vector) for name in FORMS for vector in json.loads((ROOT / f"tests/vectors/form-{name}.json").read_text())
+]
 NAMES = [field.name for field in SRTP.fields]
 
 anything = st.recursive(
@@ -24,7 +29,9 @@ anything = st.recursive(
 )
 
 
-@pytest.mark.parametrize(("name", "vector"), VECTORS, ids=lambda v: v if isinstance(v, str) else json.dumps(v["values"])[:80])
+@pytest.mark.parametrize(
+    ("name", "vector"), VECTORS, ids=lambda v: v if isinstance(v, str) else json.dumps(v["values"])[:80]
+)
 def test_the_shared_vectors_hold(name: str, vector) -> None:
     checked = forms.check(FORMS[name], vector["values"])
     assert {error.field: error.code for error in checked.errors} == vector["errors"]

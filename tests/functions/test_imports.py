@@ -8,7 +8,17 @@ import sys
 import pytest
 
 ENVIRONMENT = {"POWERTOOLS_SERVICE_NAME": "test", "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
-HEAVY = {"boto3", "s3transfer", "jinja2", "phonenumbers", "pydantic", "requests", "aws_xray_sdk", "jsonschema", "cryptography"}
+HEAVY = {
+    "boto3",
+    "s3transfer",
+    "jinja2",
+    "phonenumbers",
+    "pydantic",
+    "requests",
+    "aws_xray_sdk",
+    "jsonschema",
+    "cryptography",
+}
 # botocore takes up pyOpenSSL where it is installed, as it is here for the media node; the functions' layer has none.
 WITHOUT_OPENSSL = "import sys; sys.modules['OpenSSL'] = None"
 # How many modules, and how much time as a multiple of `import boto3` with one client, measured in the same run.
@@ -23,7 +33,9 @@ HANDLERS = {
 
 
 def run(program: str) -> str:
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=ENVIRONMENT
+    ).stdout
 
 
 def seconds(program: str) -> float:

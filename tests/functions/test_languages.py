@@ -1,4 +1,6 @@
-"""An order from a page in English is answered in English: the form's errors, the check step, and the order's own page."""
+"""An order from a page in English is answered in English: the form's errors, the check step, and the order's own
+page.
+"""
 
 import shutil
 from pathlib import Path
@@ -10,7 +12,13 @@ from ordering import orders_api
 from shared import html, settings
 
 BROWSER = {"accept": "text/html"}
-FIELDS = {"company": "Baker Ltd", "name": "A. Baker", "email": "baker@example.nl", "telephone": "085 555 01 00", "phones": "5"}
+FIELDS = {
+    "company": "Baker Ltd",
+    "name": "A. Baker",
+    "email": "baker@example.nl",
+    "telephone": "085 555 01 00",
+    "phones": "5",
+}
 ENGLISH = {**FIELDS, "language": "en"}
 WORDS = """{% set t = {"money": "€{euros}.{cents}", "money_thousands": ",", "moment": "{day} {month} {year}, {hour}:{minute}",
   "months": "January February March April May June July August September October November December"} %}english """
@@ -35,12 +43,19 @@ def test_a_wrong_form_is_told_in_its_own_language(api: Any) -> None:
     told = api.post("/api/orders", form={**ENGLISH, "step": "check", "phones": "0"}, headers=BROWSER)
     assert (told.status, told.body.startswith("english")) == (422, True)
     assert "You order for at least 1 telephone" in told.body
-    assert "U bestelt voor minstens 1 telefoon" in api.post("/api/orders", form={**FIELDS, "phones": "0"}, headers=BROWSER).body
+    assert (
+        "U bestelt voor minstens 1 telefoon"
+        in api.post("/api/orders", form={**FIELDS, "phones": "0"}, headers=BROWSER).body
+    )
 
 
 def test_the_check_step_and_the_page_stay_in_the_language(api: Any) -> None:
     check = api.post("/api/orders", form={**ENGLISH, "step": "check"}, headers=BROWSER).body
-    assert check.startswith("english") and "€10.00" in check and '<input type="hidden" name="language" value="en">' in check
+    assert (
+        check.startswith("english")
+        and "€10.00" in check
+        and '<input type="hidden" name="language" value="en">' in check
+    )
     placed = api.post("/api/orders", form={**ENGLISH, "step": "order"}, headers=BROWSER)
     assert placed.headers["location"].endswith("&language=en")
     path, _, query = placed.headers["location"].partition("?")

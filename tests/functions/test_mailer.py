@@ -1,4 +1,6 @@
-"""ordering.mailer: one mail for each change that a customer should hear of, from the stream's records to what SES got."""
+"""ordering.mailer: one mail for each change that a customer should hear of, from the stream's records to what SES
+got.
+"""
 
 import json
 from dataclasses import replace
@@ -102,7 +104,9 @@ def test_a_mail_is_text_and_html_and_holds_no_markup_of_others(step: str) -> Non
 
 def test_an_active_order_is_told_how_to_set_up_the_phones_and_no_secret() -> None:
     srtp = replace(QUOTE, category="srtp", price=Price((OrderItem(5, SRTP),), 21))
-    active = orders.complete(orders.move(srtp, State.IN_PROGRESS, SALES, NOW), SipServer("n0001", "192.0.2.1", 5061), NOW)
+    active = orders.complete(
+        orders.move(srtp, State.IN_PROGRESS, SALES, NOW), SipServer("n0001", "192.0.2.1", 5061), NOW
+    )
     made = mail.compose("active", active, "https://x.example.nl", mail.Sender("V", "v@example.nl", "085"))
     assert "Yealink" in made.text and "SRTP" in made.text
     assert "192.0.2.1" not in made.text
@@ -113,7 +117,9 @@ def test_a_record_that_comes_again_makes_no_second_mail(ses, context) -> None:
     assert len(ses.sent_messages) == 1
 
 
-def test_when_ses_fails_the_record_and_all_after_it_come_again(ses, context, monkeypatch: pytest.MonkeyPatch, log) -> None:
+def test_when_ses_fails_the_record_and_all_after_it_come_again(
+    ses, context, monkeypatch: pytest.MonkeyPatch, log
+) -> None:
     steps = story()
     with monkeypatch.context() as broken:
         broken.setattr(mailer, "_send", lambda message, sender: (_ for _ in ()).throw(RuntimeError(message.to)))

@@ -41,7 +41,9 @@ def test_a_refused_launch_tries_the_next_offer_at_once_and_pauses_when_all_were_
 
 
 def test_a_quota_is_asked_again_after_a_quarter_of_an_hour() -> None:
-    assert nodes.refused(in_state(NodeState.REQUESTED), Refusal.QUOTA, offers=9, now=NOW).retry_at == NOW + timedelta(minutes=15)
+    assert nodes.refused(in_state(NodeState.REQUESTED), Refusal.QUOTA, offers=9, now=NOW).retry_at == NOW + timedelta(
+        minutes=15
+    )
 
 
 def test_the_table_is_markdown() -> None:

@@ -1,4 +1,7 @@
-"""docs/openapi.json is what the code says, and says every route. That every answer is in it, conftest.Api asserts in each test."""
+"""docs/openapi.json is what the code says, and says every route.
+
+That every answer is in it, conftest.Api asserts in each test.
+"""
 
 import json
 import re
@@ -25,7 +28,8 @@ def test_the_document_is_valid_openapi() -> None:
 @pytest.mark.parametrize("module", [prices_api, orders_api, sales_api], ids=lambda module: module.__name__)
 def test_every_route_is_documented_and_every_documented_route_exists(module) -> None:
     routes = {
-        (route.method.lower(), re.sub("<.*?>", "{id}", route.path)) for route in module.app._dynamic_routes + module.app._static_routes
+        (route.method.lower(), re.sub("<.*?>", "{id}", route.path))
+        for route in module.app._dynamic_routes + module.app._static_routes
     }
     documented = {(method, path) for path, methods in openapi.document()["paths"].items() for method in methods}
     assert routes <= documented

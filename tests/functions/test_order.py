@@ -45,7 +45,9 @@ def in_state(state: State) -> Order:
 
 
 @pytest.mark.parametrize(("source", "target", "role"), list(product(State, State, Role)))
-def test_exactly_the_pairs_of_the_table_are_allowed_for_exactly_their_roles(source: State, target: State, role: Role) -> None:
+def test_exactly_the_pairs_of_the_table_are_allowed_for_exactly_their_roles(
+    source: State, target: State, role: Role
+) -> None:
     order, who = in_state(source), Actor(role, "someone")
     transition = TRANSITIONS.get((source, target))
     if transition and role in transition.roles:
@@ -106,4 +108,6 @@ def test_the_table_is_markdown() -> None:
 
 def test_the_documentation_shows_the_table() -> None:
     page = (Path(__file__).parents[2] / "docs/order-states.md").read_text()
-    assert page.endswith(f"\n\n{orders.table()}\n"), "run: python -m ordering.order, and put what it prints into docs/order-states.md"
+    assert page.endswith(f"\n\n{orders.table()}\n"), (
+        "run: python -m ordering.order, and put what it prints into docs/order-states.md"
+    )

@@ -1,4 +1,6 @@
-"""ordering.orders_api on AWS's DynamoDB Local: what a customer does with an order, and everything that can be wrong with it."""
+"""ordering.orders_api on AWS's DynamoDB Local: what a customer does with an order, and everything that can be wrong
+with it.
+"""
 
 import json
 import re
@@ -80,7 +82,13 @@ def complete(order_id: str, phones: int = 5) -> None:
         "version": 1,
         "phones": [{"username": f"{customer}-{101 + n}", "extension": 101 + n} for n in range(phones)],
     }
-    allocation = {"pk": f"ALLOCATION#{order_id}", "sk": "ALLOCATION", "orderId": order_id, "nodeId": "n0001", "instanceArn": arn}
+    allocation = {
+        "pk": f"ALLOCATION#{order_id}",
+        "sk": "ALLOCATION",
+        "orderId": order_id,
+        "nodeId": "n0001",
+        "instanceArn": arn,
+    }
     for item in (assignment, allocation):
         dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
     store().change(order_id, lambda found: orders.move(found, State.IN_PROGRESS, SALES, NOW))
@@ -160,7 +168,9 @@ def test_a_form_and_json_make_the_same_order(api) -> None:
 
 
 def test_what_is_typed_in_html_stays_text(api) -> None:
-    answer = api.post("/api/orders", form={**FIELDS, "company": "<script>alert(1)</script>", "phones": "vijf"}, headers=BROWSER)
+    answer = api.post(
+        "/api/orders", form={**FIELDS, "company": "<script>alert(1)</script>", "phones": "vijf"}, headers=BROWSER
+    )
     assert answer.status == 422
     assert "<script>" not in answer.body
     assert "&lt;script&gt;" in answer.body
@@ -170,7 +180,10 @@ def test_what_is_typed_in_html_stays_text(api) -> None:
 
 
 WRONG = {
-    "empty": ({}, {"company": "missing", "name": "missing", "email": "missing", "telephone": "missing", "phones": "missing"}),
+    "empty": (
+        {},
+        {"company": "missing", "name": "missing", "email": "missing", "telephone": "missing", "phones": "missing"},
+    ),
     "no phones": ({**FIELDS, "phones": "0"}, {"phones": "too_small"}),
     "minus one phone": ({**FIELDS, "phones": "-1"}, {"phones": "too_small"}),
     "1e9 phones": ({**FIELDS, "phones": "1e9"}, {"phones": "not_integer"}),
@@ -235,7 +248,9 @@ def test_a_body_that_cannot_be_read_is_refused(api, kind: str, body, status: int
 
 
 def test_half_a_character_is_replaced_and_not_a_fault(api) -> None:
-    answer = api.post("/api/orders", body=json.dumps({**FIELDS, "company": "\ud83d"}), headers={"content-type": "application/json"})
+    answer = api.post(
+        "/api/orders", body=json.dumps({**FIELDS, "company": "\ud83d"}), headers={"content-type": "application/json"}
+    )
     assert answer.status == 201
 
 
@@ -301,7 +316,9 @@ def test_without_a_key_the_same_request_is_another_order(api) -> None:
     assert first.json["id"] != second.json["id"]
 
 
-def test_what_came_in_between_does_not_keep_the_first_answer_from_being_given(api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_came_in_between_does_not_keep_the_first_answer_from_being_given(
+    api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both looked before either wrote: the transaction tells the second of the first's order."""
     key = {"idempotency-key": "close-together"}
     first = api.post("/api/orders", json_body=FIELDS, headers=key)
@@ -317,9 +334,14 @@ def test_what_came_in_between_does_not_keep_the_first_answer_from_being_given(ap
 
 def test_an_srtp_order_of_a_visitor_with_javascript_takes_six_write_units(api) -> None:
     payload = solve(challenge.Challenge(**api.get("/api/challenge").json))
-    fields = {**FIELDS, "note": "Graag na kantooruren bellen, wij zijn van negen tot vijf in de winkel.", "altcha": payload}
+    fields = {
+        **FIELDS,
+        "note": "Graag na kantooruren bellen, wij zijn van negen tot vijf in de winkel.",
+        "altcha": payload,
+    }
     headers = {"idempotency-key": "6d0f1c9e-51c5-4a8c-9d3b-0f6a0b1d2c3e"}
-    # The order and the mark of an open order in a transaction (2 each), the order's entry in the index, the count of its source.
+    # The order and the mark of an open order in a transaction (2 each), the order's entry in the index, the count of
+    # its source.
     assert write_units.of(lambda: api.post("/api/orders", json_body=fields, headers=headers)) == 6
     assert write_units.of(lambda: api.post("/api/orders", json_body=fields, headers=headers)) == 0
     assert kept() == ["HOUR#17", "OPEN", "ORDER"]
@@ -346,7 +368,9 @@ def test_neither_the_key_nor_the_token_can_be_read_from_the_table(api) -> None:
 def test_two_hundred_parallel_posts_with_one_key_make_one_order(api, side_by_side) -> None:
     request = partial(api.post, "/api/orders", json_body=FIELDS, headers={"idempotency-key": "all-at-once"})
     answers = side_by_side([request] * 200)
-    assert {answer.status for answer in answers} == {201}, next(answer.body for answer in answers if answer.status != 201)
+    assert {answer.status for answer in answers} == {201}, next(
+        answer.body for answer in answers if answer.status != 201
+    )
     assert len({answer.body for answer in answers}) == 1
     assert kept() == ["HOUR#17", "OPEN", "ORDER"]
 
@@ -424,7 +448,12 @@ def test_credentials_are_told_once_and_stored_as_hashes(api, way: str) -> None:
     first = ask()
     assert first.status == 200
     told = first.json
-    assert told["sip"] == {"domain": "sip.callvoiptelefonie.example.nl", "host": "192.0.2.1", "port": 5061, "transport": "tls"}
+    assert told["sip"] == {
+        "domain": "sip.callvoiptelefonie.example.nl",
+        "host": "192.0.2.1",
+        "port": 5061,
+        "transport": "tls",
+    }
     assert [phone["extension"] for phone in told["phones"]] == [101, 102, 103, 104, 105]
     assert len({phone["password"] for phone in told["phones"]}) == 5
 
@@ -549,17 +578,24 @@ def test_a_request_has_no_price(api, fields: dict[str, str]) -> None:
 
 
 def test_only_srtp_is_ordered_once_at_a_time(api) -> None:
-    assert [api.post("/api/orders", json_body=fields).status for fields in (FIELDS, PLAN, PLAN, QUOTE, AGREEMENT)] == [201] * 5
+    assert [api.post("/api/orders", json_body=fields).status for fields in (FIELDS, PLAN, PLAN, QUOTE, AGREEMENT)] == [
+        201
+    ] * 5
 
 
 # --- reading over before ordering
 
 
 def hidden_of(page: str) -> dict[str, str]:
-    return {name: unescape(value) for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', page, re.DOTALL)}
+    return {
+        name: unescape(value)
+        for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="(.*?)">', page, re.DOTALL)
+    }
 
 
-@pytest.mark.parametrize("fields", [FIELDS, PLAN, QUOTE, AGREEMENT], ids=["srtp", "plan", "quote", "processing-agreement"])
+@pytest.mark.parametrize(
+    "fields", [FIELDS, PLAN, QUOTE, AGREEMENT], ids=["srtp", "plan", "quote", "processing-agreement"]
+)
 def test_an_order_is_read_over_before_it_is_placed(api, fields: dict[str, str]) -> None:
     page = api.post("/api/orders", form={**fields, "step": "check"}, headers=BROWSER)
     assert (page.status, everything()) == (200, [])
@@ -637,7 +673,9 @@ def test_of_parallel_orders_of_one_customer_one_is_placed(api, side_by_side) -> 
 
 def test_a_customer_withdraws_what_was_not_approved(api) -> None:
     body = placed(api)
-    answer = api.post(f"/api/orders/{body['id']}/cancel", headers=bearer(body["token"]), json_body={"reason": "Toch niet"})
+    answer = api.post(
+        f"/api/orders/{body['id']}/cancel", headers=bearer(body["token"]), json_body={"reason": "Toch niet"}
+    )
     assert (answer.status, answer.json["state"], answer.json["events"][-1]["why"]) == (200, "cancelled", "Toch niet")
     again = api.post(f"/api/orders/{body['id']}/cancel", headers=bearer(body["token"]))
     assert (again.status, again.json["state"]) == (409, "cancelled")
@@ -661,7 +699,10 @@ def test_a_customer_answers_the_question_of_sales(api) -> None:
     seen = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"])).json
     assert [event.get("why") for event in seen["events"]] == [None, "Welke toestellen?", "Yealink T54"]
     assert seen["state"] == "acknowledged"
-    assert api.post(f"/api/orders/{body['id']}/answer", headers=bearer(body["token"]), json_body={"text": "x"}).status == 409
+    assert (
+        api.post(f"/api/orders/{body['id']}/answer", headers=bearer(body["token"]), json_body={"text": "x"}).status
+        == 409
+    )
 
 
 @pytest.mark.parametrize("act", ["cancel", "answer"])
@@ -706,7 +747,9 @@ def test_a_link_in_mail_opens_the_order_also_after_the_key_was_replaced(api, mon
     settings.order_key.cache_clear()
     mailed = credentials.order_token("the next key", body["id"])
     assert mailed != body["token"]
-    assert [api.get(f"/api/orders/{body['id']}", headers=bearer(token)).status for token in (mailed, body["token"])] == [200, 200]
+    assert [
+        api.get(f"/api/orders/{body['id']}", headers=bearer(token)).status for token in (mailed, body["token"])
+    ] == [200, 200]
 
 
 # --- spam and abuse
@@ -745,7 +788,9 @@ def test_a_source_is_slowed_down_after_many_orders_and_told_for_how_long(api, mo
     assert api.post("/api/orders", json_body=QUOTE).status == 201
 
 
-def test_the_viewer_behind_the_distribution_is_the_source_and_not_what_it_claims(api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_viewer_behind_the_distribution_is_the_source_and_not_what_it_claims(
+    api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ORIGIN_SECRET", "s")
     monkeypatch.setenv("ORDERS_PER_HOUR", "1")
     settings.origin_secret.cache_clear()

@@ -61,7 +61,9 @@ def node(number: int = 1, state: NodeState = NodeState.READY, **changes: object)
 
 
 def instance(number: int = 1, state: str = "running", node_id: str | None = None) -> Instance:
-    return Instance(f"i-{number}", arn(number), node_id if node_id is not None else plans.node_id(number), state, ago(minutes=1))
+    return Instance(
+        f"i-{number}", arn(number), node_id if node_id is not None else plans.node_id(number), state, ago(minutes=1)
+    )
 
 
 def beat(seconds_ago: float = 1, state: str = "ready") -> Heartbeat:
@@ -115,7 +117,9 @@ def test_the_first_order_requests_a_node() -> None:
 
 def test_a_requested_node_is_launched_and_the_orders_wait_for_it() -> None:
     requested = node(1, NodeState.REQUESTED)
-    assert planned([demand("A"), demand("B")], [requested]) == [Launch(requested, Offer("subnet-b", ""), LIMITS.client_token(requested))]
+    assert planned([demand("A"), demand("B")], [requested]) == [
+        Launch(requested, Offer("subnet-b", ""), LIMITS.client_token(requested))
+    ]
 
 
 def test_one_order_more_than_the_coming_node_holds_requests_another() -> None:
@@ -125,7 +129,9 @@ def test_one_order_more_than_the_coming_node_holds_requests_another() -> None:
 
 def test_a_launch_whose_answer_was_lost_is_found_by_its_tag() -> None:
     requested = node(1, NodeState.REQUESTED)
-    assert planned([demand()], [requested], [instance(state="pending")]) == [Adopt(requested, instance(state="pending"))]
+    assert planned([demand()], [requested], [instance(state="pending")]) == [
+        Adopt(requested, instance(state="pending"))
+    ]
 
 
 def test_a_booting_node_is_ready_at_its_first_fresh_heartbeat() -> None:
@@ -149,7 +155,9 @@ def test_an_instance_that_ends_while_booting_is_given_up_at_once() -> None:
 
 
 def test_three_nodes_that_do_not_boot_are_enough() -> None:
-    failed = [node(n, NodeState.TERMINATED, reason=plans.BOOT_FAILED, launched_at=ago(minutes=15 * n)) for n in (1, 2, 3)]
+    failed = [
+        node(n, NodeState.TERMINATED, reason=plans.BOOT_FAILED, launched_at=ago(minutes=15 * n)) for n in (1, 2, 3)
+    ]
     assert planned([demand()], failed) == [Hold(demand(), HoldReason.BOOT)]
     assert planned([demand()], failed[:2]) == [RequestNode("n0003")]
     long_ago = [replace(each, launched_at=ago(hours=2)) for each in failed]
@@ -175,13 +183,19 @@ def test_nodes_are_spread_over_the_zones() -> None:
 
 
 def test_each_attempt_has_a_token_of_its_own_and_the_same_attempt_the_same() -> None:
-    tokens = [LIMITS.client_token(node(number, NodeState.REQUESTED, attempt=attempt)) for number in (1, 2) for attempt in (0, 1)]
+    tokens = [
+        LIMITS.client_token(node(number, NodeState.REQUESTED, attempt=attempt))
+        for number in (1, 2)
+        for attempt in (0, 1)
+    ]
     assert len(set(tokens)) == 4
     assert LIMITS.client_token(node(1, NodeState.REQUESTED)) == tokens[0]
     assert all(len(token) <= 64 and token.isascii() for token in tokens)
 
 
-@pytest.mark.parametrize(("refusal", "reason"), [(Refusal.NO_CAPACITY, HoldReason.NO_CAPACITY), (Refusal.QUOTA, HoldReason.QUOTA)])
+@pytest.mark.parametrize(
+    ("refusal", "reason"), [(Refusal.NO_CAPACITY, HoldReason.NO_CAPACITY), (Refusal.QUOTA, HoldReason.QUOTA)]
+)
 def test_an_order_that_waits_for_ec2_is_held_with_the_reason(refusal: Refusal, reason: HoldReason) -> None:
     waiting = node(1, NodeState.REQUESTED, attempt=2, retry_at=NOW + timedelta(seconds=30), refusal=refusal)
     assert planned([demand()], [waiting]) == [Hold(demand(), reason)]
@@ -257,7 +271,9 @@ def test_nor_by_the_report_of_another_node() -> None:
 
 
 def test_nor_on_a_node_that_is_silent() -> None:
-    actions = planned([demand()], [node(state=NodeState.QUARANTINED)], [instance()], places=[place()], proofs={1: {"A": READY}})
+    actions = planned(
+        [demand()], [node(state=NodeState.QUARANTINED)], [instance()], places=[place()], proofs={1: {"A": READY}}
+    )
     assert actions == []
 
 
@@ -265,7 +281,9 @@ def test_a_proof_that_does_not_come_holds_the_order_and_one_that_comes_late_resu
     late = place(seconds_ago=181)
     assert planned([demand()], **SERVING, places=[late]) == [Hold(demand(), HoldReason.NOT_PROVEN)]
     assert planned([demand(held=True)], **SERVING, places=[late]) == []
-    assert planned([demand(held=True)], **SERVING, places=[late], proofs={1: {"A": READY}}) == [Resume(demand(held=True))]
+    assert planned([demand(held=True)], **SERVING, places=[late], proofs={1: {"A": READY}}) == [
+        Resume(demand(held=True))
+    ]
 
 
 # --- what other fleets get wrong
@@ -297,7 +315,9 @@ def test_a_node_whose_instance_ended_is_lost(state: str) -> None:
 
 def test_a_node_that_ec2_does_not_tell_of_is_lost_only_when_it_is_silent_too() -> None:
     assert planned(nodes=[node()], beats={1: beat()}) == []
-    assert planned(nodes=[node()], beats={1: beat(seconds_ago=31)}) == [Mark(node(), NodeState.LOST, "the instance is gone")]
+    assert planned(nodes=[node()], beats={1: beat(seconds_ago=31)}) == [
+        Mark(node(), NodeState.LOST, "the instance is gone")
+    ]
 
 
 def test_an_instance_of_ours_without_a_node_is_ended() -> None:

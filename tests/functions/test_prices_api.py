@@ -66,7 +66,13 @@ def test_loading_again_changes_nothing(api, context) -> None:
 
 
 def test_a_new_version_is_sold_from_its_day_and_leaves_orders_alone(api, tmp_path, monkeypatch, context) -> None:
-    fields = {"company": "Jansen", "name": "Jansen", "email": "jansen@example.nl", "telephone": "0851234567", "phones": "5"}
+    fields = {
+        "company": "Jansen",
+        "name": "Jansen",
+        "email": "jansen@example.nl",
+        "telephone": "0851234567",
+        "phones": "5",
+    }
     order = api.post("/api/orders", json_body=fields).json
     version = '\n[[offering]]\nid = "srtp"\nversion = 2\nvalid_from = 2026-02-01\nname = "SRTP"\nunit = "phone"\nperiod = "month"\n'
     load(tmp_path, CATALOGUE.read_text() + version + "unit_price_cents = 250\n", monkeypatch, context)
@@ -79,7 +85,12 @@ def test_a_new_version_is_sold_from_its_day_and_leaves_orders_alone(api, tmp_pat
 
 def test_a_price_changed_in_place_fails_the_deploy_and_changes_nothing(api, tmp_path, monkeypatch, context) -> None:
     with pytest.raises(ChangedOfferingError, match="OFFERING#srtp#0001"):
-        load(tmp_path, CATALOGUE.read_text().replace("unit_price_cents = 200", "unit_price_cents = 1"), monkeypatch, context)
+        load(
+            tmp_path,
+            CATALOGUE.read_text().replace("unit_price_cents = 200", "unit_price_cents = 1"),
+            monkeypatch,
+            context,
+        )
     assert offered(api, "srtp")["unitPriceCents"] == 200
 
 

@@ -1,4 +1,6 @@
-"""ordering.queue and ordering.export_csv: what sales finds, in pages that hold every order once, and the table for Excel."""
+"""ordering.queue and ordering.export_csv: what sales finds, in pages that hold every order once, and the table for
+Excel.
+"""
 
 import csv
 import io
@@ -65,7 +67,9 @@ def test_filters_narrow_together() -> None:
     assert not Filter(category="plan").holds(ENTRY)
 
 
-@given(st.lists(entries, unique_by=lambda entry: entry.order_id), st.sampled_from(Sort), st.booleans(), st.integers(1, 4))
+@given(
+    st.lists(entries, unique_by=lambda entry: entry.order_id), st.sampled_from(Sort), st.booleans(), st.integers(1, 4)
+)
 def test_pages_hold_every_order_once_in_order(found: list[Entry], sort: Sort, descending: bool, limit: int) -> None:
     arranged = queue.arrange(found, sort, descending)
     seen: list[Entry] = []
@@ -102,7 +106,11 @@ def test_a_month_counts_all_orders_and_the_revenue_of_those_that_stand() -> None
 @pytest.mark.parametrize("name", ["=1+1", "+31", "-x", "@x", "\t=x", "  =x"])
 def test_no_cell_runs_as_a_formula(name: str) -> None:
     party = replace(ORDER.related_party, company=name)
-    row = list(csv.reader(io.StringIO(export_csv.table([replace(ORDER, related_party=party)]).removeprefix("\ufeff")), delimiter=";"))[1]
+    row = list(
+        csv.reader(
+            io.StringIO(export_csv.table([replace(ORDER, related_party=party)]).removeprefix("\ufeff")), delimiter=";"
+        )
+    )[1]
     assert row[4].startswith("'")
 
 

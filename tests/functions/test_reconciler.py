@@ -162,7 +162,9 @@ class MemoryLedger:
         self.rows[node.id] = after
 
     def still_on(self, allocation: Allocation) -> Write:
-        return MemoryCheck({}, lambda _: ChangedMeanwhileError(), lambda: self.places.get(allocation.order_id) == allocation)
+        return MemoryCheck(
+            {}, lambda _: ChangedMeanwhileError(), lambda: self.places.get(allocation.order_id) == allocation
+        )
 
     def heartbeat(self, instance_arn: str) -> Heartbeat | None:
         return self.beats.get(instance_arn)
@@ -174,7 +176,9 @@ class MemoryLedger:
         self.beats[arn] = Heartbeat(now, "ready", f"192.0.2.{int(arn[-4:])}", 5061)
 
     def load(self, arn: str, probe_ok: bool) -> None:
-        self.reports[arn] = {order_id: Proof(1, phones, probe_ok) for order_id, phones in self.assignments.get(arn, {}).items()}
+        self.reports[arn] = {
+            order_id: Proof(1, phones, probe_ok) for order_id, phones in self.assignments.get(arn, {}).items()
+        }
 
     def _write(self, condition: bool) -> None:
         if self.writes_left is not None:
@@ -191,11 +195,23 @@ class DynamoLedger(FleetStore):
 
     def beat(self, arn: str, now: datetime) -> None:
         at = int(now.timestamp() * 1000)
-        item = {"state": "ready", "address": f"192.0.2.{int(arn[-4:])}", "sipPort": 5061, "calls": 0, "registrations": 0}
+        item = {
+            "state": "ready",
+            "address": f"192.0.2.{int(arn[-4:])}",
+            "sipPort": 5061,
+            "calls": 0,
+            "registrations": 0,
+        }
         self._node_writes({"pk": arn, "sk": "HEARTBEAT", "at": at, **item})
 
     def load(self, arn: str, probe_ok: bool) -> None:
-        probe = {"ok": probe_ok, "at": 0, "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2, "packets": 50, "plaintextPackets": 0}
+        probe = {
+            "ok": probe_ok,
+            "at": 0,
+            "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2,
+            "packets": 50,
+            "plaintextPackets": 0,
+        }
         loaded = {
             item["orderId"]: {"version": item["version"], "phones": len(item["phones"]), "probe": probe}
             for item in dynamodb.partition(settings.fleet_table(), arn, "ASSIGNMENT#")
@@ -293,7 +309,11 @@ def test_from_approval_to_completion(world: World) -> None:
     world.load()
     world.reconciler.run()
     order = world.orders.get(IDS[0])
-    assert (order.state, order.sip, order.completion_date) == (State.COMPLETED, orders.SipServer("n0001", "192.0.2.1", 5061), NOON)
+    assert (order.state, order.sip, order.completion_date) == (
+        State.COMPLETED,
+        orders.SipServer("n0001", "192.0.2.1", 5061),
+        NOON,
+    )
 
 
 def test_reconciling_again_changes_nothing(world: World) -> None:
@@ -407,7 +427,10 @@ def test_an_order_moves_when_its_node_dies_before_completion(world: World) -> No
     world.reconciler.run()
     world.ec2.end("i-0001")
     world.reconciler.run()
-    assert [(node.state, node.allocated) for node in world.ledger.nodes()] == [(NodeState.LOST, 0), (NodeState.BOOTING, 0)]
+    assert [(node.state, node.allocated) for node in world.ledger.nodes()] == [
+        (NodeState.LOST, 0),
+        (NodeState.BOOTING, 0),
+    ]
     world.boot()
     world.reconciler.run()
     world.load()
@@ -629,7 +652,9 @@ class Fleet(RuleBasedStateMachine):
     def what_serves_is_never_ended(self) -> None:
         """FakeEc2.terminate asserts it for the instances noted here."""
         self.world.ec2.served |= {
-            node.instance_id for node in self.world.ledger.nodes() if node.ready_at and self.world.ec2.all[node.instance_id].alive
+            node.instance_id
+            for node in self.world.ledger.nodes()
+            if node.ready_at and self.world.ec2.all[node.instance_id].alive
         }
 
     @invariant()
@@ -664,7 +689,12 @@ class Fleet(RuleBasedStateMachine):
         self.no_order_is_completed_without_a_probe()
         for order in self.world.orders.all.values():
             if order.state is State.HELD:
-                assert order.last.why in (HoldReason.TOO_LARGE, HoldReason.CEILING, HoldReason.NOT_PROVEN, HoldReason.BOOT)
+                assert order.last.why in (
+                    HoldReason.TOO_LARGE,
+                    HoldReason.CEILING,
+                    HoldReason.NOT_PROVEN,
+                    HoldReason.BOOT,
+                )
             else:
                 assert order.state is State.COMPLETED
 

@@ -18,7 +18,13 @@ NOW = datetime(2026, 11, 21, 17, 5, tzinfo=UTC)
 # As API Gateway passes claims on: a list becomes text in brackets.
 ANNA = {"sub": "7d0c", "email": "anna@example.nl", "cognito:groups": "[sales staff]"}
 BOB = {"sub": "8e1d", "username": "bob", "cognito:groups": "[sales]"}
-FIELDS = {"company": "Bakkerij Jansen", "name": "A. Jansen", "email": "jansen@example.nl", "telephone": "085 123 45 67", "phones": "5"}
+FIELDS = {
+    "company": "Bakkerij Jansen",
+    "name": "A. Jansen",
+    "email": "jansen@example.nl",
+    "telephone": "085 123 45 67",
+    "phones": "5",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +50,14 @@ def queue(api: Any, query: str = "", claims: dict[str, str] = ANNA) -> Any:
 
 
 def approve(api: Any, order_id: str, claims: dict[str, str] = ANNA, if_match: str = "*") -> Any:
-    return api.post(f"/api/sales/orders/{order_id}/approve", claims=claims, json_body={}, headers={"If-Match": if_match})
+    return api.post(
+        f"/api/sales/orders/{order_id}/approve", claims=claims, json_body={}, headers={"If-Match": if_match}
+    )
 
 
-def reject(api: Any, order_id: str, reason: object = "Wij leveren niet in uw land", claims: dict[str, str] = ANNA) -> Any:
+def reject(
+    api: Any, order_id: str, reason: object = "Wij leveren niet in uw land", claims: dict[str, str] = ANNA
+) -> Any:
     return api.post(f"/api/sales/orders/{order_id}/reject", claims=claims, json_body={"reason": reason})
 
 
@@ -69,7 +79,10 @@ def test_only_sales_comes_in(api, target: str, claims, status: int) -> None:
     body = placed(api)
     assert api.get(target, claims=claims).status == status
     for decide in ("approve", "reject"):
-        assert api.post(f"/api/sales/orders/{body['id']}/{decide}", claims=claims, json_body={"reason": "x"}).status == status
+        assert (
+            api.post(f"/api/sales/orders/{body['id']}/{decide}", claims=claims, json_body={"reason": "x"}).status
+            == status
+        )
     assert api.get(f"/api/orders/{body['id']}?token={body['token']}").json["version"] == 1
 
 
@@ -87,7 +100,11 @@ def test_the_queue_shows_who_ordered_what_newest_first_with_counts(api) -> None:
     assert body["counts"] == {state.value: 2 if state is State.ACKNOWLEDGED else 0 for state in State}
     assert body["next"] is None
     item = body["items"][0]
-    assert (item["relatedParty"]["company"], item["monthlyTotalCents"], item["state"]) == ("Garage De Vries", 2400, "acknowledged")
+    assert (item["relatedParty"]["company"], item["monthlyTotalCents"], item["state"]) == (
+        "Garage De Vries",
+        2400,
+        "acknowledged",
+    )
 
 
 def test_the_queue_follows_a_decision(api) -> None:
@@ -160,7 +177,13 @@ def test_sales_sees_on_which_node_the_order_is(api) -> None:
     order = placed(api)
     approve(api, order["id"])
     items: list[dict[str, object]] = [
-        {"pk": f"ALLOCATION#{order['id']}", "sk": "ALLOCATION", "orderId": order["id"], "nodeId": "n0001", "instanceArn": "arn"},
+        {
+            "pk": f"ALLOCATION#{order['id']}",
+            "sk": "ALLOCATION",
+            "orderId": order["id"],
+            "nodeId": "n0001",
+            "instanceArn": "arn",
+        },
         {"pk": "NODES", "sk": "n0001", "nodeId": "n0001", "state": "ready", "address": "192.0.2.1"},
     ]
     for item in items:
@@ -223,7 +246,8 @@ def test_a_rejection_tells_the_customer_why_and_not_who(api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "code"), [("", "missing"), ("   ", "missing"), (None, "missing"), (["x"], "missing"), ("x" * 1001, "too_long")]
+    ("reason", "code"),
+    [("", "missing"), ("   ", "missing"), (None, "missing"), (["x"], "missing"), ("x" * 1001, "too_long")],
 )
 def test_a_rejection_needs_a_reason(api, reason: object, code: str) -> None:
     order = placed(api)
@@ -279,7 +303,9 @@ def test_a_rejection_that_cannot_be_read_changes_nothing(api, kind: str, body: s
 
 def test_of_fifty_parallel_approvals_one_wins_and_the_others_all_hear_the_same(api, side_by_side) -> None:
     order = placed(api)
-    answers = side_by_side([partial(approve, api, order["id"], {**ANNA, "email": f"verkoop{n}@example.nl"}) for n in range(50)])
+    answers = side_by_side(
+        [partial(approve, api, order["id"], {**ANNA, "email": f"verkoop{n}@example.nl"}) for n in range(50)]
+    )
     assert sorted(answer.status for answer in answers) == [200, *[409] * 49]
     won = next(answer.json for answer in answers if answer.status == 200)
     assert len({answer.json["detail"] for answer in answers if answer.status == 409}) == 1
@@ -298,14 +324,18 @@ def test_approvals_and_rejections_at_once_make_one_decision(api, side_by_side) -
 def test_an_order_in_service_cannot_be_decided_again(api) -> None:
     order = placed(api)
     approve(api, order["id"])
-    sales_api.orders().change(order["id"], lambda found: orders.complete(found, SipServer("n0001", "192.0.2.1", 5061), NOW))
+    sales_api.orders().change(
+        order["id"], lambda found: orders.complete(found, SipServer("n0001", "192.0.2.1", 5061), NOW)
+    )
     assert [approve(api, order["id"]).status, reject(api, order["id"]).status] == [409, 409]
 
 
 # --- the other things that sales does
 
 
-def act(api: Any, order_id: str, what: str, body: object = None, if_match: str = "*", claims: dict[str, str] = ANNA) -> Any:
+def act(
+    api: Any, order_id: str, what: str, body: object = None, if_match: str = "*", claims: dict[str, str] = ANNA
+) -> Any:
     path = f"/api/sales/orders/{order_id}/{what}"
     return api.post(path, claims=claims, json_body=body or {}, headers={"If-Match": if_match})
 
@@ -375,10 +405,14 @@ def test_who_saw_an_older_version_is_told_what_changed(api) -> None:
     act(api, body["id"], "notes", {"text": "Belt morgen terug"}, claims=BOB)
     stale = act(api, body["id"], "reject", {"reason": "Nee"}, if_match='"1"')
     assert (stale.status, stale.json["version"]) == (412, 2)
-    assert [(change["kind"], change["who"], change["why"]) for change in stale.json["changes"]] == [("note", "bob", "Belt morgen terug")]
+    assert [(change["kind"], change["who"], change["why"]) for change in stale.json["changes"]] == [
+        ("note", "bob", "Belt morgen terug")
+    ]
 
 
-@pytest.mark.parametrize(("what", "field"), [("ask", "question"), ("hold", "reason"), ("cancel", "reason"), ("notes", "text")])
+@pytest.mark.parametrize(
+    ("what", "field"), [("ask", "question"), ("hold", "reason"), ("cancel", "reason"), ("notes", "text")]
+)
 @pytest.mark.parametrize(("text", "code"), [(" ", "missing"), (None, "missing"), (7.5, None), ("x" * 1001, "too_long")])
 def test_a_text_must_be_there_and_fit(api, what: str, field: str, text: object, code: str | None) -> None:
     body = placed(api)
@@ -428,7 +462,8 @@ def test_pages_of_a_sorted_queue_follow_each_other(api, three: list[Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("query", "field"), [("sort=price", "sort"), ("order=up", "order"), ("q=" + "x" * 101, "q"), ("category=" + "x" * 101, "category")]
+    ("query", "field"),
+    [("sort=price", "sort"), ("order=up", "order"), ("q=" + "x" * 101, "q"), ("category=" + "x" * 101, "category")],
 )
 def test_a_wrong_filter_is_named(api, query: str, field: str) -> None:
     answers = [queue(api, f"?{query}"), api.get(f"/api/sales/export?{query}", claims=ANNA)]
@@ -447,7 +482,11 @@ def test_the_table_for_excel_honours_the_filter(api, three: list[Any]) -> None:
 
 def test_what_looks_at_the_newest_orders_only_says_so(api, three: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def complete() -> list[bool]:
-        asked = [queue(api, "?q=a"), queue(api, "?order=asc"), api.get("/api/sales/overview?month=2026-11", claims=ANNA)]
+        asked = [
+            queue(api, "?q=a"),
+            queue(api, "?order=asc"),
+            api.get("/api/sales/overview?month=2026-11", claims=ANNA),
+        ]
         return [answer.json["complete"] for answer in asked]
 
     assert complete() == [True, True, True]
@@ -472,7 +511,9 @@ def test_selected_orders_are_approved_each_on_the_version_that_was_seen(api, thr
     assert states == ["inProgress", "acknowledged", "inProgress"]
 
 
-@pytest.mark.parametrize("orders", [None, [], "x", [1], [{"id": "x"}], [{"id": "x", "version": True}], [{"id": "x", "version": 1}] * 51])
+@pytest.mark.parametrize(
+    "orders", [None, [], "x", [1], [{"id": "x"}], [{"id": "x", "version": True}], [{"id": "x", "version": 1}] * 51]
+)
 def test_a_selection_that_is_none_is_refused(api, orders: object) -> None:
     assert api.post("/api/sales/approvals", claims=ANNA, json_body={"orders": orders}).status == 422
 
@@ -492,7 +533,14 @@ def test_the_month_is_counted(api, three: list[Any]) -> None:
 
 def test_the_fleet_shows_what_nodes_say_of_themselves(api) -> None:
     rows: list[dict[str, object]] = [
-        {"pk": "NODES", "sk": "n0001", "nodeId": "n0001", "state": "ready", "address": "192.0.2.1", "instanceArn": "arn-1"},
+        {
+            "pk": "NODES",
+            "sk": "n0001",
+            "nodeId": "n0001",
+            "state": "ready",
+            "address": "192.0.2.1",
+            "instanceArn": "arn-1",
+        },
         {"pk": "NODES", "sk": "n0002", "nodeId": "n0002", "state": "requested"},
         {"pk": "NODES", "sk": "n0003", "nodeId": "n0003", "state": "terminated"},
     ]
@@ -501,7 +549,12 @@ def test_the_fleet_shows_what_nodes_say_of_themselves(api) -> None:
         dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
     ready, requested = api.get("/api/sales/fleet", claims=ANNA).json["nodes"]
     assert (ready["calls"], ready["registrations"], ready["heartbeatAt"]) == (2, 5, "2026-11-21T17:05:00.000Z")
-    assert (requested["id"], requested["calls"], requested["heartbeatAt"], requested["address"]) == ("n0002", None, None, "")
+    assert (requested["id"], requested["calls"], requested["heartbeatAt"], requested["address"]) == (
+        "n0002",
+        None,
+        None,
+        "",
+    )
 
 
 @pytest.mark.parametrize("target", ["/api/sales/overview", "/api/sales/fleet", "/api/sales/export"])

@@ -23,7 +23,15 @@ plain = st.recursive(
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in ("FLEET_NAME", "LAUNCH_TEMPLATE_ID", "SUBNET_IDS", "NODE_CAPACITY_CALLS", "MAX_NODES", "INSTANCE_TYPES", "AWS_REGION"):
+    for name in (
+        "FLEET_NAME",
+        "LAUNCH_TEMPLATE_ID",
+        "SUBNET_IDS",
+        "NODE_CAPACITY_CALLS",
+        "MAX_NODES",
+        "INSTANCE_TYPES",
+        "AWS_REGION",
+    ):
         monkeypatch.delenv(name, raising=False)
     settings.required.cache_clear()
     settings.fleet.cache_clear()
@@ -77,7 +85,9 @@ def test_iso_text_sorts_as_time_does_and_comes_back(moment: datetime) -> None:
     assert clock.to_iso(moment + timedelta(milliseconds=1)) > text
 
 
-@pytest.mark.parametrize(("moment", "day"), [("2026-11-21T22:59:59Z", 21), ("2026-11-21T23:00:00Z", 22), ("2026-06-21T22:00:00Z", 22)])
+@pytest.mark.parametrize(
+    ("moment", "day"), [("2026-11-21T22:59:59Z", 21), ("2026-11-21T23:00:00Z", 22), ("2026-06-21T22:00:00Z", 22)]
+)
 def test_a_day_is_a_day_in_the_netherlands(moment: str, day: int) -> None:
     assert clock.local_day(clock.from_iso(moment)).day == day
 
@@ -87,7 +97,13 @@ def test_a_day_is_a_day_in_the_netherlands(moment: str, day: int) -> None:
 
 @pytest.mark.parametrize(
     ("cents", "text"),
-    [(0, "€\u00a00,00"), (5, "€\u00a00,05"), (1000, "€\u00a010,00"), (12345678, "€\u00a0123.456,78"), (-250, "€\u00a0-2,50")],
+    [
+        (0, "€\u00a00,00"),
+        (5, "€\u00a00,05"),
+        (1000, "€\u00a010,00"),
+        (12345678, "€\u00a0123.456,78"),
+        (-250, "€\u00a0-2,50"),
+    ],
 )
 def test_euros_are_written_as_in_dutch(cents: int, text: str) -> None:
     assert html.euro(cents) == text
@@ -159,7 +175,9 @@ def test_updates_checks_and_deletes_are_conditioned_too(environment) -> None:
     table = settings.fleet_table()
     key = {"pk": "A", "sk": "A"}
     dynamodb.transact(dynamodb.put(table, {**key, "state": "new"}, SecondError, "attribute_not_exists(pk)"))
-    dynamodb.transact(dynamodb.update(table, key, "SET #state = :to", SecondError, "#state = :from", **{"to": "old", "from": "new"}))
+    dynamodb.transact(
+        dynamodb.update(table, key, "SET #state = :to", SecondError, "#state = :from", **{"to": "old", "from": "new"})
+    )
     for write in (
         dynamodb.update(table, key, "SET #state = :to", SecondError, "#state = :from", **{"to": "x", "from": "new"}),
         dynamodb.check(table, key, SecondError, "#state = :state", state="new"),

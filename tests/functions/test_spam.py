@@ -1,4 +1,6 @@
-"""ordering.spam, ordering.challenge and ordering.source: what an order looks like to sales, and what a proof of work proves."""
+"""ordering.spam, ordering.challenge and ordering.source: what an order looks like to sales, and what a proof of work
+proves.
+"""
 
 import base64
 import hashlib
@@ -20,8 +22,18 @@ CLEAN = Clues(honeypot=False, proof=Proof.GOOD, age=timedelta(seconds=40), email
 
 def solve(given: Challenge, **changes: Any) -> str:
     """What ALTCHA's widget sends."""
-    number = next(n for n in range(given.maxnumber + 1) if hashlib.sha256(f"{given.salt}{n}".encode()).hexdigest() == given.challenge)
-    told = {"algorithm": given.algorithm, "challenge": given.challenge, "number": number, "salt": given.salt, "signature": given.signature}
+    number = next(
+        n
+        for n in range(given.maxnumber + 1)
+        if hashlib.sha256(f"{given.salt}{n}".encode()).hexdigest() == given.challenge
+    )
+    told = {
+        "algorithm": given.algorithm,
+        "challenge": given.challenge,
+        "number": number,
+        "salt": given.salt,
+        "signature": given.signature,
+    }
     return base64.b64encode(json.dumps({**told, **changes}).encode()).decode()
 
 
@@ -89,7 +101,10 @@ def test_any_payload_gets_an_answer(payload: str) -> None:
 
 @given(
     st.fixed_dictionaries(
-        {name: st.text() | st.integers() | st.none() for name in ("algorithm", "challenge", "number", "salt", "signature")},
+        {
+            name: st.text() | st.integers() | st.none()
+            for name in ("algorithm", "challenge", "number", "salt", "signature")
+        },
     )
 )
 def test_any_members_get_an_answer(members: dict[str, object]) -> None:

@@ -1,7 +1,7 @@
 """Visitor, sales and reconciler together, in any order, with crashes.
 
-The same story is told to an in-memory fake and to AWS's DynamoDB Local at once: both must say the same at every step, so what the fake
-promises in the other tests the table keeps. What must always hold is asserted of both.
+The same story is told to an in-memory fake and to AWS's DynamoDB Local at once: both must say the same at every step,
+so what the fake promises in the other tests the table keeps. What must always hold is asserted of both.
 """
 
 import itertools
@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from fleet.node import NodeState
 from ordering import credentials, mail, orders_api
@@ -70,7 +77,12 @@ class RememberingOrders(MemoryOrders):
 
     def open_order(self, email: str) -> str | None:
         return next(
-            (one.id for one in self.all.values() if one.needs_node and one.related_party.email == email and one.state not in TERMINAL), None
+            (
+                one.id
+                for one in self.all.values()
+                if one.needs_node and one.related_party.email == email and one.state not in TERMINAL
+            ),
+            None,
         )
 
     def _keep(self, order: Order) -> None:
@@ -93,7 +105,10 @@ class Story(RuleBasedStateMachine):
             for item in dynamodb.client().scan(TableName=table)["Items"]:
                 dynamodb.client().delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
         tables = settings.orders_table(), settings.fleet_table()
-        self.worlds = [World(remembering, MemoryLedger(remembering)), World(OrderStore(*tables), DynamoLedger(tables[1], tables[0]))]
+        self.worlds = [
+            World(remembering, MemoryLedger(remembering)),
+            World(OrderStore(*tables), DynamoLedger(tables[1], tables[0])),
+        ]
 
     def same(self, act: Callable[[World], Any]) -> Any:
         """What both worlds say to an act: a value or the type of an error."""
@@ -106,7 +121,11 @@ class Story(RuleBasedStateMachine):
         assert said[0] == said[1]
         return said[0]
 
-    @rule(email=st.sampled_from(ADDRESSES), key=st.sampled_from(KEYS) | st.none(), category=st.sampled_from(["srtp", "quote"]))
+    @rule(
+        email=st.sampled_from(ADDRESSES),
+        key=st.sampled_from(KEYS) | st.none(),
+        category=st.sampled_from(["srtp", "quote"]),
+    )
     def visitor_orders(self, email: str, key: str | None, category: str) -> None:
         order_id = credentials.order_id("a key", key) if key else f"0RDER{next(self.numbers):05d}"
         price = Price((OrderItem(5, SRTP),) if category == "srtp" else (), 21)
@@ -119,7 +138,12 @@ class Story(RuleBasedStateMachine):
             self.ids.append(order_id)
 
     @precondition(lambda self: self.ids)
-    @rule(data=st.data(), role=st.sampled_from(list(WHO)), wanted=st.sampled_from(State), behind=st.sampled_from([None, 0, 1]))
+    @rule(
+        data=st.data(),
+        role=st.sampled_from(list(WHO)),
+        wanted=st.sampled_from(State),
+        behind=st.sampled_from([None, 0, 1]),
+    )
     def somebody_changes_an_order(self, data: st.DataObject, role: Role, wanted: State, behind: int | None) -> None:
         order_id, now = data.draw(st.sampled_from(self.ids)), self.worlds[0].now
         seen = None if behind is None else self.worlds[0].orders.get(order_id).version - behind
@@ -141,7 +165,11 @@ class Story(RuleBasedStateMachine):
     @rule(data=st.data())
     def sales_notes(self, data: st.DataObject) -> None:
         order_id, now = data.draw(st.sampled_from(self.ids)), self.worlds[0].now
-        self.same(lambda world: world.orders.change(order_id, lambda found: orders.note(found, "Belt terug", SALES, now)).version)
+        self.same(
+            lambda world: (
+                world.orders.change(order_id, lambda found: orders.note(found, "Belt terug", SALES, now)).version
+            )
+        )
 
     @rule(rounds=st.integers(1, 3))
     def reconciler_runs_and_nodes_live(self, rounds: int) -> None:
@@ -195,14 +223,18 @@ class Story(RuleBasedStateMachine):
 
 
 def test_visitor_sales_and_reconciler_live_any_story_alike_in_memory_and_on_dynamodb(environment: None) -> None:
-    run_state_machine_as_test(Story, settings=hypothesis_settings(max_examples=12, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(
+        Story, settings=hypothesis_settings(max_examples=12, stateful_step_count=20, deadline=None)
+    )
 
 
 # --- killed between any two writes
 
 
 class KilledClient:
-    """DynamoDB's client for a process that is killed: before its n-th write, or when that write was made but not yet heard of."""
+    """DynamoDB's client for a process that is killed: before its n-th write, or when that write was made but not yet
+    heard of.
+    """
 
     WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
 
@@ -268,5 +300,7 @@ def test_a_decision_and_its_event_are_written_together_or_not_at_all(api, killed
     path = f"/api/orders/{body['id']}/cancel?token={body['token']}"
     assert killed(0, made, lambda: api.post(path))
     order, events = orders_api.orders().history(body["id"])
-    assert (order.state, len(events), order.last == events[-1]) == ((State.CANCELLED, 2, True) if made else (State.ACKNOWLEDGED, 1, True))
+    assert (order.state, len(events), order.last == events[-1]) == (
+        (State.CANCELLED, 2, True) if made else (State.ACKNOWLEDGED, 1, True)
+    )
     assert ("OPEN" in kinds()) is not made

@@ -1,7 +1,8 @@
 """What AWS bills for the writes of an act, in write units.
 
-DynamoDB Local counts a single write as AWS does, but not those of a transaction (it says 4.0 of one small put, and of four together too).
-So each write of a transaction is weighed alone. Of a transaction AWS bills the table's units twice and the index's once:
+DynamoDB Local counts a single write as AWS does, but not those of a transaction (it says 4.0 of one small put, and of
+four together too). So each write of a transaction is weighed alone. Of a transaction AWS bills the table's units twice
+and the index's once:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html
 """
 
@@ -12,7 +13,9 @@ from shared import dynamodb
 
 
 def of(act: Callable[[], object]) -> float:
-    """The write units of all puts and updates that `act` makes through `shared.dynamodb`; raises NotImplementedError for other writes."""
+    """The write units of all puts and updates that `act` makes through `shared.dynamodb`; raises NotImplementedError
+    for other writes.
+    """
     units: list[float] = []
 
     def single(parsed: Mapping[str, Any], **_: object) -> None:

@@ -24,7 +24,9 @@ class Template:
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """Properties of all resources of a type, by logical id."""
-        return {name: entry.get("Properties", {}) for name, entry in self.body["Resources"].items() if entry["Type"] == kind}
+        return {
+            name: entry.get("Properties", {}) for name, entry in self.body["Resources"].items() if entry["Type"] == kind
+        }
 
     def statements(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """(logical id, statement) of every identity policy."""

@@ -38,14 +38,22 @@ def test_every_table_can_be_restored_to_any_second_and_survives_the_stack(templa
 
 
 def test_orders_and_fleet_stream_both_images(template):
-    streams = {name for name, table in template.resources("AWS::DynamoDB::Table").items() if "StreamSpecification" in table}
+    streams = {
+        name for name, table in template.resources("AWS::DynamoDB::Table").items() if "StreamSpecification" in table
+    }
     assert {name[:12] for name in streams} == {"TablesOrders", "TablesFleet2"}
     for name in streams:
-        assert template.resources("AWS::DynamoDB::Table")[name]["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+        assert template.resources("AWS::DynamoDB::Table")[name]["StreamSpecification"] == {
+            "StreamViewType": "NEW_AND_OLD_IMAGES"
+        }
 
 
 def test_orders_are_found_by_state_and_date(template):
-    [index] = [index for table in template.resources("AWS::DynamoDB::Table").values() for index in table.get("GlobalSecondaryIndexes", [])]
+    [index] = [
+        index
+        for table in template.resources("AWS::DynamoDB::Table").values()
+        for index in table.get("GlobalSecondaryIndexes", [])
+    ]
     assert index["IndexName"] == "by-state"
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["state", "orderDate"]
 
@@ -113,26 +121,41 @@ def test_a_node_reaches_only_its_own_partition_of_the_fleet_table(template):
         if any(action.startswith("dynamodb:") for action in as_list(statement["Action"]))
         and "TablesFleet" in json.dumps(statement["Resource"])
     ]
-    assert sorted(action for statement in fleet for action in as_list(statement["Action"])) == ["dynamodb:PutItem", "dynamodb:Query"]
+    assert sorted(action for statement in fleet for action in as_list(statement["Action"])) == [
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+    ]
     for statement in fleet:
         assert statement["Condition"]["ForAllValues:StringEquals"].items() >= own.items()
 
 
 def test_a_node_cannot_write_what_an_assignment_is_made_of(template):
     [write] = [
-        s for s in _node_statements(template) if "dynamodb:PutItem" in as_list(s["Action"]) and "TablesFleet" in json.dumps(s["Resource"])
+        s
+        for s in _node_statements(template)
+        if "dynamodb:PutItem" in as_list(s["Action"]) and "TablesFleet" in json.dumps(s["Resource"])
     ]
-    assert not {"phones", "customerId", "ha1", "encrypted"} & set(write["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"])
+    assert not {"phones", "customerId", "ha1", "encrypted"} & set(
+        write["Condition"]["ForAllValues:StringEquals"]["dynamodb:Attributes"]
+    )
 
 
 def test_a_node_cannot_read_parameters_but_its_own_three(template):
-    [read] = [statement for statement in _node_statements(template) if "ssm:GetParameters" in as_list(statement["Action"])]
+    [read] = [
+        statement for statement in _node_statements(template) if "ssm:GetParameters" in as_list(statement["Action"])
+    ]
     names = [json.dumps(resource).split("parameter")[-1] for resource in read["Resource"]]
-    assert [name.strip('"]}') for name in names] == ["/callvoip/sip/certificate", "/callvoip/sip/private-key", "/callvoip/sip/trunk"]
+    assert [name.strip('"]}') for name in names] == [
+        "/callvoip/sip/certificate",
+        "/callvoip/sip/private-key",
+        "/callvoip/sip/trunk",
+    ]
 
 
 def test_nodes_end_only_by_their_fleets_tag(template):
-    [end] = [statement for _, statement in template.statements() if "ec2:TerminateInstances" in as_list(statement["Action"])]
+    [end] = [
+        statement for _, statement in template.statements() if "ec2:TerminateInstances" in as_list(statement["Action"])
+    ]
     assert end["Condition"] == {"StringEquals": {"aws:ResourceTag/callvoip:fleet": "Callvoip"}}
 
 
@@ -147,7 +170,9 @@ def test_every_asynchronous_hop_has_a_dead_letter_queue(template, functions):
     assert len(targets) == 2
     for target in targets:
         assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] in queues
-    asynchronous = {json.dumps(entry["FunctionName"]) for entry in template.resources("AWS::Lambda::EventInvokeConfig").values()}
+    asynchronous = {
+        json.dumps(entry["FunctionName"]) for entry in template.resources("AWS::Lambda::EventInvokeConfig").values()
+    }
     assert len(asynchronous) == 1
 
 
@@ -193,14 +218,21 @@ def test_an_access_token_names_a_colleague_by_address(template):
 
 
 def test_routes_of_sales_need_a_token_and_no_others_do(template):
-    routes = {route["RouteKey"]: route["AuthorizationType"] for route in template.resources("AWS::ApiGatewayV2::Route").values()}
+    routes = {
+        route["RouteKey"]: route["AuthorizationType"]
+        for route in template.resources("AWS::ApiGatewayV2::Route").values()
+    }
     assert routes == {
         "GET /api/prices": "NONE",
         "POST /api/orders": "NONE",
         "GET /api/orders/{id}": "NONE",
         "GET /api/challenge": "NONE",
         "GET /bestelling/{id}": "NONE",
-        **{f"POST {place}/{{id}}/{act}": "NONE" for place in ("/api/orders", "/bestelling") for act in ("credentials", "cancel", "answer")},
+        **{
+            f"POST {place}/{{id}}/{act}": "NONE"
+            for place in ("/api/orders", "/bestelling")
+            for act in ("credentials", "cancel", "answer")
+        },
         "$default": "NONE",
         "GET /api/sales/orders": "JWT",
         "GET /api/sales/orders/{id}": "JWT",
@@ -218,7 +250,10 @@ def test_routes_of_sales_need_a_token_and_no_others_do(template):
 def test_tokens_must_be_the_pools_own_and_for_the_console(template):
     [authorizer] = template.resources("AWS::ApiGatewayV2::Authorizer").values()
     [pool], [client] = template.resources("AWS::Cognito::UserPool"), template.resources("AWS::Cognito::UserPoolClient")
-    assert authorizer["JwtConfiguration"] == {"Audience": [{"Ref": client}], "Issuer": {"Fn::GetAtt": [pool, "ProviderURL"]}}
+    assert authorizer["JwtConfiguration"] == {
+        "Audience": [{"Ref": client}],
+        "Issuer": {"Fn::GetAtt": [pool, "ProviderURL"]},
+    }
 
 
 def test_the_console_is_a_public_client_with_the_code_flow_only(template):
@@ -304,7 +339,9 @@ def test_plain_rtp_comes_from_the_trunks_networks_and_alarms_go_to_the_operator(
     assert done.returncode == 0, done.stderr
     resources = json.loads((tmp_path / "Callvoip.template.json").read_text())["Resources"].values()
     [group] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::EC2::SecurityGroup"]
-    rtp = {rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 21999)}
+    rtp = {
+        rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 21999)
+    }
     assert rtp == {"192.0.2.0/28", "198.51.100.7/32"}
     [subscription] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Subscription"]
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "beheer@example.nl")
@@ -324,8 +361,13 @@ def test_every_alarm_tells_one_topic_and_a_silent_metric_is_no_alarm(template, f
         assert alarm["TreatMissingData"] == "notBreaching"
     metrics = [(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms]
     assert metrics.count(("AWS/Lambda", "Errors")) == len(functions)
-    assert metrics.count(("AWS/SQS", "ApproximateNumberOfMessagesVisible")) == len(template.resources("AWS::SQS::Queue"))
-    assert {name for namespace, name in metrics if namespace == "callvoip"} >= {"FleetActionFailed", "LaunchRefusedQuota"}
+    assert metrics.count(("AWS/SQS", "ApproximateNumberOfMessagesVisible")) == len(
+        template.resources("AWS::SQS::Queue")
+    )
+    assert {name for namespace, name in metrics if namespace == "callvoip"} >= {
+        "FleetActionFailed",
+        "LaunchRefusedQuota",
+    }
 
 
 def test_call_records_and_logs_live_as_long_as_the_pages_say(template):
@@ -350,7 +392,10 @@ def test_user_data_holds_no_secret(template):
 def test_the_sites_own_domain_needs_a_certificate(template, synthesise, tmp_path):
     [plain] = template.resources("AWS::CloudFront::Distribution").values()
     assert "Aliases" not in plain["DistributionConfig"]
-    done = synthesise(tmp_path, "--certificate-arn=arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555")
+    done = synthesise(
+        tmp_path,
+        "--certificate-arn=arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
+    )
     assert done.returncode == 0, done.stderr
     body = json.loads((tmp_path / "Callvoip.template.json").read_text())
     [named] = [r["Properties"] for r in body["Resources"].values() if r["Type"] == "AWS::CloudFront::Distribution"]

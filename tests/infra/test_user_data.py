@@ -1,4 +1,6 @@
-"""The nodes' user data: understood by cloud-init and by the node, and run for real on the bundle that the build makes."""
+"""The nodes' user data: understood by cloud-init and by the node, and run for real on the bundle that the build
+makes.
+"""
 
 import os
 import platform
@@ -80,8 +82,12 @@ def test_an_instance_comes_up_from_it(cloud_config, tmp_path, monkeypatch):
     (given / "runcmd").write_text("\n".join(cloud_config["runcmd"]) + "\n")
     for name in ("scratch", "root"):
         (tmp_path / name).mkdir()
-    done = subprocess.run(["unshare", "-mn", "sh", "-c", _IN_A_COPY, "sh", tmp_path], capture_output=True, text=True, timeout=150)
+    done = subprocess.run(
+        ["unshare", "-mn", "sh", "-c", _IN_A_COPY, "sh", tmp_path], capture_output=True, text=True, timeout=150
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "usage: media-node" in done.stdout
     assert "ExecStart=/opt/media-node/bin/media-node --config /etc/media-node/node.toml" in done.stdout
-    assert '"waiting", "what": "instance metadata"' in done.stdout, "the node has read its configuration and looks for who it is"
+    assert '"waiting", "what": "instance metadata"' in done.stdout, (
+        "the node has read its configuration and looks for who it is"
+    )

@@ -31,7 +31,14 @@ def deployment() -> Callable[..., Deployment]:
 
     def make(*resources: tuple[str, str, dict[str, Any]], assets: dict[str, Path] | None = None) -> Deployment:
         made = [
-            Deployed(name, kind, name, arn=f"arn:aws:x:{REGION}:123456789012:{name}", properties=properties, path=f"S/{name}/R")
+            Deployed(
+                name,
+                kind,
+                name,
+                arn=f"arn:aws:x:{REGION}:123456789012:{name}",
+                properties=properties,
+                path=f"S/{name}/R",
+            )
             for kind, name, properties in resources
         ]
         return Deployment(region=REGION, resources=tuple(made), assembly=Assembly((), assets or {}))

@@ -31,7 +31,13 @@ INDEX = {
     "KeySchema": [{"AttributeName": "state", "KeyType": "HASH"}],
     "Projection": {"ProjectionType": "KEYS_ONLY"},
 }
-ORDER = {"company": "Bakkerij Voorbeeld", "name": "Jo de Tester", "email": "jo@example.nl", "telephone": "085 555 01 23", "phones": 2}
+ORDER = {
+    "company": "Bakkerij Voorbeeld",
+    "name": "Jo de Tester",
+    "email": "jo@example.nl",
+    "telephone": "085 555 01 23",
+    "phones": 2,
+}
 
 
 async def emulator(tmp_path: Path, *options: str) -> tuple[Child, Emulated]:
@@ -69,7 +75,18 @@ def call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]])
     caller, callee = (f"{phone['username']}:{phone['password']}" for phone in phones)
     command = [
         *(sys.executable, "-m", "media_node.probe", "--json", "--seconds", "1", "--ca-file", str(system.ca_file)),
-        *("--host", sip["host"], "--port", str(sip["port"]), "--domain", sip["domain"], "--caller", caller, "--callee", callee),
+        *(
+            "--host",
+            sip["host"],
+            "--port",
+            str(sip["port"]),
+            "--domain",
+            sip["domain"],
+            "--caller",
+            caller,
+            "--callee",
+            callee,
+        ),
     ]
     deadline = time.monotonic() + 40
     while True:
@@ -104,7 +121,9 @@ def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
     data = tmp_path / "data"
     with LocalSystem.start(data=data) as system:
         placed = Client(system.api).post("/orders", ORDER)
-        waiting = Client(system.api).post("/orders", {**ORDER, "email": "an@example.com", "company": "Slagerij Voorbeeld"})
+        waiting = Client(system.api).post(
+            "/orders", {**ORDER, "email": "an@example.com", "company": "Slagerij Voorbeeld"}
+        )
         sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
         sales.post(f"/sales/orders/{placed['id']}/approve")
         customer = Client(system.api, placed["token"])
@@ -130,7 +149,9 @@ def test_after_a_restart_orders_are_there_and_phones_call_as_before(tmp_path):
         completed(Client(system.api, waiting["token"]), waiting["id"])
         assert sales.get(f"/sales/orders/{waiting['id']}")["node"]["id"] == node["id"]
         mails_until_in_service(system, "an@example.com")
-        assert [mail["id"] for mail in mails(system, "jo@example.nl")] == [mail["id"] for mail in sent], "none lost, none sent twice"
+        assert [mail["id"] for mail in mails(system, "jo@example.nl")] == [mail["id"] for mail in sent], (
+            "none lost, none sent twice"
+        )
 
 
 @pytest.mark.timeout(400)  # whole systems, one after the other
@@ -230,7 +251,12 @@ async def test_instances_run_again_after_a_restart_and_ended_ones_do_not(tmp_pat
     child, emulated = await emulator(tmp_path, *options)
     client = emulated.client("ec2")
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "callvoip:node", "Value": "n0001"}]}]
-    request = {"ImageId": "ami-12345678", "InstanceType": "c7g.medium", "UserData": "#cloud-config", "TagSpecifications": tags}
+    request = {
+        "ImageId": "ami-12345678",
+        "InstanceType": "c7g.medium",
+        "UserData": "#cloud-config",
+        "TagSpecifications": tags,
+    }
     kept, ended = (client.run_instances(MinCount=1, MaxCount=1, **request)["Instances"][0] for _ in range(2))
     client.terminate_instances(InstanceIds=[ended["InstanceId"]])
     await child.stop()

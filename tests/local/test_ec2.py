@@ -71,14 +71,22 @@ async def ec2(emulated: Emulated, port: int, tmp_path: Path, happened) -> AsyncI
     node = tmp_path / "node.py"
     node.write_text(NODE)
     async with Ec2(
-        emulated, port=port, role=NODE_ROLE, disks=tmp_path, logs=tmp_path / "logs", publish=publish, command=[sys.executable, str(node)]
+        emulated,
+        port=port,
+        role=NODE_ROLE,
+        disks=tmp_path,
+        logs=tmp_path / "logs",
+        publish=publish,
+        command=[sys.executable, str(node)],
     ) as running:
         yield running
 
 
 async def launch(emulated: Emulated) -> str:
     client = emulated.client("ec2")
-    made = await asyncio.to_thread(client.run_instances, MinCount=1, MaxCount=1, ImageId="ami-12345678", UserData=USER_DATA)
+    made = await asyncio.to_thread(
+        client.run_instances, MinCount=1, MaxCount=1, ImageId="ami-12345678", UserData=USER_DATA
+    )
     return str(made["Instances"][0]["InstanceId"])
 
 

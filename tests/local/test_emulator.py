@@ -48,8 +48,12 @@ def test_a_failing_transaction_leaves_neither_item_nor_record(emulated, table):
         streams = emulated.client("dynamodbstreams")
         arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
         [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-        return [record["dynamodb"]["NewImage"]["pk"]["S"] for record in streams.get_records(ShardIterator=at)["Records"]]
+        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
+            "ShardIterator"
+        ]
+        return [
+            record["dynamodb"]["NewImage"]["pk"]["S"] for record in streams.get_records(ShardIterator=at)["Records"]
+        ]
 
     absent, present = "attribute_not_exists(pk)", "attribute_exists(pk)"
     client.transact_write_items(TransactItems=[put("a", absent), put("b", absent)])
@@ -74,7 +78,14 @@ async def test_whoever_waits_hears_of_writes_and_not_of_reads(emulated, table):
 
 
 def launch(emulated, token: str, **changes):
-    request = {"ImageId": "ami-12345678", "InstanceType": "c7g.medium", "MinCount": 1, "MaxCount": 1, "ClientToken": token, **changes}
+    request = {
+        "ImageId": "ami-12345678",
+        "InstanceType": "c7g.medium",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken": token,
+        **changes,
+    }
     return emulated.client("ec2").run_instances(**request)["Instances"][0]["InstanceId"]
 
 

@@ -68,7 +68,12 @@ def token(key=KEY, kid="k1", algorithm="RS256", **changes) -> str:
         "exp": int((NOW + timedelta(hours=1)).timestamp()),
         **changes,
     }
-    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key, algorithm=algorithm, headers={"kid": kid})
+    return jwt.encode(
+        {name: value for name, value in claims.items() if value is not None},
+        key,
+        algorithm=algorithm,
+        headers={"kid": kid},
+    )
 
 
 def asked_with(value: str | None, route: Route = SALES):
@@ -76,7 +81,9 @@ def asked_with(value: str | None, route: Route = SALES):
     return authorize(route, Request(method="GET", path="/api/sales/orders", headers=headers), KEYS, NOW)
 
 
-@pytest.mark.parametrize("value", [f"Bearer {token()}", f"bearer {token()}", token(), f"Bearer {token(aud='console', client_id=None)}"])
+@pytest.mark.parametrize(
+    "value", [f"Bearer {token()}", f"bearer {token()}", token(), f"Bearer {token(aud='console', client_id=None)}"]
+)
 def test_a_good_token_is_accepted(value):
     claims = asked_with(value)
     assert claims is not None and claims["cognito:groups"] == ["sales"]
@@ -103,7 +110,8 @@ def test_a_good_token_is_accepted(value):
         f"Bearer {token(client_id=None)}",
         f"Bearer {token(aud='another')}",
         f"Bearer {token(key='x' * 32, algorithm='HS256')}",
-        "Bearer " + jwt.encode({"iss": ISSUER, "client_id": "console", "exp": 9e9}, "", algorithm="none", headers={"kid": "k1"}),
+        "Bearer "
+        + jwt.encode({"iss": ISSUER, "client_id": "console", "exp": 9e9}, "", algorithm="none", headers={"kid": "k1"}),
     ],
 )
 def test_a_bad_token_is_refused(value):
@@ -155,7 +163,13 @@ def test_an_event_has_the_shape_of_payload_format_2():
     assert "cookie" not in got["headers"]
     assert got["pathParameters"] == {"id": "1"}
     assert (got["body"], got["isBase64Encoded"]) == ('{"x": "é"}', False)
-    http = {"method": "POST", "path": "/api/orders/1", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "curl"}
+    http = {
+        "method": "POST",
+        "path": "/api/orders/1",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "192.0.2.1",
+        "userAgent": "curl",
+    }
     assert got["requestContext"]["http"] == http
     assert got["requestContext"]["time"] == "21/Nov/2026:18:05:00 +0000"
     assert got["requestContext"]["timeEpoch"] == 1795284300000
@@ -170,19 +184,30 @@ def test_claims_arrive_as_strings():
     claims = {"cognito:groups": ["sales", "admins"], "exp": 12, "email_verified": True, "sub": "x"}
     authorizer = made(claims=claims)["requestContext"]["authorizer"]
     assert authorizer == {
-        "jwt": {"claims": {"cognito:groups": "[sales admins]", "exp": "12", "email_verified": "true", "sub": "x"}, "scopes": None}
+        "jwt": {
+            "claims": {"cognito:groups": "[sales admins]", "exp": "12", "email_verified": "true", "sub": "x"},
+            "scopes": None,
+        }
     }
 
 
 @settings(deadline=None)
-@given(st.binary(min_size=1), st.sampled_from(["application/x-www-form-urlencoded", "image/png", "text/plain", "application/json", ""]))
+@given(
+    st.binary(min_size=1),
+    st.sampled_from(["application/x-www-form-urlencoded", "image/png", "text/plain", "application/json", ""]),
+)
 def test_a_body_comes_back_whole_from_its_event(body, kind):
     got = made(method="POST", headers=(("content-type", kind),), body=body)
     assert (base64.b64decode(got["body"]) if got["isBase64Encoded"] else got["body"].encode()) == body
 
 
 def test_a_form_arrives_in_base64():
-    assert made(method="POST", headers=(("content-type", "application/x-www-form-urlencoded"),), body=b"a=1")["isBase64Encoded"] is True
+    assert (
+        made(method="POST", headers=(("content-type", "application/x-www-form-urlencoded"),), body=b"a=1")[
+            "isBase64Encoded"
+        ]
+        is True
+    )
 
 
 def test_a_functions_result_becomes_an_answer():
@@ -204,7 +229,9 @@ def test_a_result_without_a_status_is_a_json_body():
     assert (got.status, got.headers, got.body) == (200, (("content-type", "application/json"),), b'{"a": 1}')
 
 
-@pytest.mark.parametrize("result", [{"statusCode": "many"}, {"statusCode": 42}, {"statusCode": 200, "body": "!", "isBase64Encoded": True}])
+@pytest.mark.parametrize(
+    "result", [{"statusCode": "many"}, {"statusCode": 42}, {"statusCode": 200, "body": "!", "isBase64Encoded": True}]
+)
 def test_a_malformed_result_is_an_error(result):
     with pytest.raises(ValueError):
         answer(result)

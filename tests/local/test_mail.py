@@ -15,7 +15,11 @@ from callvoip.mail_page import MailPage
 from callvoip.permissions import Principal
 
 NOW = datetime(2026, 11, 21, 18, 5, tzinfo=UTC)
-MAY_SEND = {"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "arn:aws:ses:eu-central-1:123456789012:identity/example.nl"}
+MAY_SEND = {
+    "Effect": "Allow",
+    "Action": "ses:SendEmail",
+    "Resource": "arn:aws:ses:eu-central-1:123456789012:identity/example.nl",
+}
 
 
 def request(subject: str = "Uw bestelling", sender: str = "Verkoop <verkoop@example.nl>", **body: str):
@@ -23,7 +27,9 @@ def request(subject: str = "Uw bestelling", sender: str = "Verkoop <verkoop@exam
     return {
         "FromEmailAddress": sender,
         "Destination": {"ToAddresses": ["jo@example.com"]},
-        "Content": {"Simple": {"Subject": {"Data": subject}, "Body": {kind: {"Data": text} for kind, text in parts.items()}}},
+        "Content": {
+            "Simple": {"Subject": {"Data": subject}, "Body": {kind: {"Data": text} for kind, text in parts.items()}}
+        },
     }
 
 
@@ -83,7 +89,10 @@ def test_a_raw_message_is_read_too():
     message["Subject"] = "Één bestelling"
     message.set_content("Dag")
     message.add_alternative("<p>Dag</p>", subtype="html")
-    raw = {"Content": {"Raw": {"Data": base64.b64encode(bytes(message)).decode()}}, "Destination": {"ToAddresses": ["a@example.nl"]}}
+    raw = {
+        "Content": {"Raw": {"Data": base64.b64encode(bytes(message)).decode()}},
+        "Destination": {"ToAddresses": ["a@example.nl"]},
+    }
     read = mail.read(raw, "1", NOW)
     assert (read.subject, read.text.strip(), read.html.strip()) == ("Één bestelling", "Dag", "<p>Dag</p>")
 

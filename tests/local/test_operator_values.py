@@ -44,13 +44,17 @@ def test_a_trunk_is_an_address_with_or_without_a_transport(text, trunk):
     assert parse_trunk(text) == trunk
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":5060", "host:0", "host:70000", "host:5060;transport=pigeon", "host:x;lr=1"])
+@pytest.mark.parametrize(
+    "text", ["", "host", "host:", ":5060", "host:0", "host:70000", "host:5060;transport=pigeon", "host:x;lr=1"]
+)
 def test_what_is_no_trunk_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="HOST:PORT"):
         parse_trunk(text)
 
 
-@pytest.mark.parametrize(("trunk", "expected"), [(None, {}), (Trunk("h", 5080), {"host": "h", "port": 5080, "transport": "udp"})])
+@pytest.mark.parametrize(
+    ("trunk", "expected"), [(None, {}), (Trunk("h", 5080), {"host": "h", "port": 5080, "transport": "udp"})]
+)
 def test_values_stand_under_the_names_that_the_nodes_configuration_gives(emulated, trunk, expected):
     certificate = put(emulated, NODE_CONFIG, trunk)
     answer = emulated.client("ssm").get_parameters(Names=["/x/certificate", "/x/key", "/x/trunk"], WithDecryption=True)

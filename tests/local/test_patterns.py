@@ -63,7 +63,9 @@ rules = (
     | st.builds(lambda items: {"anything-but": items}, st.lists(words, min_size=1, max_size=2))
 )
 some_rules = st.lists(rules, min_size=1, max_size=2)
-patterns = st.dictionaries(names, some_rules | st.dictionaries(names, some_rules, min_size=1, max_size=2), min_size=1, max_size=2)
+patterns = st.dictionaries(
+    names, some_rules | st.dictionaries(names, some_rules, min_size=1, max_size=2), min_size=1, max_size=2
+)
 # Not empty: to moto an empty object is a value, and Amazon does not say.
 nested = st.dictionaries(names, st.sampled_from(["x", "y", 2]), min_size=1, max_size=2)
 events = st.dictionaries(names, st.sampled_from(["x", "xy", 1]) | nested, max_size=3)

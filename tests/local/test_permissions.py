@@ -17,7 +17,12 @@ OWN = {"dynamodb:LeadingKeys": ["${ec2:SourceInstanceARN}"]}
 NODE = Principal(
     "node",
     (
-        {"Effect": "Allow", "Action": "dynamodb:Query", "Resource": TABLE, "Condition": {"ForAllValues:StringEquals": OWN}},
+        {
+            "Effect": "Allow",
+            "Action": "dynamodb:Query",
+            "Resource": TABLE,
+            "Condition": {"ForAllValues:StringEquals": OWN},
+        },
         {
             "Effect": "Allow",
             "Action": "dynamodb:PutItem",
@@ -71,7 +76,9 @@ def test_an_unknown_operator_is_refused_rather_than_ignored():
 
 def words(service: str, action: str, body: bytes, tags=None) -> list[tuple[str, str]]:
     found = asked(service, action, body, region="eu-central-1", account="123456789012", tags=lambda _: tags or {})
-    return [(one.action, one.resource.removeprefix("arn:aws:").replace("eu-central-1:123456789012:", "")) for one in found]
+    return [
+        (one.action, one.resource.removeprefix("arn:aws:").replace("eu-central-1:123456789012:", "")) for one in found
+    ]
 
 
 def test_a_transaction_asks_for_each_of_its_writes():
@@ -103,8 +110,17 @@ def test_a_launch_asks_for_everything_it_makes_and_uses():
 
 
 def test_an_end_is_asked_of_each_instance_by_its_tags():
-    [found] = asked("ec2", "TerminateInstances", b"InstanceId.1=i-1", region="r", account="a", tags=lambda _: {"callvoip:fleet": "F"})
-    assert found == Asked("ec2:TerminateInstances", "arn:aws:ec2:r:a:instance/i-1", {"aws:ResourceTag/callvoip:fleet": ["F"]})
+    [found] = asked(
+        "ec2",
+        "TerminateInstances",
+        b"InstanceId.1=i-1",
+        region="r",
+        account="a",
+        tags=lambda _: {"callvoip:fleet": "F"},
+    )
+    assert found == Asked(
+        "ec2:TerminateInstances", "arn:aws:ec2:r:a:instance/i-1", {"aws:ResourceTag/callvoip:fleet": ["F"]}
+    )
 
 
 @pytest.fixture
@@ -127,7 +143,9 @@ def item(pk: str, **more: dict[str, str]):
 
 
 def ask(client, pk: str):
-    return client.query(TableName="fleet", KeyConditionExpression="pk = :n", ExpressionAttributeValues={":n": {"S": pk}})["Items"]
+    return client.query(
+        TableName="fleet", KeyConditionExpression="pk = :n", ExpressionAttributeValues={":n": {"S": pk}}
+    )["Items"]
 
 
 def test_a_node_writes_and_reads_its_own_partition(node):

@@ -126,7 +126,12 @@ async def test_leaving_ends_every_process(deployment, emulated, tmp_path):
     code = tmp_path / "code"
     code.mkdir()
     (code / "app.py").write_text(CODE)
-    properties = {"Handler": "app.echo", "Role": "role", "Code": {"S3Key": "hash.zip"}, "Environment": {"Variables": {"TABLE": "t"}}}
+    properties = {
+        "Handler": "app.echo",
+        "Role": "role",
+        "Code": {"S3Key": "hash.zip"},
+        "Environment": {"Variables": {"TABLE": "t"}},
+    }
     made = deployment(ROLE, ("AWS::Lambda::Function", "echo", properties), assets={"hash": code})
     async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as running:
         pid = (await running.invoke("echo", {}))["pid"]

@@ -56,7 +56,13 @@ async def sign_in(page: ClientSession, password: str = "geheim", **changes: str)
 
 
 async def exchange(page: ClientSession, code: str, **changes: str):
-    form = {"grant_type": "authorization_code", "client_id": "console", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": "console",
+        "code": code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": VERIFIER,
+    }
     async with page.post("/oauth2/token", data={**form, **changes}) as answer:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         return answer.status, await answer.json()
@@ -95,7 +101,9 @@ async def test_a_code_works_once(page):
     assert await exchange(page, code_in(location)) == (400, {"error": "invalid_grant"})
 
 
-@pytest.mark.parametrize("changes", [{"code_verifier": "x" * 43}, {"redirect_uri": "http://127.0.0.1:1/"}, {"client_id": "another"}])
+@pytest.mark.parametrize(
+    "changes", [{"code_verifier": "x" * 43}, {"redirect_uri": "http://127.0.0.1:1/"}, {"client_id": "another"}]
+)
 async def test_a_code_works_only_for_whom_it_was_made(page, changes):
     _, location = await sign_in(page)
     assert (await exchange(page, code_in(location), **changes))[0] == 400

@@ -37,9 +37,12 @@ def test_a_saved_text_shows_without_a_restart(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("public", "resources"))
     port = free_port()
     program = (
-        "import sys; from pathlib import Path; from callvoip import site; site.ROOT = Path(sys.argv[1]); sys.exit(site.main(sys.argv[2:]))"
+        "import sys; from pathlib import Path; from callvoip import site; "
+        "site.ROOT = Path(sys.argv[1]); sys.exit(site.main(sys.argv[2:]))"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), "--port", str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), "--port", str(port)], stdout=subprocess.DEVNULL
+    )
     try:
         url = f"http://127.0.0.1:{port}/contact/"
         assert seen(url, "Wij helpen u met")

@@ -140,7 +140,10 @@ def test_stopping_leaves_no_process_port_or_file(tmp_path):
     for url in (system.site, system.aws_endpoint):
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 1).close()
-    assert not {path for path in Path(tempfile.gettempdir()).glob("callvoip-*") if str(path) == str(system.ca_file.parent)} - before
+    assert (
+        not {path for path in Path(tempfile.gettempdir()).glob("callvoip-*") if str(path) == str(system.ca_file.parent)}
+        - before
+    )
     assert (tmp_path / "logs" / "functions" / "prices.log").exists(), "logs stay where they were asked for"
 
 

@@ -29,7 +29,10 @@ def scope(template=None, **known) -> Scope:
         ({"Fn::Select": [1, {"Fn::Split": [",", "a,b"]}]}, "b"),
         ({"Fn::Select": ["0", ["x"]]}, "x"),
         ({"Fn::Select": [1, {"Fn::GetAZs": ""}]}, "eu-central-1b"),
-        ({"Fn::Sub": "${AWS::AccountId}/${Table}/${Table.Arn}/${!Literal}"}, "123456789012/table-1/arn:table-1/${Literal}"),
+        (
+            {"Fn::Sub": "${AWS::AccountId}/${Table}/${Table.Arn}/${!Literal}"},
+            "123456789012/table-1/arn:table-1/${Literal}",
+        ),
         ({"Fn::Sub": ["${Name}-${Table}", {"Name": {"Ref": "Size"}}]}, "small-table-1"),
         ({"Fn::Base64": {"Fn::Join": ["", ["é", "!"]]}}, base64.b64encode("é!".encode()).decode()),
         ({"Fn::FindInMap": ["Sizes", {"Ref": "Size"}, "memory"]}, 512),
@@ -61,7 +64,13 @@ def test_an_intrinsic_function_becomes_its_value(value, expected):
 
 @pytest.mark.parametrize(
     "value",
-    [{"Ref": "Nobody"}, {"Fn::GetAtt": ["Nobody", "Arn"]}, {"Fn::Sub": "${Nobody}"}, {"Fn::ImportValue": "x"}, {"Fn::If": ["C", 1, 2]}],
+    [
+        {"Ref": "Nobody"},
+        {"Fn::GetAtt": ["Nobody", "Arn"]},
+        {"Fn::Sub": "${Nobody}"},
+        {"Fn::ImportValue": "x"},
+        {"Fn::If": ["C", 1, 2]},
+    ],
 )
 def test_a_reference_to_nothing_is_an_error_that_names_it(value):
     with pytest.raises(UnresolvedError):
@@ -86,7 +95,9 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.text(max_size=5).filter(lambda name: name not in ("Ref", "Condition") and not name.startswith("Fn::")), inner, max_size=4
+            st.text(max_size=5).filter(lambda name: name not in ("Ref", "Condition") and not name.startswith("Fn::")),
+            inner,
+            max_size=4,
         )
     ),
     max_leaves=12,
@@ -115,6 +126,10 @@ def test_stacks_come_in_the_order_they_need_each_other(tmp_path):
             "dependencies": list(needs),
         }
 
-    artifacts = {"App": artifact("App", "Data", "Net"), "Net": artifact("Net", "Data"), "Data": artifact("Data", "Data.assets")}
+    artifacts = {
+        "App": artifact("App", "Data", "Net"),
+        "Net": artifact("Net", "Data"),
+        "Data": artifact("Data", "Data.assets"),
+    }
     (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
     assert [stack.name for stack in load(tmp_path).stacks] == ["Data", "Net", "App"]

@@ -28,7 +28,8 @@ def fail(event, context):
 
 
 @pytest.mark.parametrize(
-    ("expression", "seconds"), [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172800)]
+    ("expression", "seconds"),
+    [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172800)],
 )
 def test_a_rate_is_so_many_seconds(expression, seconds):
     assert rate_seconds(expression) == seconds
@@ -89,7 +90,11 @@ async def running(
         }  # fmt: skip
 
     def rule(name: str, source: str) -> tuple[str, str, dict[str, Any]]:
-        return "AWS::Events::Rule", f"rule-{name}", {"EventPattern": {"source": [source]}, "Targets": [{"Arn": arn(name)}]}
+        return (
+            "AWS::Events::Rule",
+            f"rule-{name}",
+            {"EventPattern": {"source": [source]}, "Targets": [{"Arn": arn(name)}]},
+        )
 
     made = deployment(
         ("AWS::IAM::Role", "role", {}),
@@ -99,11 +104,18 @@ async def running(
         source("fail", {"dynamodb": {"Keys": {"pk": {"S": ["bad"]}}}}),
         rule("keep", "good.source"),
         rule("fail", "bad.source"),
-        ("AWS::Lambda::EventInvokeConfig", "config", {"FunctionName": "fail", "MaximumRetryAttempts": 1, "DestinationConfig": failure}),
+        (
+            "AWS::Lambda::EventInvokeConfig",
+            "config",
+            {"FunctionName": "fail", "MaximumRetryAttempts": 1, "DestinationConfig": failure},
+        ),
         ("Custom::Trigger", "load", {"HandlerArn": arn("keep") + ":1"}),
         assets={"hash": code},
     )
-    async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as runtime, Triggers(made, emulated, runtime) as started:
+    async with (
+        Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as runtime,
+        Triggers(made, emulated, runtime) as started,
+    ):
         yield started
 
 

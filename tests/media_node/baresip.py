@@ -20,7 +20,8 @@ MODULES = "/usr/lib/baresip/modules"
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that is free for UDP and TCP, and so is its successor: baresip listens for TLS one above its SIP port.
+    """A port on 127.0.0.1 that is free for UDP and TCP, and so is its successor: baresip listens for TLS one above its
+    SIP port.
 
     It lies below the ports that the kernel gives to outgoing connections, so none of those takes it before it is used.
     """
@@ -37,7 +38,10 @@ def free_port() -> int:
 
 
 def write_tone(path: Path, samples: list[int]) -> None:
-    """Samples (16 bit, 8 kHz, mono) as a WAV file, baresip's microphone. At its end baresip hangs up: let it outlast the call."""
+    """Samples (16 bit, 8 kHz, mono) as a WAV file, baresip's microphone.
+
+    At its end baresip hangs up: let it outlast the call.
+    """
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
@@ -54,7 +58,9 @@ class Message:
 class Baresip:
     """A running baresip. Leave its `with` block to end the process."""
 
-    def __init__(self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None, sip_port: int = 0) -> None:
+    def __init__(
+        self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None, sip_port: int = 0
+    ) -> None:
         """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS.
 
         It listens on `sip_port` of 127.0.0.1 over UDP and TCP, on the next for TLS; 0 chooses a free pair.
@@ -97,7 +103,9 @@ class Baresip:
     def __enter__(self) -> Baresip:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._control.close()
         self._process.terminate()
         try:
@@ -156,7 +164,9 @@ class Baresip:
             if event == "REGISTER_OK" and re.search(r"200 OK \(\) \[\d+ binding", self.text()):
                 return {"type": event}  # it may have registered before the control connection stood
             if time.monotonic() > deadline:
-                raise AssertionError(f"baresip saw no {event} but {[e['type'] for e in self.events]}:\n{self.text()[-6000:]}")
+                raise AssertionError(
+                    f"baresip saw no {event} but {[e['type'] for e in self.events]}:\n{self.text()[-6000:]}"
+                )
             self._read(0.2)
 
     def wait_for_text(self, pattern: str, *, timeout: float = 15) -> str:

@@ -1,4 +1,6 @@
-"""What the node's tests share: a certificate, an emulated AWS, and real node processes on loopback addresses of their own."""
+"""What the node's tests share: a certificate, an emulated AWS, and real node processes on loopback addresses of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ class Certificates:
         return ssl.create_default_context(cafile=str(self.ca_file))
 
 
-def _certificate(name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None) -> tuple[x509.Certificate, Any]:
+def _certificate(
+    name: str, issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+) -> tuple[x509.Certificate, Any]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -126,7 +130,9 @@ def _answers(url: str) -> bool:
     return False
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 15, why: Callable[[], str] = lambda: "waited in vain") -> Any:
+def wait_until(
+    condition: Callable[[], Any], seconds: float = 15, why: Callable[[], str] = lambda: "waited in vain"
+) -> Any:
     """The first true value of `condition`; fails the test, saying `why`, when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
@@ -176,7 +182,11 @@ def free_address() -> str:
     """A loopback address on which the node's own ports are free."""
     while True:
         address = f"127.{random.randrange(64, 128)}.{random.randrange(256)}.{random.randrange(1, 255)}"
-        with socket.socket() as tls, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as srtp, contextlib.suppress(OSError):
+        with (
+            socket.socket() as tls,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as srtp,
+            contextlib.suppress(OSError),
+        ):
             tls.bind((address, 5061))
             srtp.bind((address, 20000))
             return address
@@ -213,7 +223,11 @@ def assignment(
             {
                 "username": phone.username,
                 "extension": phone.extension,
-                **({"ha1": {name.value: name.ha1(phone.username, DOMAIN, phone.password) for name in Algorithm}} if credentials else {}),
+                **(
+                    {"ha1": {name.value: name.ha1(phone.username, DOMAIN, phone.password) for name in Algorithm}}
+                    if credentials
+                    else {}
+                ),
             }
             for phone in phones
         ],
@@ -278,7 +292,9 @@ class NodeUnderTest:
     def item(self, sk: str) -> dict[str, Any]:
         from media_node.control.aws import from_item
 
-        answer = self.dynamodb.get_item(TableName=self.fleet_table, Key={"pk": {"S": self.arn}, "sk": {"S": sk}}, ConsistentRead=True)
+        answer = self.dynamodb.get_item(
+            TableName=self.fleet_table, Key={"pk": {"S": self.arn}, "sk": {"S": sk}}, ConsistentRead=True
+        )
         return from_item(answer["Item"]) if "Item" in answer else {}
 
     def records(self, customer: str) -> list[dict[str, Any]]:
@@ -293,7 +309,9 @@ class NodeUnderTest:
         return [from_item(item) for item in answer["Items"]]
 
     def assign(self, customer: str, phones: list[TestAccount], *, probed: bool = False, **options: Any) -> None:
-        """Assigns an environment and waits until the node has loaded this version of it (and, with `probed`, proved it)."""
+        """Assigns an environment and waits until the node has loaded this version of it (and, with `probed`, proved
+        it).
+        """
         item = assignment(customer, phones, **options)
         self.put(f"ASSIGNMENT#{item['orderId']}", item)
 

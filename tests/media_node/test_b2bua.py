@@ -1,4 +1,6 @@
-"""Calls through the exchange over real TLS, with phones of our own and a media worker that only keeps the rules of the bridge."""
+"""Calls through the exchange over real TLS, with phones of our own and a media worker that only keeps the rules of the
+bridge.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class RulefulMedia:
         self.secure[call] = secure
         ports = {leg: 20000 if secure[leg] else next(self._ports) for leg in secure}
         return {
-            leg: Local(address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=FINGERPRINT if secure[leg] else "")
+            leg: Local(
+                address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=FINGERPRINT if secure[leg] else ""
+            )
             for leg, port in ports.items()
         }
 
@@ -69,7 +73,10 @@ class RulefulMedia:
             raise MediaError("unknown call")
         del self.secure[call]
         last = {leg: self.legs.get((call, leg), []) for leg in ("a", "b")}
-        return {leg: LegStats(suite=said[-1].crypto.suite if said and said[-1].crypto else None) for leg, said in last.items()}
+        return {
+            leg: LegStats(suite=said[-1].crypto.suite if said and said[-1].crypto else None)
+            for leg, said in last.items()
+        }
 
 
 @dataclass
@@ -83,7 +90,9 @@ class Office:
     certificates: Certificates
     handsets: list[Handset] = field(default_factory=list)
 
-    async def handset(self, extension: str, *, register: bool = True, password: str = PASSWORD, **options: Any) -> Handset:
+    async def handset(
+        self, extension: str, *, register: bool = True, password: str = PASSWORD, **options: Any
+    ) -> Handset:
         handset = Handset(f"{CUSTOMER}-{extension}", password, DOMAIN, **options)
         self.handsets.append(handset)
         await handset.connect("127.0.0.1", self.port, self.certificates.client_context())
@@ -121,7 +130,9 @@ def environment(*, encrypted: bool = True, calls: int = 10) -> Environment:
 @pytest_asyncio.fixture
 async def office(certificates: Certificates, tmp_path: Any) -> AsyncIterator[Office]:
     media, records = RulefulMedia(), list[CallRecord]()
-    exchange = Exchange(domain=DOMAIN, media=lambda: media, records=records.append, directory=Directory((environment(),)))
+    exchange = Exchange(
+        domain=DOMAIN, media=lambda: media, records=records.append, directory=Directory((environment(),))
+    )
     context = server_context()
     pem = tmp_path / "server.pem"
     pem.write_text(certificates.chain + certificates.key)
@@ -150,7 +161,9 @@ async def refused(call: Awaitable[Any]) -> Refused:
 
 async def test_a_phone_whose_password_was_just_handed_out_waits_for_the_next_look(office: Office) -> None:
     complete = environment()
-    office.exchange.assign(Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),)))
+    office.exchange.assign(
+        Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),))
+    )
     phone = await office.handset("101", register=False)
     registering = asyncio.ensure_future(phone.register())
     await asyncio.sleep(0.2)
@@ -162,7 +175,9 @@ async def test_a_phone_whose_password_was_just_handed_out_waits_for_the_next_loo
 
 async def test_a_phone_without_a_password_is_refused_once_the_node_has_looked(office: Office) -> None:
     complete = environment()
-    office.exchange.assign(Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),)))
+    office.exchange.assign(
+        Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),))
+    )
     phone = await office.handset("101", register=False)
     registering = asyncio.ensure_future(phone.register())
     await asyncio.sleep(0.2)
@@ -204,7 +219,13 @@ async def test_hold_and_resume_reach_the_other_side(office: Office) -> None:
         assert theirs.directions[-1] is direction
         assert ours.directions[-1] is direction.reversed
     (call,) = office.media.secure
-    assert [leg.direction for leg in office.media.legs[call, "a"]] == ["sendrecv", "sendonly", "sendrecv", "inactive", "sendrecv"]
+    assert [leg.direction for leg in office.media.legs[call, "a"]] == [
+        "sendrecv",
+        "sendonly",
+        "sendrecv",
+        "inactive",
+        "sendrecv",
+    ]
     assert len({leg.crypto.send_key for leg in office.media.legs[call, "a"] if leg.crypto}) == 1
 
 
@@ -279,7 +300,9 @@ async def test_a_refusal_of_the_called_phone_reaches_the_caller(office: Office, 
 
 
 @pytest.mark.parametrize("status", [488, 606])
-async def test_a_phone_that_refuses_sdes_is_asked_again_with_dtls_and_then_believed(office: Office, status: int) -> None:
+async def test_a_phone_that_refuses_sdes_is_asked_again_with_dtls_and_then_believed(
+    office: Office, status: int
+) -> None:
     callee = await office.handset("102", answers=lambda incoming: status)
     caller = await office.handset("101")
     assert (await refused(caller.call("102"))).code == status
@@ -307,7 +330,9 @@ async def test_a_phone_that_is_not_registered_cannot_be_reached(office: Office) 
     assert (await refused(caller.call("102"))).code == 480
 
 
-@pytest.mark.parametrize(("suites", "text"), [((), "SRTP is required"), (("F8_128_HMAC_SHA1_80",), "F8_128_HMAC_SHA1_80 is not supported")])
+@pytest.mark.parametrize(
+    ("suites", "text"), [((), "SRTP is required"), (("F8_128_HMAC_SHA1_80",), "F8_128_HMAC_SHA1_80 is not supported")]
+)
 async def test_a_phone_without_usable_srtp_is_told_why(office: Office, suites: tuple[str, ...], text: str) -> None:
     await office.handset("102")
     caller = await office.handset("101")
@@ -530,7 +555,9 @@ async def test_an_answer_that_waits_behind_a_cancel_is_acknowledged_and_ended(of
 
 async def test_two_changes_that_meet_do_not_both_happen(office: Office) -> None:
     ours, theirs = await talking(office)
-    results = await asyncio.gather(ours.change(Direction.SENDONLY), theirs.change(Direction.SENDONLY), return_exceptions=True)
+    results = await asyncio.gather(
+        ours.change(Direction.SENDONLY), theirs.change(Direction.SENDONLY), return_exceptions=True
+    )
     refusals = [result for result in results if isinstance(result, Refused)]
     assert [refusal.code for refusal in refusals] == [491]
     await ours.change(Direction.SENDRECV)
@@ -565,7 +592,11 @@ async def test_another_body_than_sdp_and_broken_sdp_are_refused(office: Office) 
     caller = await office.handset("101")
     conversation = await caller.call("102", wait=False)
     assert conversation.outgoing is not None
-    for kind, body, status in (("text/plain", b"hello", 415), ("application/sdp", b"hello", 400), ("application/sdp", b"", 488)):
+    for kind, body, status in (
+        ("text/plain", b"hello", 415),
+        ("application/sdp", b"hello", 400),
+        ("application/sdp", b"", 488),
+    ):
         request = conversation.outgoing.request
         again = Request("INVITE", request.uri, body)
         for name in ("Max-Forwards", "From", "To", "CSeq", "Contact"):

@@ -17,7 +17,9 @@ SITE = Path(sysconfig.get_path("purelib"))
 @pytest.mark.needs("systemd-analyze")
 def test_the_unit_is_hardened_to_an_exposure_of_two_at_most(tmp_path: Path) -> None:
     unit = shutil.copy(BOOT / "media-node.service", tmp_path)
-    done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit], capture_output=True, text=True)
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=20", unit], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-500:]
 
 
@@ -51,7 +53,18 @@ chroot "$1/root" cat /etc/systemd/system/multi-user.target.wants/media-node.serv
 
 def test_install_sets_a_node_up_without_network_and_twice_is_as_good_as_once(tmp_path: Path) -> None:
     packages = tmp_path / "bundle" / "packages"
-    for name in ("sipmessage", "pylibsrtp", "cffi", "pycparser", "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3"):
+    for name in (
+        "sipmessage",
+        "pylibsrtp",
+        "cffi",
+        "pycparser",
+        "boto3",
+        "botocore",
+        "s3transfer",
+        "jmespath",
+        "dateutil",
+        "urllib3",
+    ):
         shutil.copytree(SITE / name, packages / name, ignore=shutil.ignore_patterns("data", "__pycache__"))
     for pattern in ("six.py", "_cffi_backend*", "sipmessage-*", "pylibsrtp-*"):
         for path in SITE.glob(pattern):
@@ -63,7 +76,9 @@ def test_install_sets_a_node_up_without_network_and_twice_is_as_good_as_once(tmp
     may = os.geteuid() == 0 and subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode == 0
     if not may:
         pytest.skip("needs root and mount namespaces")
-    done = subprocess.run(["unshare", "-mn", "sh", "-c", _IN_A_COPY, "sh", tmp_path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["unshare", "-mn", "sh", "-c", _IN_A_COPY, "sh", tmp_path], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "usage: media-node" in done.stdout
     assert "media-node:x:" in done.stdout

@@ -20,7 +20,13 @@ DATA: dict[str, Any] = {
 
 def test_what_is_not_said_has_its_default() -> None:
     config = Config.parse(DATA)
-    assert (config.port, config.srtp_port, config.rtp_ports, config.workers, config.timeout) == (5061, 20000, (21000, 21999), 1, 60)
+    assert (config.port, config.srtp_port, config.rtp_ports, config.workers, config.timeout) == (
+        5061,
+        20000,
+        (21000, 21999),
+        1,
+        60,
+    )
     assert config.suites == tuple(Suite)
     assert (config.trunk_parameter, config.directory) == ("", Path("/var/lib/media-node"))
 
@@ -31,7 +37,9 @@ def test_a_missing_section_is_named(section: str) -> None:
         Config.parse({name: value for name, value in DATA.items() if name != section})
 
 
-@pytest.mark.parametrize("media", [{"rtp_ports": 5}, {"workers": "many"}, {"rtp_ports": [1]}, {"suites": ["NULL_HMAC_SHA1_80"]}])
+@pytest.mark.parametrize(
+    "media", [{"rtp_ports": 5}, {"workers": "many"}, {"rtp_ports": [1]}, {"suites": ["NULL_HMAC_SHA1_80"]}]
+)
 def test_a_wrong_value_is_an_error(media: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Config.parse(DATA | {"media": media})

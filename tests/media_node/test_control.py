@@ -64,7 +64,8 @@ def test_a_node_reads_its_own_assignments_and_nothing_else(table: tuple[Any, str
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"orderId": "o"}, assignment("abc234", []) | {"phones": None}, assignment("abc234", []) | {"version": None}]
+    "broken",
+    [{}, {"orderId": "o"}, assignment("abc234", []) | {"phones": None}, assignment("abc234", []) | {"version": None}],
 )
 def test_an_item_that_is_no_assignment_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not an assignment"):
@@ -86,7 +87,13 @@ def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any,
     assert set(items["REPORT"]) == {"pk", "sk", "at", "assignments"}
     loaded = items["REPORT"]["assignments"][environment.order_id]
     assert (loaded["version"], loaded["phones"]) == (1, 2)
-    assert loaded["probe"] == {"ok": True, "at": 7, "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2, "packets": 70, "plaintextPackets": 0}
+    assert loaded["probe"] == {
+        "ok": True,
+        "at": 7,
+        "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2,
+        "packets": 70,
+        "plaintextPackets": 0,
+    }
 
 
 def test_records_wait_on_the_disk_until_aws_has_them(table: tuple[Any, str], tmp_path: Path) -> None:

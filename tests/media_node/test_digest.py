@@ -13,13 +13,19 @@ HA1 = {algorithm.value: algorithm.ha1(USER, REALM, PASSWORD) for algorithm in Al
 URI = "sip:sip.example.nl"
 
 
-def credentials(authenticator: Authenticator, now: float = 0, *, which: int = 0, password: str = PASSWORD, count: int = 1) -> Credentials:
+def credentials(
+    authenticator: Authenticator, now: float = 0, *, which: int = 0, password: str = PASSWORD, count: int = 1
+) -> Credentials:
     challenge = authenticator.challenges(now)[which]
     return answer(challenge, username=USER, password=password, method="REGISTER", uri=URI, count=count)
 
 
 def judge(
-    authenticator: Authenticator, given: Credentials, now: float = 1, ha1: dict[str, str] | None = HA1, method: str = "REGISTER"
+    authenticator: Authenticator,
+    given: Credentials,
+    now: float = 1,
+    ha1: dict[str, str] | None = HA1,
+    method: str = "REGISTER",
 ) -> Verdict:
     return authenticator.judge(given, method=method, uri=URI, ha1=ha1, now=now)
 
@@ -45,9 +51,10 @@ def test_sha_256_is_asked_for_before_md5() -> None:
 
 
 def test_a_phone_known_to_choke_on_sha_256_is_asked_for_md5_alone() -> None:
-    assert [parameters(value)["algorithm"] for value in Authenticator(REALM).challenges(0, agent="baresip v1.0.0 (x86_64/linux)")] == [
-        "MD5"
-    ]
+    assert [
+        parameters(value)["algorithm"]
+        for value in Authenticator(REALM).challenges(0, agent="baresip v1.0.0 (x86_64/linux)")
+    ] == ["MD5"]
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -70,7 +77,9 @@ def test_an_unknown_user_cannot_come_in_with_an_empty_ha1() -> None:
 
     authenticator = Authenticator(REALM)
     given = credentials(authenticator)
-    forged = replace(given, response=_response(given.algorithm, "", given.nonce, given.count, given.cnonce, "REGISTER", URI))
+    forged = replace(
+        given, response=_response(given.algorithm, "", given.nonce, given.count, given.cnonce, "REGISTER", URI)
+    )
     assert judge(authenticator, forged, ha1=None) is Verdict.WRONG
 
 
@@ -88,7 +97,9 @@ def test_a_nonce_is_stale_after_its_lifetime_and_when_somebody_else_made_it() ->
 def test_a_count_seen_before_is_stale_and_a_higher_one_valid() -> None:
     authenticator = Authenticator(REALM)
     challenge = authenticator.challenges(0)[0]
-    first, second = (answer(challenge, username=USER, password=PASSWORD, method="REGISTER", uri=URI, count=n) for n in (1, 2))
+    first, second = (
+        answer(challenge, username=USER, password=PASSWORD, method="REGISTER", uri=URI, count=n) for n in (1, 2)
+    )
     assert judge(authenticator, first) is Verdict.VALID
     assert judge(authenticator, first) is Verdict.STALE
     assert judge(authenticator, second) is Verdict.VALID

@@ -37,7 +37,9 @@ async def handshake(phone: DtlsPhone, at: Local, **how: Any) -> SSL.Connection:
 
 @pytest.mark.parametrize("node_active", [False, True], ids=["phone-begins", "node-begins"])
 @pytest.mark.parametrize("suite", ALL)
-async def test_a_phone_keyed_by_dtls_talks_to_one_keyed_by_sdes(tmp_path: Path, made: list[Phone], suite, node_active: bool) -> None:
+async def test_a_phone_keyed_by_dtls_talks_to_one_keyed_by_sdes(
+    tmp_path: Path, made: list[Phone], suite, node_active: bool
+) -> None:
     a, b = DtlsPhone(suite, node_active=node_active), Phone(CM32)
     made += [a, b]
     async with running_worker(tmp_path) as (worker, _):
@@ -61,7 +63,9 @@ async def test_dtls_goes_with_every_other_kind_of_leg(tmp_path: Path, made: list
         call.talk(10)
 
 
-@pytest.mark.parametrize(("offered", "chosen"), [((GCM256, CM32, CM80), CM80), ((GCM256, GCM128, CM32), CM32), ((GCM256, GCM128), GCM128)])
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [((GCM256, CM32, CM80), CM80), ((GCM256, GCM128, CM32), CM32), ((GCM256, GCM128), GCM128)]
+)
 async def test_our_order_of_suites_decides(tmp_path: Path, made: list[Phone], offered, chosen) -> None:
     a, b = DtlsPhone(*offered), Phone(CM80)
     made += [a, b]
@@ -122,7 +126,9 @@ async def test_the_nodes_flights_reach_a_phone_that_was_not_there_yet(tmp_path: 
         call.talk()
 
 
-async def test_the_last_flight_is_sent_again_to_a_client_that_did_not_hear_it(tmp_path: Path, made: list[Phone]) -> None:
+async def test_the_last_flight_is_sent_again_to_a_client_that_did_not_hear_it(
+    tmp_path: Path, made: list[Phone]
+) -> None:
     a, b = DtlsPhone(), Phone(CM80)
     made += [a, b]
     async with running_worker(tmp_path) as (worker, _):
@@ -189,7 +195,9 @@ async def test_rtcp_that_shares_the_port_shares_the_keys(tmp_path: Path, made: l
     assert of_a.rtcp_received == 1 and of_a.refused == {}
 
 
-async def test_described_again_it_keeps_its_keys_and_with_another_certificate_it_gets_new_ones(tmp_path: Path, made: list[Phone]) -> None:
+async def test_described_again_it_keeps_its_keys_and_with_another_certificate_it_gets_new_ones(
+    tmp_path: Path, made: list[Phone]
+) -> None:
     a, b, after = DtlsPhone(), Phone(CM80), DtlsPhone()
     made += [a, b, after]
     async with running_worker(tmp_path) as (worker, _):
@@ -221,7 +229,9 @@ async def test_a_phone_behind_nat_is_known_by_its_certificate(tmp_path: Path, ma
             each.talk()
 
 
-async def test_two_calls_of_one_phone_are_told_apart_by_address_or_not_at_all(tmp_path: Path, made: list[Phone]) -> None:
+async def test_two_calls_of_one_phone_are_told_apart_by_address_or_not_at_all(
+    tmp_path: Path, made: list[Phone]
+) -> None:
     a, b, twin, c = DtlsPhone(), Phone(CM80), DtlsPhone(), Phone(CM80)
     made += [a, b, twin, c]
     twin.certificate, twin.fingerprint, twin.context = a.certificate, a.fingerprint, a.context
@@ -242,7 +252,9 @@ async def test_two_calls_of_one_phone_are_told_apart_by_address_or_not_at_all(tm
 
 
 def forged(number: int, hello: bytes) -> bytes:
-    """DTLS of all sorts: hellos without a cookie, records in clear and under no key, garbage behind a right first octet."""
+    """DTLS of all sorts: hellos without a cookie, records in clear and under no key, garbage behind a right first
+    octet.
+    """
     kinds = (
         hello,
         bytes((22, 254, 253)) + bytes(8) + (60).to_bytes(2, "big") + os.urandom(60),
@@ -253,7 +265,9 @@ def forged(number: int, hello: bytes) -> bytes:
     return kinds[number % len(kinds)]
 
 
-async def test_a_flood_of_forged_dtls_disturbs_neither_a_running_call_nor_a_handshake(tmp_path: Path, made: list[Phone]) -> None:
+async def test_a_flood_of_forged_dtls_disturbs_neither_a_running_call_nor_a_handshake(
+    tmp_path: Path, made: list[Phone]
+) -> None:
     a, b, stranger, waiting, c = DtlsPhone(), Phone(CM80), Phone(None, address="127.0.0.2"), DtlsPhone(), Phone(CM80)
     made += [a, b, stranger, waiting, c]
     hello = SSL.Connection(a.context, None)
@@ -301,7 +315,9 @@ def both_hear(call: Call) -> bool:
     return by_a is not None and by_b is not None
 
 
-async def test_a_phone_that_begins_before_its_answer_is_known_is_not_kept_waiting(tmp_path: Path, made: list[Phone]) -> None:
+async def test_a_phone_that_begins_before_its_answer_is_known_is_not_kept_waiting(
+    tmp_path: Path, made: list[Phone]
+) -> None:
     a, b = DtlsPhone(), Phone(CM80)
     made += [a, b]
     async with running_worker(tmp_path) as (worker, _):
@@ -350,7 +366,9 @@ def test_keys_are_the_same_at_both_ends_and_only_for_who_names_the_certificate()
     assert (ours.suite, ours.send, ours.receive) == (CM80, theirs.receive, theirs.send)
     assert len(ours.send) == CM80.key_length and ours.send != ours.receive
     assert ours.send.hex() not in repr(ours)
-    assert client.keys(one.fingerprint) is None and server.keys("") is None and server.keys("sha-1 " + "AA:" * 20) is None
+    assert (
+        client.keys(one.fingerprint) is None and server.keys("") is None and server.keys("sha-1 " + "AA:" * 20) is None
+    )
 
 
 def test_an_association_that_is_over_is_freed_without_the_collector() -> None:

@@ -1,4 +1,6 @@
-"""The latch believes an address only after packets from it verified; the models here say so for every sequence of events."""
+"""The latch believes an address only after packets from it verified; the models here say so for every sequence of
+events.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def test_an_announced_move_that_nobody_makes_lapses() -> None:
 
 
 class AnyTraffic(RuleBasedStateMachine):
-    """An attacker sends whatever it likes and verifies nothing; the phone verifies now and then, from either of its addresses."""
+    """An attacker sends whatever it likes and verifies nothing; the phone verifies now and then, from either of its
+    addresses.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -122,7 +122,9 @@ def test_a_response_with_an_impossible_status_is_dropped(torture: Path) -> None:
 
 
 @given(st.lists(st.tuples(st.binary(max_size=200), st.integers(0, 3)), min_size=1, max_size=5), st.data())
-def test_a_stream_is_cut_at_the_same_places_however_it_arrives(bodies: list[tuple[bytes, int]], data: st.DataObject) -> None:
+def test_a_stream_is_cut_at_the_same_places_however_it_arrives(
+    bodies: list[tuple[bytes, int]], data: st.DataObject
+) -> None:
     whole, expected = b"", []
     for body, pings in bodies:
         message = REGISTER.partition(b"Content-Length")[0] + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -217,7 +219,11 @@ def test_a_reply_copies_what_it_must_and_adds_our_tag() -> None:
     response = reply(request, 200, to_tag="ours")
     assert response.headers.getlist("Via") == request.headers.getlist("Via")
     assert response.headers["To"] == "<sip:abc234-101@sip.example.nl>;tag=ours"
-    assert reply(parse_request(REGISTER.replace(b"nl>\r\nCall", b"nl>;tag=t\r\nCall")), 200, to_tag="ours").headers["To"].endswith(";tag=t")
+    assert (
+        reply(parse_request(REGISTER.replace(b"nl>\r\nCall", b"nl>;tag=t\r\nCall")), 200, to_tag="ours")
+        .headers["To"]
+        .endswith(";tag=t")
+    )
 
 
 def parse_request(data: bytes) -> Request:

@@ -32,7 +32,9 @@ def crypto(tag: int, suite: Suite, fill: int = 1) -> str:
     return f"crypto:{tag} {suite} inline:{key(fill, suite)}"
 
 
-SECURE = described(audio("RTP/SAVP", crypto(1, CM32), crypto(2, CM80), "rtpmap:101 telephone-event/8000", "fmtp:101 0-15"))
+SECURE = described(
+    audio("RTP/SAVP", crypto(1, CM32), crypto(2, CM80), "rtpmap:101 telephone-event/8000", "fmtp:101 0-15")
+)
 PLAIN = described(audio("RTP/AVP"))
 
 
@@ -64,7 +66,11 @@ def test_payload_numbers_and_formats_pass_untouched_and_transport_does_not() -> 
     _, b = legs()
     source = described(
         audio(
-            "RTP/SAVP", crypto(1, CM80), "rtpmap:101 telephone-event/8000", "candidate:1 1 UDP 1 192.0.2.1 5004 typ host", "ssrc:1 cname:x"
+            "RTP/SAVP",
+            crypto(1, CM80),
+            "rtpmap:101 telephone-event/8000",
+            "candidate:1 1 UDP 1 192.0.2.1 5004 typ host",
+            "ssrc:1 cname:x",
         )
     )
     (media,) = b.offer(read_offer(source, Protection.REQUIRED), secure=True).media
@@ -82,8 +88,14 @@ def test_payload_numbers_and_formats_pass_untouched_and_transport_does_not() -> 
     [
         (PLAIN, "SRTP is required"),
         (described(audio("RTP/SAVP")), "SRTP is required"),
-        (described(audio("RTP/SAVP", f"crypto:1 F8_128_HMAC_SHA1_80 inline:{key(1)}")), "F8_128_HMAC_SHA1_80 is not supported"),
-        (described(audio("RTP/SAVP", f"crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key(1)} UNENCRYPTED_SRTP")), "UNENCRYPTED_SRTP"),
+        (
+            described(audio("RTP/SAVP", f"crypto:1 F8_128_HMAC_SHA1_80 inline:{key(1)}")),
+            "F8_128_HMAC_SHA1_80 is not supported",
+        ),
+        (
+            described(audio("RTP/SAVP", f"crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key(1)} UNENCRYPTED_SRTP")),
+            "UNENCRYPTED_SRTP",
+        ),
         (described("m=image 5004 udptl t38\r\n"), "Only audio"),
         (described("m=video 5004 RTP/SAVP 96\r\n"), "Only audio"),
         (described(audio("RTP/SAVP", crypto(1, CM80), port=0)), "SRTP is required"),
@@ -98,7 +110,10 @@ def test_crypto_offered_in_plain_avp_is_taken() -> None:
     offer = read_offer(described(audio("RTP/AVP", crypto(1, CM80))), Protection.REQUIRED)
     assert offer.crypto is not None
     a, b = legs()
-    assert a.answer(offer, read_answer(described(audio("RTP/AVP")), b.offer(offer, secure=False))).media[0].protocol == "RTP/AVP"
+    assert (
+        a.answer(offer, read_answer(described(audio("RTP/AVP")), b.offer(offer, secure=False))).media[0].protocol
+        == "RTP/AVP"
+    )
 
 
 def test_a_plain_and_a_protected_stream_side_by_side_answer_the_protected_one() -> None:
@@ -146,7 +161,9 @@ def test_keys_and_suite_stay_when_a_call_is_renegotiated() -> None:
     a, b = legs()
     for fill in (1, 2):
         offer = read_offer(
-            described(audio("RTP/SAVP", crypto(1, CM80, fill), crypto(2, CM32, fill), "sendonly")), Protection.REQUIRED, a.remote
+            described(audio("RTP/SAVP", crypto(1, CM80, fill), crypto(2, CM32, fill), "sendonly")),
+            Protection.REQUIRED,
+            a.remote,
         )
         to_b = b.offer(offer, secure=True)
         b.remote = read_answer(described(audio("RTP/SAVP", crypto(1, CM80, 9), "recvonly")), to_b)
@@ -163,7 +180,9 @@ def test_the_version_rises_only_when_something_changed() -> None:
     _, b = legs()
     offer = read_offer(SECURE, Protection.REQUIRED)
     first, same = b.offer(offer, secure=True), b.offer(offer, secure=True)
-    held = b.offer(read_offer(described(audio("RTP/SAVP", crypto(2, CM80), "sendonly")), Protection.REQUIRED), secure=True)
+    held = b.offer(
+        read_offer(described(audio("RTP/SAVP", crypto(2, CM80), "sendonly")), Protection.REQUIRED), secure=True
+    )
     assert first.origin == same.origin
     assert held.origin != first.origin
 
@@ -206,7 +225,12 @@ def test_a_phone_that_offers_dtls_is_answered_with_our_certificate(setup: str, a
     leg.remote = offer
     told = leg.leg("192.0.2.9")
     assert told.dtls is not None and told.crypto is None and told.secure and not told.symmetric
-    assert (told.dtls.fingerprint, told.dtls.active, told.rtcp_mux, told.rtcp_port) == (PRINT, setup == "passive", True, told.port)
+    assert (told.dtls.fingerprint, told.dtls.active, told.rtcp_mux, told.rtcp_port) == (
+        PRINT,
+        setup == "passive",
+        True,
+        told.port,
+    )
 
 
 @pytest.mark.parametrize(("setup", "active"), [("active", False), ("passive", True)])
@@ -249,7 +273,9 @@ def test_dtls_without_a_certificate_we_can_check_is_refused() -> None:
         read_offer(described(audio("UDP/TLS/RTP/SAVP", "setup:actpass")), Protection.REQUIRED)
 
 
-def test_only_suites_that_may_be_used_are_taken_and_what_desk_phones_do_not_know_is_offered_only_before_what_they_do() -> None:
+def test_only_suites_that_may_be_used_are_taken_and_what_desk_phones_do_not_know_is_offered_only_before_what_they_do() -> (
+    None
+):
     both = described(audio("RTP/SAVP", crypto(1, CM80), crypto(2, GCM)))
     taken = [read_offer(both, Protection.REQUIRED, suites=suites).crypto for suites in (tuple(Suite), (GCM, CM80))]
     assert [crypto.suite for crypto in taken if crypto] == [CM80, GCM]

@@ -24,7 +24,9 @@ from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAc
 CUSTOMER = "abc234"
 
 
-def probe(node: NodeUnderTest, caller: TestAccount, callee: TestAccount, *options: str) -> subprocess.CompletedProcess[str]:
+def probe(
+    node: NodeUnderTest, caller: TestAccount, callee: TestAccount, *options: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "media_node.probe", "--host", node.address, "--domain", DOMAIN, "--json", *options]
     command += ["--ca-file", str(node.certificates.ca_file), "--caller", str(caller), "--callee", str(callee)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)

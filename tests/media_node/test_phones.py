@@ -29,12 +29,16 @@ def handset(microphone: Path, tmp_path: Path) -> Iterator[Handset]:
     """Makes desk phones: a baresip with an account on the node, encrypted or as `media` says."""
     phones: list[Baresip] = []
 
-    def make(node: NodeUnderTest, account: TestAccount, media: str = "mediaenc=srtp-mand;", password: str | None = None) -> Baresip:
+    def make(
+        node: NodeUnderTest, account: TestAccount, media: str = "mediaenc=srtp-mand;", password: str | None = None
+    ) -> Baresip:
         line = (
             f"<sip:{account.username}@{DOMAIN};transport=tls>;auth_user={account.username};auth_pass={password or account.password};"
             f'outbound="sip:{node.address}:5061;transport=tls";regint=60;{media}audio_codecs=pcma,pcmu;answermode=auto'
         )
-        phone = Baresip(tmp_path / f"baresip{len(phones)}", account=line, microphone=microphone, ca_file=node.certificates.ca_file)
+        phone = Baresip(
+            tmp_path / f"baresip{len(phones)}", account=line, microphone=microphone, ca_file=node.certificates.ca_file
+        )
         phones.append(phone)
         return phone
 
@@ -64,12 +68,16 @@ def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, h
 
 
 @pytest.mark.parametrize("dtls_calls", [True, False], ids=["it-calls", "it-is-called"])
-def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(new_node: NodeFactory, handset: Handset, dtls_calls: bool) -> None:
+def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(
+    new_node: NodeFactory, handset: Handset, dtls_calls: bool
+) -> None:
     node = new_node()
     phones = accounts("abc234")
     node.assign("abc234", phones)
     medias = ["mediaenc=dtls_srtp;", "mediaenc=srtp-mand;"]
-    caller, callee = (handset(node, phone, media) for phone, media in zip(phones, medias if dtls_calls else medias[::-1], strict=True))
+    caller, callee = (
+        handset(node, phone, media) for phone, media in zip(phones, medias if dtls_calls else medias[::-1], strict=True)
+    )
     caller.wait_for("REGISTER_OK")
     callee.wait_for("REGISTER_OK")
     caller.command("dial", "102")
@@ -111,7 +119,9 @@ def emergency_services(microphone: Path, tmp_path: Path) -> Iterator[Baresip]:
         yield trunk
 
 
-def test_112_is_reached_even_by_a_phone_without_srtp(new_node: NodeFactory, handset: Handset, emergency_services: Baresip) -> None:
+def test_112_is_reached_even_by_a_phone_without_srtp(
+    new_node: NodeFactory, handset: Handset, emergency_services: Baresip
+) -> None:
     node = new_node(trunk={"host": "127.0.0.1", "port": emergency_services.sip_port, "transport": "udp"})
     phones = accounts("abc234", 1)
     node.assign("abc234", phones)
@@ -128,7 +138,9 @@ def test_112_is_reached_even_by_a_phone_without_srtp(new_node: NodeFactory, hand
 def test_112_is_reached_through_a_node_that_is_stopping_which_waits_for_it(
     new_node: NodeFactory, handset: Handset, emergency_services: Baresip
 ) -> None:
-    node = new_node(trunk={"host": "127.0.0.1", "port": emergency_services.sip_port, "transport": "udp"}, state="drain_s = 4")
+    node = new_node(
+        trunk={"host": "127.0.0.1", "port": emergency_services.sip_port, "transport": "udp"}, state="drain_s = 4"
+    )
     phones = accounts("abc234", 3)
     node.assign("abc234", phones)
     caller, callee, in_need = (handset(node, phone) for phone in phones)

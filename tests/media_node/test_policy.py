@@ -17,7 +17,9 @@ def environment(customer: str, *, encrypted: bool = True, calls: int = 4) -> Env
         Phone(username=f"{customer}-{extension}", extension=extension, customer_id=customer, encrypted=encrypted)
         for extension in ("101", "102")
     )
-    return Environment(order_id=customer, customer_id=customer, encrypted=encrypted, calls=calls, version=1, phones=phones)
+    return Environment(
+        order_id=customer, customer_id=customer, encrypted=encrypted, calls=calls, version=1, phones=phones
+    )
 
 
 DIRECTORY = Directory((environment("abc234"), environment("xyz789", encrypted=False)))
@@ -67,7 +69,9 @@ def test_a_draining_node_and_a_full_customer_are_told_to_try_again() -> None:
         assert decision.retry_after
 
 
-@given(st.booleans(), st.integers(0, 500), st.integers(0, 100), st.booleans(), st.sampled_from(["112", "1-1-2", "1.1 2"]))
+@given(
+    st.booleans(), st.integers(0, 500), st.integers(0, 100), st.booleans(), st.sampled_from(["112", "1-1-2", "1.1 2"])
+)
 def test_nothing_refuses_112(draining: bool, calls: int, allowed: int, encrypted: bool, dialled: str) -> None:
     caller = replace(CALLER, encrypted=encrypted)
     decision = route(DIRECTORY, caller, dialled, trunk=True, load=Load(draining, calls, allowed))

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_node.media.port import BATCH, NAME_LENGTH, ROOM, Batch, Name, Port, address_of, host_of, name_of, open_pair, source_of
+from media_node.media.port import (
+    BATCH,
+    NAME_LENGTH,
+    ROOM,
+    Batch,
+    Name,
+    Port,
+    address_of,
+    host_of,
+    name_of,
+    open_pair,
+    source_of,
+)
 
 LOOPBACKS = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 
@@ -39,7 +51,11 @@ def test_a_batch_is_read_as_columns_and_sent_back_changed(address: str) -> None:
         names = [Name(source_of(*peer.getsockname()[:2])) for peer in reversed(peers)]
         assert batch.send(port, [2, 0, 1], [name.pointer for name in names]) == 3
         received = [peer.recv(100) for peer in peers]
-        assert received == [b"shorter", bytes.fromhex("00000007") + bytes(16), bytes.fromhex("00000009") + bytes.fromhex("00000002") * 4]
+        assert received == [
+            b"shorter",
+            bytes.fromhex("00000007") + bytes(16),
+            bytes.fromhex("00000009") + bytes.fromhex("00000002") * 4,
+        ]
         assert batch.receive(port) == 0
     finally:
         port.close()

@@ -14,7 +14,9 @@ def test_no_two_packets_of_the_two_voices_are_alike() -> None:
     assert {len(packet) for packet in pattern(0)} == {SAMPLES}
 
 
-@pytest.mark.parametrize(("sample", "code"), [(0, 0xD5), (-1, 0x55), (32767, 0xAA), (-32768, 0x2A), (1000, 0xFA), (-1000, 0x7A)])
+@pytest.mark.parametrize(
+    ("sample", "code"), [(0, 0xD5), (-1, 0x55), (32767, 0xAA), (-32768, 0x2A), (1000, 0xFA), (-1000, 0x7A)]
+)
 def test_a_law_is_g_711(sample: int, code: int) -> None:
     assert alaw(sample) == code
 

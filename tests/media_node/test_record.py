@@ -22,7 +22,10 @@ RECORD = CallRecord(
     answered_at=START + timedelta(seconds=3),
     ended_at=START + timedelta(seconds=63),
     reason="completed",
-    legs=(LegStats(suite="AES_CM_128_HMAC_SHA1_80", received=3000, sent=2998, jitter_ms=1.234), LegStats(suite=None, received=2998)),
+    legs=(
+        LegStats(suite="AES_CM_128_HMAC_SHA1_80", received=3000, sent=2998, jitter_ms=1.234),
+        LegStats(suite=None, received=2998),
+    ),
 )
 
 
@@ -47,7 +50,9 @@ def test_masking_hides_exactly_three_digits_and_keeps_the_rest(party: str) -> No
     masked = mask(party)
     assert len(masked) == len(party)
     assert masked.count("*") == min(3, len(digits))
-    assert [c for c in masked if c.isdigit()] == digits[:-3] if len(digits) > 3 else not any(c.isdigit() for c in masked)
+    assert (
+        [c for c in masked if c.isdigit()] == digits[:-3] if len(digits) > 3 else not any(c.isdigit() for c in masked)
+    )
 
 
 def test_a_record_is_plain_json_under_the_tables_names() -> None:
@@ -56,7 +61,10 @@ def test_a_record_is_plain_json_under_the_tables_names() -> None:
     assert item["sk"] == "2026-11-21T17:05:00.123Z#c1"
     assert (item["from"], item["to"]) == ("***", "+31201234***")
     assert item["answeredAt"] == "2026-11-21T17:05:03.123Z"
-    assert [(leg["suite"], leg["packets"]) for leg in item["legs"]] == [("AES_CM_128_HMAC_SHA1_80", 3000), ("none", 2998)]
+    assert [(leg["suite"], leg["packets"]) for leg in item["legs"]] == [
+        ("AES_CM_128_HMAC_SHA1_80", 3000),
+        ("none", 2998),
+    ]
     assert item["expiresAt"] == int((START + timedelta(seconds=63, days=90)).timestamp())
 
 

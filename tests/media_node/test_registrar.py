@@ -54,8 +54,12 @@ def test_too_short_a_lifetime_is_refused_with_the_shortest_that_is_not() -> None
 def test_zero_removes_one_binding_and_a_star_all() -> None:
     registrar = Registrar()
     for number in (1, 2):
-        registrar.register(register(f"Contact: <sip:x@192.0.2.{number}>", call_id=str(number)), username=USER, connection=number, now=0)
-    registrar.register(register("Contact: <sip:x@192.0.2.1>;expires=0", call_id="1", sequence=2), username=USER, connection=1, now=1)
+        registrar.register(
+            register(f"Contact: <sip:x@192.0.2.{number}>", call_id=str(number)), username=USER, connection=number, now=0
+        )
+    registrar.register(
+        register("Contact: <sip:x@192.0.2.1>;expires=0", call_id="1", sequence=2), username=USER, connection=1, now=1
+    )
     assert [binding.connection for binding in registrar.lookup(USER, 1)] == [2]
     registrar.register(register("Contact: *", "Expires: 0", call_id="9"), username=USER, connection=1, now=1)
     assert registrar.lookup(USER, 1) == ()

@@ -123,7 +123,9 @@ async def test_a_hundred_thousand_forgeries_during_a_call_are_never_relayed_and_
     assert of_b.refused == {} and load.dropped == 0
 
 
-async def test_genuine_packets_replayed_from_elsewhere_are_refused_and_the_originals_still_count(tmp_path: Path) -> None:
+async def test_genuine_packets_replayed_from_elsewhere_are_refused_and_the_originals_still_count(
+    tmp_path: Path,
+) -> None:
     with phones(CM80, CM80, CM80) as (a, b, thief):
         async with running_worker(tmp_path) as (worker, _):
             call = await call_between(worker, a, b)
@@ -174,12 +176,16 @@ async def test_a_plain_leg_believes_only_the_negotiated_address(tmp_path: Path) 
     assert of_trunk.refused == {"not-negotiated": 50}
 
 
-async def test_a_plain_leg_behind_nat_is_believed_from_its_signalling_s_host_when_policy_says_so(tmp_path: Path) -> None:
+async def test_a_plain_leg_behind_nat_is_believed_from_its_signalling_s_host_when_policy_says_so(
+    tmp_path: Path,
+) -> None:
     with phones(CM80, None, None) as (phone, customer, other):
         async with running_worker(tmp_path) as (worker, _):
             call = await Call(worker, phone, customer).open()
             await worker.set(call.name, "a", phone.leg())
-            await worker.set(call.name, "b", replace(customer.leg(peer="127.0.0.1", address="10.9.8.7"), symmetric=True))
+            await worker.set(
+                call.name, "b", replace(customer.leg(peer="127.0.0.1", address="10.9.8.7"), symmetric=True)
+            )
             assert call.b_to_a()[1] is not None
             assert call.a_to_b()[1] is not None
             other.send(call.b_at)
@@ -193,8 +199,12 @@ async def test_rtcp_goes_both_ways_as_reports_of_the_node_s_own(tmp_path: Path) 
             call.talk(10)
             for phone, at in ((a, call.a_at), (b, call.b_at)):
                 block = ReportBlock(0, lost=3)
-                datagram = write_compound(Report(phone.ssrc, SenderInfo(ntp_time(0), phone.timestamp, 10, 1600), (block,)), "phone")
-                phone.rtcp.sendto(phone.outbound.protect_rtcp(datagram) if phone.suite else datagram, (at.address, at.rtcp_port))
+                datagram = write_compound(
+                    Report(phone.ssrc, SenderInfo(ntp_time(0), phone.timestamp, 10, 1600), (block,)), "phone"
+                )
+                phone.rtcp.sendto(
+                    phone.outbound.protect_rtcp(datagram) if phone.suite else datagram, (at.address, at.rtcp_port)
+                )
             from_node = a.receive_raw(8.0, a.rtcp)
             assert from_node is not None
             (report,) = read_reports(a.inbound.unprotect_rtcp(from_node))
@@ -204,7 +214,9 @@ async def test_rtcp_goes_both_ways_as_reports_of_the_node_s_own(tmp_path: Path) 
             of_a, of_b = await call.stats()
     for found, phone in ((report, a), (plain_report, b)):
         assert found.sender is not None and found.sender.packets == 10 and found.sender.octets == 1600
-        assert [(block.ssrc, block.lost, block.highest & 0xFFFF) for block in found.blocks] == [(phone.ssrc, 0, phone.sequence - 1)]
+        assert [(block.ssrc, block.lost, block.highest & 0xFFFF) for block in found.blocks] == [
+            (phone.ssrc, 0, phone.sequence - 1)
+        ]
     assert (of_a.rtcp_received, of_b.rtcp_received) == (1, 1) and of_a.rtcp_sent >= 1
     assert of_a.refused == of_b.refused == {}
 
@@ -238,7 +250,9 @@ async def test_plain_rtcp_beside_srtp_is_dropped_and_counted(tmp_path: Path) -> 
     assert (of_a.refused, of_a.plaintext, of_a.rtcp_received) == ({"plaintext-rtcp": 1}, 0, 0)
 
 
-@pytest.mark.parametrize(("first_octet", "counter"), [(22, "dtls"), (1, "stun"), (100, "malformed"), (200, "malformed")])
+@pytest.mark.parametrize(
+    ("first_octet", "counter"), [(22, "dtls"), (1, "stun"), (100, "malformed"), (200, "malformed")]
+)
 async def test_what_is_not_rtp_is_counted_by_what_it_is(tmp_path: Path, first_octet: int, counter: str) -> None:
     with phones(CM80, CM80) as (a, b):
         async with running_worker(tmp_path) as (worker, _):

@@ -21,7 +21,9 @@ from tests.media_node.media_helpers.phone import CM32, CM80
 
 pytestmark = pytest.mark.needs("ffmpeg")
 NAMES = {CM80: "AES_CM_128_HMAC_SHA1_80", CM32: "SRTP_AES128_CM_HMAC_SHA1_32"}
-"""Under the SDES name of CM32 ffmpeg shortens SRTCP's tag too, which RFC 4568 section 6.2 does not; under the DTLS name it does right."""
+"""Under the SDES name of CM32 ffmpeg shortens SRTCP's tag too, which RFC 4568 section 6.2 does not; under the DTLS name
+it does right.
+"""
 
 TONE_HZ = 1000
 SECONDS = 2.0
@@ -46,7 +48,14 @@ class Side:
     def leg(self, direction: str) -> Leg:
         """ffmpeg has one key for a stream whichever way it goes."""
         crypto = None if self.suite is None else Crypto(suite=self.suite, send_key=self.key, receive_key=self.key)
-        return Leg(crypto=crypto, address="127.0.0.1", port=self.port, rtcp_port=self.port + 1, peer="127.0.0.1", direction=direction)
+        return Leg(
+            crypto=crypto,
+            address="127.0.0.1",
+            port=self.port,
+            rtcp_port=self.port + 1,
+            peer="127.0.0.1",
+            direction=direction,
+        )
 
     def sdp(self) -> str:
         profile = "RTP/AVP" if self.suite is None else "RTP/SAVP"
@@ -58,10 +67,30 @@ class Side:
 
     def send_to(self, port: int) -> list[str]:
         where = f"127.0.0.1:{port}?localrtpport={self.port}&localrtcpport={self.port + 1}&pkt_size=172"
-        tone = ["-re", "-f", "lavfi", "-i", f"sine=frequency={TONE_HZ}:sample_rate=8000", "-t", str(SECONDS + 2), "-c:a", "pcm_alaw"]
+        tone = [
+            "-re",
+            "-f",
+            "lavfi",
+            "-i",
+            f"sine=frequency={TONE_HZ}:sample_rate=8000",
+            "-t",
+            str(SECONDS + 2),
+            "-c:a",
+            "pcm_alaw",
+        ]
         if self.suite is None:
             return [*QUIET, *tone, "-f", "rtp", f"rtp://{where}"]
-        return [*QUIET, *tone, "-f", "rtp", "-srtp_out_suite", NAMES[self.suite], "-srtp_out_params", self.key, f"srtp://{where}"]
+        return [
+            *QUIET,
+            *tone,
+            "-f",
+            "rtp",
+            "-srtp_out_suite",
+            NAMES[self.suite],
+            "-srtp_out_params",
+            self.key,
+            f"srtp://{where}",
+        ]
 
 
 def share_of_tone(samples: tuple[int, ...], hertz: int) -> float:
@@ -74,7 +103,9 @@ def share_of_tone(samples: tuple[int, ...], hertz: int) -> float:
     return 2 * power / (len(samples) * sum(sample * sample for sample in samples) or 1)
 
 
-@pytest.mark.parametrize(("sending", "receiving"), [(CM80, CM80), (CM80, CM32), (CM32, CM80), (CM80, None), (None, CM80)])
+@pytest.mark.parametrize(
+    ("sending", "receiving"), [(CM80, CM80), (CM80, CM32), (CM32, CM80), (CM80, None), (None, CM80)]
+)
 async def test_ffmpeg_hears_through_the_relay_the_tone_another_ffmpeg_sends(
     tmp_path: Path, sending: Suite | None, receiving: Suite | None
 ) -> None:

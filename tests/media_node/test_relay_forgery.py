@@ -1,4 +1,6 @@
-"""For every sequence of packets without a valid tag, from whatever address and at whatever time, media goes where it went before."""
+"""For every sequence of packets without a valid tag, from whatever address and at whatever time, media goes where it
+went before.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ class Bench:
 def bench(suite_a, suite_b) -> Iterator[Bench]:
     with ExitStack() as stack:
         a, b = stack.enter_context(phones(suite_a, suite_b))
-        attackers = [stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) for _ in range(ATTACKERS)]
+        attackers = [
+            stack.enter_context(closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) for _ in range(ATTACKERS)
+        ]
         for attacker in attackers:
             attacker.bind(("127.0.0.1", 0))
         pair = open_pair("127.0.0.1", range(43000, 59998, 2))
@@ -115,7 +119,11 @@ def test_no_packet_without_a_valid_tag_changes_where_media_is_sent_or_is_relayed
 
 def forged(table: Bench, how: str, what) -> bytes:
     """A packet whose tag is wrong, or which was heard before."""
-    genuine = table.overheard[what % len(table.overheard)] if table.overheard and isinstance(what, int) else bytes(range(128, 228))
+    genuine = (
+        table.overheard[what % len(table.overheard)]
+        if table.overheard and isinstance(what, int)
+        else bytes(range(128, 228))
+    )
     if how == "octets":
         return bytes(what)
     if how == "plain":

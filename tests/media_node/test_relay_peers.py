@@ -1,4 +1,6 @@
-"""What is known to break peers (issue trackers of well-known relays are full of it), each with real packets through a real worker."""
+"""What is known to break peers (issue trackers of well-known relays are full of it), each with real packets through a
+real worker.
+"""
 
 from __future__ import annotations
 
@@ -153,14 +155,18 @@ async def test_a_reinvite_with_new_keys_takes_them_over_without_a_gap(tmp_path: 
 
 
 @pytest.mark.parametrize("counter_runs_on", [True, False])
-async def test_a_new_key_after_a_wrap_works_whichever_way_the_phone_counts(tmp_path: Path, counter_runs_on: bool) -> None:
+async def test_a_new_key_after_a_wrap_works_whichever_way_the_phone_counts(
+    tmp_path: Path, counter_runs_on: bool
+) -> None:
     with phones(CM80, CM80) as (a, b):
         async with running_worker(tmp_path) as (worker, _):
             a.sequence = 65530
             call = await call_between(worker, a, b)
             call.talk(20)
             a.rekey()
-            if counter_runs_on:  # lead the phone's fresh context past one wrap, as a phone that keeps its counter would be
+            if (
+                counter_runs_on
+            ):  # lead the phone's fresh context past one wrap, as a phone that keeps its counter would be
                 for sequence in (1, 20000, 40000, 60000):
                     a.outbound.protect(bytes(Rtp(sequence, 0, a.ssrc, b"")))
             await call.describe()
@@ -209,7 +215,9 @@ async def test_a_new_port_in_a_reinvite_is_followed_at_once_but_only_after_proof
             a.rtp, old = a.new_socket(), a.rtp
             await call.describe()
             b.send(call.b_at)
-            assert a.receive_raw(0.1) is None and a.receive_raw(by=old) is not None, "not before a packet from there verified"
+            assert a.receive_raw(0.1) is None and a.receive_raw(by=old) is not None, (
+                "not before a packet from there verified"
+            )
             for _ in range(3):
                 assert call.a_to_b()[1] is not None
             call.talk()
@@ -340,9 +348,16 @@ async def test_a_storm_on_the_network_reorders_doubles_and_loses(tmp_path: Path)
             call = await call_between(worker, a, b)
             call.talk()
             sent = [a.next() for _ in range(1000)]
-            protected = [(i + dice.uniform(0, 20), a.protect(packet)) for i, packet in enumerate(sent) if i == 999 or dice.random() > 0.1]
+            protected = [
+                (i + dice.uniform(0, 20), a.protect(packet))
+                for i, packet in enumerate(sent)
+                if i == 999 or dice.random() > 0.1
+            ]
             arriving = sorted(
-                [*protected, *((when + dice.uniform(0, 30), datagram) for when, datagram in protected if dice.random() < 0.1)]
+                [
+                    *protected,
+                    *((when + dice.uniform(0, 30), datagram) for when, datagram in protected if dice.random() < 0.1),
+                ]
             )
             heard = []
             for start in range(0, len(arriving), 50):
@@ -350,7 +365,9 @@ async def test_a_storm_on_the_network_reorders_doubles_and_loses(tmp_path: Path)
                     a.send_raw(call.a_at, datagram)
                 heard += b.receive_all(0.02)
             of_a, _ = await call.stats()
-    assert sorted(packet.payload for packet in heard) == sorted(sent[i].payload for i in {int(i) for i in kept(protected, sent, a)})
+    assert sorted(packet.payload for packet in heard) == sorted(
+        sent[i].payload for i in {int(i) for i in kept(protected, sent, a)}
+    )
     assert of_a.lost == 1000 - len(protected)
     assert of_a.refused == {"replayed": len(arriving) - len(protected)}
 
@@ -389,7 +406,9 @@ async def test_dtmf_events_pass_untouched(tmp_path: Path, suites) -> None:
 
 
 async def test_comfort_noise_and_the_silence_after_it(tmp_path: Path) -> None:
-    """RFC 3389: one octet, then nothing for a while; timestamps jump, sequence numbers do not, and the next word has the marker."""
+    """RFC 3389: one octet, then nothing for a while; timestamps jump, sequence numbers do not, and the next word has
+    the marker.
+    """
     with phones(CM80, CM80) as (a, b):
         async with running_worker(tmp_path) as (worker, events):
             call = await call_between(worker, a, b)

@@ -69,7 +69,9 @@ def test_a_crypto_line_that_protects_less_is_not_taken(line: str, why: str) -> N
     crypto = CryptoAttribute.parse(line)
     assert crypto.refusal is not None
     assert why in crypto.refusal
-    assert choose_crypto(Media("audio", 1, "RTP/SAVP", ("8",), None, (Attribute("crypto", line),)), tuple(Suite)) is None
+    assert (
+        choose_crypto(Media("audio", 1, "RTP/SAVP", ("8",), None, (Attribute("crypto", line),)), tuple(Suite)) is None
+    )
 
 
 @pytest.mark.parametrize("suffix", ["", "|2^31", "|2^48"])
@@ -79,7 +81,9 @@ def test_what_does_no_harm_is_let_through(suffix: str, parameters: str) -> None:
 
 
 def test_a_key_without_padding_is_read() -> None:
-    assert CryptoAttribute.parse(f"1 AEAD_AES_128_GCM inline:{b64encode(bytes(28)).decode().rstrip('=')}").refusal is None
+    assert (
+        CryptoAttribute.parse(f"1 AEAD_AES_128_GCM inline:{b64encode(bytes(28)).decode().rstrip('=')}").refusal is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,12 +97,16 @@ def test_a_key_without_padding_is_read() -> None:
     ],
 )
 def test_hold_is_understood_in_the_new_way_and_the_old(attributes: str, address: str, direction: str) -> None:
-    session = Session.parse(f"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n{attributes}")
+    session = Session.parse(
+        f"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n{attributes}"
+    )
     assert session.direction(session.media[0]) == direction
 
 
 def test_a_directions_own_line_stands_above_the_sessions() -> None:
-    session = Session.parse("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\na=inactive\r\nm=audio 9 RTP/AVP 8\r\na=sendonly\r\n")
+    session = Session.parse(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\na=inactive\r\nm=audio 9 RTP/AVP 8\r\na=sendonly\r\n"
+    )
     assert session.direction(session.media[0]) is Direction.SENDONLY
 
 

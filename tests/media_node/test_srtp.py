@@ -1,4 +1,6 @@
-"""Known answers, checked against an SRTP written here from the RFCs with plain AES and HMAC; and every refusal as its own type."""
+"""Known answers, checked against an SRTP written here from the RFCs with plain AES and HMAC; and every refusal as its
+own type.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ from media_node.media.srtp import (
 
 PACKET = bytes.fromhex("80080001000000a0cafebabe") + bytes(range(160))
 RTCP = bytes.fromhex("80c90001cafebabe")
-TAGS = {Suite.AES_CM_128_HMAC_SHA1_80: 10, Suite.AES_CM_128_HMAC_SHA1_32: 4, Suite.AEAD_AES_128_GCM: 16, Suite.AEAD_AES_256_GCM: 16}
+TAGS = {
+    Suite.AES_CM_128_HMAC_SHA1_80: 10,
+    Suite.AES_CM_128_HMAC_SHA1_32: 4,
+    Suite.AEAD_AES_128_GCM: 16,
+    Suite.AEAD_AES_256_GCM: 16,
+}
 
 
 def counter_mode(key: bytes, start: bytes, data: bytes) -> bytes:
@@ -48,13 +55,18 @@ def protect_cm(cipher_key: bytes, salt: bytes, auth_key: bytes, packet: bytes, r
 
 def protect_gcm(cipher_key: bytes, salt: bytes, packet: bytes, rollover: int) -> bytes:
     """RFC 7714 section 8.1."""
-    nonce = int.from_bytes(b"\0\0" + packet[8:12] + rollover.to_bytes(4, "big") + packet[2:4], "big") ^ int.from_bytes(salt, "big")
+    nonce = int.from_bytes(b"\0\0" + packet[8:12] + rollover.to_bytes(4, "big") + packet[2:4], "big") ^ int.from_bytes(
+        salt, "big"
+    )
     return packet[:12] + AESGCM(cipher_key).encrypt(nonce.to_bytes(12, "big"), packet[12:], packet[:12])
 
 
 def test_the_reference_agrees_with_rfc_3711_appendix_b2() -> None:
     key, start = bytes.fromhex("2B7E151628AED2A6ABF7158809CF4F3C"), bytes.fromhex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000")
-    assert counter_mode(key, start, bytes(32)).hex().upper() == "E03EAD0935C95E80E166B16DD92B4EB4D23513162B02D0F72A43A2FE4A5F97AB"
+    assert (
+        counter_mode(key, start, bytes(32)).hex().upper()
+        == "E03EAD0935C95E80E166B16DD92B4EB4D23513162B02D0F72A43A2FE4A5F97AB"
+    )
 
 
 def test_the_reference_agrees_with_rfc_7714_sections_16_1_1_and_16_2_1() -> None:
@@ -71,7 +83,10 @@ def test_the_reference_agrees_with_rfc_7714_sections_16_1_1_and_16_2_1() -> None
 @pytest.mark.parametrize("suite", [Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32])
 def test_session_keys_are_those_of_rfc_3711_appendix_b3(suite: Suite) -> None:
     master, salt = bytes.fromhex("E1F97A0D3E018BE0D64FA32C06DE4139"), bytes.fromhex("0EC675AD498AFEEBB6960B3AABE6")
-    session_key, session_salt = bytes.fromhex("C61E7A93744F39EE10734AFE3FF7A087"), bytes.fromhex("30CBBC08863D8C85D49DB34A9AE1")
+    session_key, session_salt = (
+        bytes.fromhex("C61E7A93744F39EE10734AFE3FF7A087"),
+        bytes.fromhex("30CBBC08863D8C85D49DB34A9AE1"),
+    )
     auth_key = bytes.fromhex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4")
     expected = protect_cm(session_key, session_salt, auth_key, PACKET, 0, TAGS[suite])
     assert SendContext(suite, master + salt).protect(PACKET) == expected
@@ -126,7 +141,10 @@ def packet(sequence: int, ssrc: int = 0xCAFEBABE) -> bytes:
 
 def test_refusals_tell_old_from_repeated() -> None:
     key = os.urandom(30)
-    sender, receiver = SendContext(Suite.AES_CM_128_HMAC_SHA1_80, key), ReceiveContext(Suite.AES_CM_128_HMAC_SHA1_80, key)
+    sender, receiver = (
+        SendContext(Suite.AES_CM_128_HMAC_SHA1_80, key),
+        ReceiveContext(Suite.AES_CM_128_HMAC_SHA1_80, key),
+    )
     late = sender.protect(packet(1))
     for sequence in range(2, 2000):
         receiver.unprotect(sender.protect(packet(sequence)))

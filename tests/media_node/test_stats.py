@@ -26,7 +26,9 @@ def test_nothing_is_lost_when_all_arrive_even_past_the_wrap() -> None:
 
 
 @given(st.integers(0, 0xFFFF), st.lists(st.booleans(), min_size=2, max_size=400), st.randoms(use_true_random=False))
-def test_loss_is_what_is_missing_between_first_and_last_whatever_the_order(start: int, kept: list[bool], shuffle: random.Random) -> None:
+def test_loss_is_what_is_missing_between_first_and_last_whatever_the_order(
+    start: int, kept: list[bool], shuffle: random.Random
+) -> None:
     kept = [True, *kept, True]
     arrived = [start + i for i, keep in enumerate(kept) if keep]
     middle = arrived[1:-1]
@@ -101,14 +103,17 @@ def test_round_trip_is_now_less_the_report_less_the_delay_in_between() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rating", "opinion"), [(120, 4.5), (93.2, 4.41), (90, 4.34), (80, 4.03), (70, 3.60), (60, 3.10), (50, 2.58), (0, 1), (-5, 1)]
+    ("rating", "opinion"),
+    [(120, 4.5), (93.2, 4.41), (90, 4.34), (80, 4.03), (70, 3.60), (60, 3.10), (50, 2.58), (0, 1), (-5, 1)],
 )
 def test_ratings_become_opinions_as_g_107_lists_them(rating: float, opinion: float) -> None:
     assert opinion_of(rating) == pytest.approx(opinion, abs=0.015)
 
 
 def opinion(lost: int = 0, round_trip_s: float = 0.0, jitter: float = 0.0, payload_type: int = 8) -> float:
-    found = mean_opinion_score(lost=lost, expected=100, jitter=jitter, round_trip_s=round_trip_s, payload_type=payload_type)
+    found = mean_opinion_score(
+        lost=lost, expected=100, jitter=jitter, round_trip_s=round_trip_s, payload_type=payload_type
+    )
     assert found is not None
     return found
 

@@ -39,7 +39,9 @@ class Port:
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         local = self.listener.local
-        return await asyncio.open_connection(local.host, local.port, ssl=self.certificates.client_context(), server_hostname=DOMAIN)
+        return await asyncio.open_connection(
+            local.host, local.port, ssl=self.certificates.client_context(), server_hostname=DOMAIN
+        )
 
 
 @pytest_asyncio.fixture

@@ -82,7 +82,10 @@ async def test_what_cannot_be_done_is_an_error_and_changes_nothing(tmp_path: Pat
                 (worker.set(call.name, "b", leg), "without SRTP"),
                 (worker.set(call.name, "a", trunk.leg()), "with SRTP"),
                 (worker.set(call.name, "a", replace(leg, crypto=replace(leg.crypto, receive_key="AAAA"))), "30 octets"),
-                (worker.set(call.name, "a", replace(leg, crypto=replace(leg.crypto, suite=Suite.AEAD_AES_256_GCM))), "44 octets"),
+                (
+                    worker.set(call.name, "a", replace(leg, crypto=replace(leg.crypto, suite=Suite.AEAD_AES_256_GCM))),
+                    "44 octets",
+                ),
                 (worker.set(call.name, "b", replace(trunk.leg(), address="trunk.example.nl")), "address"),
             ):
                 with pytest.raises(MediaError, match=why):

@@ -61,7 +61,9 @@ def origin(site: Path, views: Path) -> Iterator[Origin]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One headless browser for a file: while Playwright is open its event loop runs, and asynchronous tests could not have theirs."""
+    """One headless browser for a file: while Playwright is open its event loop runs, and asynchronous tests could not
+    have theirs.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
@@ -81,7 +83,9 @@ sizes = pytest.mark.parametrize("width", [360, 1280])
 @pytest.fixture
 def page(chromium: Browser, width: int) -> Iterator[Page]:
     """A page of its own, in a Dutch browser."""
-    context = chromium.new_context(locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": width, "height": 900})
+    context = chromium.new_context(
+        locale="nl-NL", timezone_id="Europe/Amsterdam", viewport={"width": width, "height": 900}
+    )
     context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()

@@ -87,7 +87,9 @@ def pages(site: Path) -> dict[str, Document]:
 
 
 def broken_links(documents: Mapping[str, Document], exists: Callable[[str], bool]) -> list[str]:
-    """Links, scripts, styles, pictures and fragments of our own that lead nowhere; `exists` answers for what is no page."""
+    """Links, scripts, styles, pictures and fragments of our own that lead nowhere; `exists` answers for what is no
+    page.
+    """
     faults = []
     for address, document in documents.items():
         for element in document.elements:

@@ -1,4 +1,6 @@
-"""What a page costs and what is wrong with it, as a browser, axe and the W3C's checker see it; tests and the benchmark ask here."""
+"""What a page costs and what is wrong with it, as a browser, axe and the W3C's checker see it; tests and the benchmark
+ask here.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ _WATCH = """
 
 @dataclass
 class Visit:
-    """What was seen of one page: faults as texts, `bytes` as they came over the wire with their headers, `cls` as Chromium counts it."""
+    """What was seen of one page: faults as texts, `bytes` as they came over the wire with their headers, `cls` as
+    Chromium counts it.
+    """
 
     axe: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
@@ -64,7 +68,13 @@ class Visit:
     def faults(self) -> list[str]:
         """All that must not be."""
         sideways = [f"scrolls sideways by {self.overflow} px"] if self.overflow > 0 else []
-        return self.axe + self.console + [f"asks {url}" for url in self.foreign] + [f"policy: {one}" for one in self.policy] + sideways
+        return (
+            self.axe
+            + self.console
+            + [f"asks {url}" for url in self.foreign]
+            + [f"policy: {one}" for one in self.policy]
+            + sideways
+        )
 
 
 @contextmanager
@@ -77,7 +87,8 @@ def visited(
     enter: Callable[[Page], None] | None = None,
     prepare: Callable[[Page], None] | None = None,
 ) -> Iterator[tuple[Page, Visit]]:
-    """Open a page on a screen of `width` CSS pixels and look, after `prepare` brought it into the wanted state; it stays open meanwhile.
+    """Open a page on a screen of `width` CSS pixels and look, after `prepare` brought it into the wanted state; it
+    stays open meanwhile.
 
     `enter` signs in first, unseen.
     """
@@ -110,7 +121,9 @@ def visited(
         page.wait_for_timeout(SETTLED_MS)
         found = page.evaluate("window.__seen")  # before axe, which scrolls the page about
         seen.cls, seen.policy = round(found["shift"], 4), found["policy"]
-        seen.axe = [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in Axe().run(page).response["violations"]]
+        seen.axe = [
+            f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in Axe().run(page).response["violations"]
+        ]
         seen.overflow = page.evaluate("document.documentElement.scrollWidth") - width
         if answer is not None and answer.status >= 400:  # Chromium says so itself, and no page can help it
             seen.console = [line for line in seen.console if f"responded with a status of {answer.status}" not in line]
@@ -136,7 +149,9 @@ def npm_packages() -> Path:
         or (MODULES / ".package-lock.json").stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime
     ):
         npm = Path(sys.prefix) / "bin" / "npm"
-        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True)
+        subprocess.run(
+            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True
+        )
     return MODULES
 
 
@@ -146,7 +161,16 @@ def markup_faults(documents: Mapping[str, str], directory: Path) -> dict[str, li
     for file, name in names.items():
         (directory / file).write_text(documents[name], encoding="utf-8")
     jar = npm_packages() / "vnu-jar/build/dist/vnu.jar"
-    command = ["java", "-Xss1m", "-jar", str(jar), "--format", "json", "--exit-zero-always", *(str(directory / file) for file in names)]
+    command = [
+        "java",
+        "-Xss1m",
+        "-jar",
+        str(jar),
+        "--format",
+        "json",
+        "--exit-zero-always",
+        *(str(directory / file) for file in names),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, list[str]] = {name: [] for name in documents}
     for message in json.loads(done.stderr)["messages"]:

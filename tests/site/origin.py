@@ -1,4 +1,6 @@
-"""The origin as a browser sees it: the built site under its real headers, and an API with the product's own rules, all in memory."""
+"""The origin as a browser sees it: the built site under its real headers, and an API with the product's own rules, all
+in memory.
+"""
 
 import base64
 import gzip
@@ -18,7 +20,20 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from ordering import catalogue, credentials, export_csv, form, order, pricing, queue, views
-from ordering.order import CUSTOMER, Actor, Detail, Event, Order, OrderError, RelatedParty, Role, ServingNode, SipServer, State, Suspicion
+from ordering.order import (
+    CUSTOMER,
+    Actor,
+    Detail,
+    Event,
+    Order,
+    OrderError,
+    RelatedParty,
+    Role,
+    ServingNode,
+    SipServer,
+    State,
+    Suspicion,
+)
 from ordering.problems import PROBLEMS, PriceChangedError
 from shared import clock, html
 from shared.problem import FieldProblem, Kind, Problem, ProblemError, invalid, not_found
@@ -27,7 +42,13 @@ DATA = Path(__file__).parents[2] / "site/data"
 SIP_DOMAIN = "sip.example.nl"
 SALES = Actor(Role.SALES, "verkoop@example.nl")
 CLIENT_ID = "console-under-test"
-PROBE = {"ok": True, "at": 1_795_280_000_000, "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2, "packets": 150, "plaintextPackets": 0}
+PROBE = {
+    "ok": True,
+    "at": 1_795_280_000_000,
+    "suites": ["AES_CM_128_HMAC_SHA1_80"] * 2,
+    "packets": 150,
+    "plaintextPackets": 0,
+}
 _PARTY = ("company", "kvk", "name", "email", "telephone")
 _OPEN_ORDER = Kind("open-order", HTTPStatus.CONFLICT, "U hebt al een bestelling van SRTP")
 # As infra/ sends it: nothing may be inline, nothing may come from elsewhere.
@@ -40,7 +61,11 @@ CONTENT_SECURITY_POLICY = (
 def content_security_policy(path: str) -> str:
     """The policy of a path; the search page may compile its index's WebAssembly."""
     wasm = "script-src 'self' 'wasm-unsafe-eval'"
-    return CONTENT_SECURITY_POLICY.replace("script-src 'self'", wasm) if path.startswith("/zoeken/") else CONTENT_SECURITY_POLICY
+    return (
+        CONTENT_SECURITY_POLICY.replace("script-src 'self'", wasm)
+        if path.startswith("/zoeken/")
+        else CONTENT_SECURITY_POLICY
+    )
 
 
 _TYPES = {
@@ -59,7 +84,8 @@ def order_form(category: str = "srtp", language: str = html.DUTCH) -> form.Form:
     """The form that the site renders."""
     words = DATA / language / f"forms/{category}.toml"
     return form.parse(
-        tomllib.loads((DATA / f"forms/{category}.toml").read_text()), tomllib.loads(words.read_text()) if words.is_file() else None
+        tomllib.loads((DATA / f"forms/{category}.toml").read_text()),
+        tomllib.loads(words.read_text()) if words.is_file() else None,
     )
 
 
@@ -124,7 +150,11 @@ class Origin:
         checked = form.check(definition, fields)
         if checked.errors:
             raise invalid([FieldProblem(wrong.field, wrong.code, wrong.message) for wrong in checked.errors])
-        return definition, checked, pricing.price(self._catalogue(), definition.quantities(checked), clock.local_day(clock.now()))
+        return (
+            definition,
+            checked,
+            pricing.price(self._catalogue(), definition.quantities(checked), clock.local_day(clock.now())),
+        )
 
     def place(self, fields: Mapping[str, object]) -> str:
         """The href of a new order; raises ProblemError or PriceChangedError."""
@@ -150,7 +180,9 @@ class Origin:
                 for one in own
                 if checked.text(one.name)
             ),
-            suspicions=(Suspicion("website", "Een veld dat mensen niet zien, is ingevuld", 60),) if fields.get("website") else (),
+            suspicions=(Suspicion("website", "Een veld dat mensen niet zien, is ingevuld", 60),)
+            if fields.get("website")
+            else (),
         )
         self.tokens[made.id] = token
         self._keep(made)
@@ -172,11 +204,20 @@ class Origin:
                 found = PROBLEMS.problem(error)
                 assert found is not None
                 if wants_page:
-                    problem = {"title": found.kind.title, "detail": found.detail, "status": found.kind.status, "correlationId": "c-1"}
-                    return Answer(found.kind.status, html.render("problem", problem=problem), {"Content-Type": _TYPES[".html"]})
+                    problem = {
+                        "title": found.kind.title,
+                        "detail": found.detail,
+                        "status": found.kind.status,
+                        "correlationId": "c-1",
+                    }
+                    return Answer(
+                        found.kind.status, html.render("problem", problem=problem), {"Content-Type": _TYPES[".html"]}
+                    )
                 return _json(found.kind.status, found.to_json(address.path, "c-1"), "application/problem+json")
 
-    def _route(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> Answer:
+    def _route(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> Answer:
         parts = path.strip("/").split("/")
         match method, parts:
             case "GET", ["api", "prices"]:
@@ -193,7 +234,9 @@ class Origin:
             case "POST", ["bestelling", order_id, "credentials"]:
                 return self._issue(order_id, dict(parse_qsl(body.decode())))
             case "POST", ["bestelling", order_id, "cancel"]:
-                return self._by_customer(order_id, body, lambda found, text: order.cancel(found, CUSTOMER, clock.now(), text))
+                return self._by_customer(
+                    order_id, body, lambda found, text: order.cancel(found, CUSTOMER, clock.now(), text)
+                )
             case "POST", ["bestelling", order_id, "answer"]:
                 return self._by_customer(order_id, body, _answered)
             case _, ["api", "sales", *rest]:
@@ -233,7 +276,9 @@ class Origin:
         """The href of the order that was placed under this key, now or before."""
         if not key or key not in self.placed:
             open_orders = [one for one in self.orders.values() if one.needs_node and one.state not in order.TERMINAL]
-            if fields.get("category", "srtp") == "srtp" and fields.get("email") in {one.related_party.email for one in open_orders}:
+            if fields.get("category", "srtp") == "srtp" and fields.get("email") in {
+                one.related_party.email for one in open_orders
+            }:
                 raise ProblemError(Problem(_OPEN_ORDER, "Wij hebben de link naar uw bestelling gemaild."))
             self.placed[key] = self.place(fields)
         return self.placed[key]
@@ -241,7 +286,14 @@ class Origin:
     def _check_page(self, fields: Mapping[str, str]) -> Answer:
         definition, checked, price = self.check(fields)
         hidden = {**fields, "category": definition.id, "idempotencyKey": secrets.token_urlsafe(32)}
-        page = html.render("check", spoken(fields), category=definition.id, values=checked.values, price=views.price(price), hidden=hidden)
+        page = html.render(
+            "check",
+            spoken(fields),
+            category=definition.id,
+            values=checked.values,
+            price=views.price(price),
+            hidden=hidden,
+        )
         return Answer(200, page, {"Content-Type": _TYPES[".html"]})
 
     def _challenge(self) -> Answer:
@@ -250,7 +302,13 @@ class Origin:
             return _json(503, {})
         salt = secrets.token_urlsafe(32)
         challenge = hashlib.sha256(f"{salt}{self.difficulty}".encode()).hexdigest()
-        signed = {"algorithm": "SHA-256", "challenge": challenge, "salt": salt, "signature": "signed", "maxnumber": self.difficulty}
+        signed = {
+            "algorithm": "SHA-256",
+            "challenge": challenge,
+            "salt": salt,
+            "signature": "signed",
+            "maxnumber": self.difficulty,
+        }
         return _json(200, signed)
 
     def _by_customer(self, order_id: str, body: bytes, change: Callable[[Order, str], Order]) -> Answer:
@@ -284,13 +342,19 @@ class Origin:
             problem = {"title": refused.kind.title, "detail": refused.detail}
         return self._order_page(self._view(order_id), token, spoken(fields), told, problem)
 
-    def _sales(self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None) -> Answer:
+    def _sales(
+        self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None
+    ) -> Answer:
         match method, rest:
             case "GET", ["orders"]:
                 counts = {state.value: sum(one.state is state for one in self.orders.values()) for state in State}
                 sort = queue.Sort(query.get("sort", "orderDate"))
                 found, following = queue.page(
-                    self._arranged(query), sort, query.get("order") != "asc", int(query.get("limit", 50)), query.get("cursor")
+                    self._arranged(query),
+                    sort,
+                    query.get("order") != "asc",
+                    int(query.get("limit", 50)),
+                    query.get("cursor"),
                 )
                 items = [views.sales_summary(self.orders[one.order_id], SIP_DOMAIN) for one in found]
                 return _json(200, {"items": items, "counts": counts, "next": following})
@@ -299,11 +363,18 @@ class Origin:
                 return Answer(200, export_csv.table(chosen), {"Content-Type": "text/csv; charset=utf-8"})
             case "GET", ["overview"]:
                 month = query["month"]
-                return _json(200, queue.month([_entry(one) for one in self.orders.values() if f"{one.order_date:%Y-%m}" == month], month))
+                return _json(
+                    200,
+                    queue.month(
+                        [_entry(one) for one in self.orders.values() if f"{one.order_date:%Y-%m}" == month], month
+                    ),
+                )
             case "GET", ["fleet"]:
                 return _json(200, {"nodes": self.nodes})
             case "POST", ["approvals"]:
-                return _json(200, {"results": [self._approve(chosen["id"], chosen["version"]) for chosen in body["orders"]]})
+                return _json(
+                    200, {"results": [self._approve(chosen["id"], chosen["version"]) for chosen in body["orders"]]}
+                )
             case "POST", ["orders", order_id, action]:
                 self._change(order_id, int(if_match.strip('"')) if if_match else None, _decision(action, body))
         found_order = self.orders.get(rest[1])
@@ -314,7 +385,9 @@ class Origin:
 
     def _arranged(self, query: Mapping[str, str]) -> list[queue.Entry]:
         wanted = queue.Filter(
-            frozenset(State(part) for part in query.get("state", "").split(",") if part), query.get("category", ""), query.get("q", "")
+            frozenset(State(part) for part in query.get("state", "").split(",") if part),
+            query.get("category", ""),
+            query.get("q", ""),
         )
         entries = filter(wanted.holds, map(_entry, self.orders.values()))
         return queue.arrange(entries, queue.Sort(query.get("sort", "orderDate")), query.get("order") != "asc")
@@ -345,13 +418,21 @@ class Origin:
 
     def _authorize(self, query: Mapping[str, str]) -> Answer:
         """A sign-in page whose visitor is signed in already, as with Cognito's own cookie."""
-        assert query["response_type"] == "code" and query["client_id"] == CLIENT_ID and query["code_challenge_method"] == "S256"
+        assert (
+            query["response_type"] == "code"
+            and query["client_id"] == CLIENT_ID
+            and query["code_challenge_method"] == "S256"
+        )
         code = secrets.token_urlsafe(32)
         self.challenges[code] = query["code_challenge"]
-        return Answer(302, "", {"Location": f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"})
+        return Answer(
+            302, "", {"Location": f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"}
+        )
 
     def _token(self, fields: Mapping[str, str]) -> Answer:
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(fields["code_verifier"].encode()).digest()).decode().rstrip("=")
+        challenge = (
+            base64.urlsafe_b64encode(hashlib.sha256(fields["code_verifier"].encode()).digest()).decode().rstrip("=")
+        )
         if self.challenges.pop(fields["code"], None) != challenge or fields["grant_type"] != "authorization_code":
             return _json(400, {"error": "invalid_grant"})
         token = secrets.token_urlsafe(32)
@@ -367,7 +448,12 @@ class Origin:
         return views.order(self.orders[order_id], self.events[order_id], SIP_DOMAIN)
 
     def _order_page(
-        self, view: dict[str, Any], token: str, language: str, told: object = None, problem: dict[str, Any] | None = None
+        self,
+        view: dict[str, Any],
+        token: str,
+        language: str,
+        told: object = None,
+        problem: dict[str, Any] | None = None,
     ) -> Answer:
         page = html.render("order", language, order=view, token=token, credentials=told, problem=problem)
         return Answer(problem.get("status", 409) if problem else 200, page, {"Content-Type": _TYPES[".html"]})

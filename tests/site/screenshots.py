@@ -1,4 +1,5 @@
-"""Pictures of every kind of page at three widths, light and dark, to be looked at; the README's few go to docs/screenshots/.
+"""Pictures of every kind of page at three widths, light and dark, to be looked at; the README's few go to
+docs/screenshots/.
 
 python tests/site/screenshots.py DIRECTORY      all of them
 python tests/site/screenshots.py --keep         the README's, anew
@@ -25,7 +26,12 @@ from tests.site.test_accessibility import placed, with_credentials, with_errors,
 SRTP = "/versleutelde-telefoongesprekken/"
 WIDTHS = (360, 768, 1440)
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-KEPT = {("srtp", 1440, "light"), ("srtp", 360, "dark"), ("order-active", 1440, "light"), ("console-order", 1440, "light")}
+KEPT = {
+    ("srtp", 1440, "light"),
+    ("srtp", 360, "dark"),
+    ("order-active", 1440, "light"),
+    ("console-order", 1440, "light"),
+}
 Prepare = Callable[[Page], None] | None
 
 
@@ -60,7 +66,9 @@ def scenes(origin: Origin) -> dict[str, tuple[str, Prepare]]:
 
 def shoot(browser: Browser, url: str, prepare: Prepare, file: Path, width: int, scheme: Scheme, *, whole: bool) -> None:
     """Write a picture of the whole page, or of one screen."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="nl-NL", reduced_motion="reduce")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, locale="nl-NL", reduced_motion="reduce"
+    )
     page = context.new_page()
     page.goto(url)
     if prepare:
@@ -72,7 +80,19 @@ def shoot(browser: Browser, url: str, prepare: Prepare, file: Path, width: int, 
 def as_webp(file: Path) -> None:
     """Replace a picture by a small one."""
     scale = "scale='min(1000,iw)':-1"
-    command = ["ffmpeg", "-y", "-loglevel", "error", "-i", str(file), "-vf", scale, "-quality", "75", str(file.with_suffix(".webp"))]
+    command = [
+        "ffmpeg",
+        "-y",
+        "-loglevel",
+        "error",
+        "-i",
+        str(file),
+        "-vf",
+        scale,
+        "-quality",
+        "75",
+        str(file.with_suffix(".webp")),
+    ]
     subprocess.run(command, check=True)
     file.unlink()
 
@@ -89,7 +109,9 @@ def main(arguments: list[str]) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         with serve(site) as origin:
             for width, scheme in ((width, scheme) for width in WIDTHS for scheme in SCHEMES):
-                for name, (address, prepare) in scenes(origin).items():  # with orders of their own: credentials are shown once
+                for name, (address, prepare) in scenes(
+                    origin
+                ).items():  # with orders of their own: credentials are shown once
                     if keep and (name, width, scheme) not in KEPT:
                         continue
                     file = folder / f"{name}-{width}-{scheme}.png"

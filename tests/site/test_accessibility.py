@@ -1,4 +1,6 @@
-"""Every page, on a telephone and on a desk, light and dark: no fault for axe, no word on the console, nothing heavy, no scroll sideways."""
+"""Every page, on a telephone and on a desk, light and dark: no fault for axe, no word on the console, nothing heavy, no
+scroll sideways.
+"""
 
 from collections.abc import Callable
 
@@ -101,7 +103,12 @@ def with_order(page: Page) -> None:
 
 
 def check(
-    origin: Origin, chromium: Browser, width: int, scheme: Scheme, address: str, prepare: Callable[[Page], None] | None = None
+    origin: Origin,
+    chromium: Browser,
+    width: int,
+    scheme: Scheme,
+    address: str,
+    prepare: Callable[[Page], None] | None = None,
 ) -> Visit:
     """Fail on any fault of a page."""
     seen = visit(chromium, origin.url + address, width=width, scheme=scheme, prepare=prepare)
@@ -110,7 +117,9 @@ def check(
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_every_static_page_is_without_fault_and_light(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+def test_every_static_page_is_without_fault_and_light(
+    origin: Origin, chromium: Browser, width: int, scheme: Scheme
+) -> None:
     for address in pages(origin.site):
         if address not in {"/404.html", "/console/"}:
             cost = check(origin, chromium, width, scheme, address)
@@ -134,7 +143,9 @@ def test_the_page_of_an_order_in_each_state(origin: Origin, chromium: Browser, w
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_the_step_of_checking_and_the_other_forms(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+def test_the_step_of_checking_and_the_other_forms(
+    origin: Origin, chromium: Browser, width: int, scheme: Scheme
+) -> None:
     check(origin, chromium, width, scheme, "/versleutelde-telefoongesprekken/", with_check)
     for address in ("/nummer-aanvragen/", "/offerte-aanvragen/", "/verwerkersovereenkomst-aanvragen/"):
         check(origin, chromium, width, scheme, address, with_plan_errors)
@@ -143,7 +154,15 @@ def test_the_step_of_checking_and_the_other_forms(origin: Origin, chromium: Brow
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
     placed(origin)
-    node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
+    node = {
+        "id": "node-1",
+        "state": "ready",
+        "address": "203.0.113.7",
+        "capacity": 500,
+        "allocated": 21,
+        "calls": 3,
+        "registrations": 5,
+    }
     origin.nodes = [{**node, "heartbeatAt": None}]
     done = order_id(placed(origin, State.IN_PROGRESS, State.COMPLETED))
     placed(origin, State.IN_PROGRESS, State.HELD)
@@ -185,7 +204,9 @@ def with_empty_month(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
-def test_the_console_with_nothing_to_show_or_something_wrong(origin: Origin, chromium: Browser, width: int, scheme: Scheme) -> None:
+def test_the_console_with_nothing_to_show_or_something_wrong(
+    origin: Origin, chromium: Browser, width: int, scheme: Scheme
+) -> None:
     check(origin, chromium, width, scheme, "/console/?view=fleet", with_no_nodes)
     check(origin, chromium, width, scheme, "/console/", with_nothing)
     check(origin, chromium, width, scheme, "/console/?view=overview&month=2025-01", with_empty_month)

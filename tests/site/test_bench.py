@@ -5,7 +5,16 @@ from tests.site.measure import Visit
 
 
 def test_faults_are_counted_and_told() -> None:
-    seen = Visit(axe=["a", "b"], console=["c"], foreign=["https://example.nl/x"], policy=["p"], bytes=10, requests=2, cls=0.1, overflow=3)
+    seen = Visit(
+        axe=["a", "b"],
+        console=["c"],
+        foreign=["https://example.nl/x"],
+        policy=["p"],
+        bytes=10,
+        requests=2,
+        cls=0.1,
+        overflow=3,
+    )
     page = Measured("/x/", seen, ["vnu"], {"performance": 100})
     assert page.as_json() == {
         "path": "/x/", "bytes": 10, "requests": 2, "axe": 2, "vnu": 1, "cls": 0.1, "console": 1, "foreign": 1,

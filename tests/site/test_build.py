@@ -50,14 +50,31 @@ AVG = "nieuws/avg-callvoiptelefonie.md"
     [
         ("contact.md", "title:", "titel: Contact\ntitle:", 'contact.md:3: unknown key "titel"'),
         (AVG, "- 1991", "- 2991", "avg-callvoiptelefonie.md:11: contactpersoon 2991"),
-        (AVG, "contactpersoon:\n- 1991", "contactpersoon: 1991", 'avg-callvoiptelefonie.md:10: "contactpersoon" must be a list'),
-        (AVG, "hideinsearch: true", 'hideinsearch: "ja"', 'avg-callvoiptelefonie.md:14: "hideinsearch" must be a yes-or-no, not a text'),
+        (
+            AVG,
+            "contactpersoon:\n- 1991",
+            "contactpersoon: 1991",
+            'avg-callvoiptelefonie.md:10: "contactpersoon" must be a list',
+        ),
+        (
+            AVG,
+            "hideinsearch: true",
+            'hideinsearch: "ja"',
+            'avg-callvoiptelefonie.md:14: "hideinsearch" must be a yes-or-no, not a text',
+        ),
         (AVG, "author: Redactie\n", "", 'avg-callvoiptelefonie.md:1: the front matter has no "author"'),
-        ("versleutelde-telefoongesprekken.md", "  image: ''", "  img: ''", 'versleutelde-telefoongesprekken.md:11: unknown key "img"'),
+        (
+            "versleutelde-telefoongesprekken.md",
+            "  image: ''",
+            "  img: ''",
+            'versleutelde-telefoongesprekken.md:11: unknown key "img"',
+        ),
         ("versleutelde-telefoongesprekken.md", "images: []", "images: [weg.png]", 'there is no picture "weg.png"'),
     ],
 )
-def test_a_slip_in_the_front_matter_fails_the_build_with_file_and_line(copy: Path, article: str, old: str, new: str, told: str) -> None:
+def test_a_slip_in_the_front_matter_fails_the_build_with_file_and_line(
+    copy: Path, article: str, old: str, new: str, told: str
+) -> None:
     said = spoiled(copy, article, old, new)
     assert told in said, said
 
@@ -82,7 +99,8 @@ def test_headings_never_skip_a_level(site: Path) -> None:
     for address, document in pages(site).items():
         levels = [int(element.tag[1]) for element in document.elements if re.fullmatch("h[1-6]", element.tag)]
         for before, after in itertools.pairwise(levels):
-            # A heading of the second level may come before the page's own in the document, never a deeper one after a shallower.
+            # A heading of the second level may come before the page's own in the document, never a deeper one after a
+            # shallower.
             assert after <= before + 1, (address, levels)
 
 
@@ -93,7 +111,10 @@ def test_nothing_is_inline_and_nothing_comes_from_elsewhere(site: Path) -> None:
             assert "style" not in names and element.tag != "style", (address, element)
             assert not any(name.startswith("on") for name in names), (address, element)
             if element.tag == "script":
-                assert names.get("src", "").startswith("/") or names.get("type") in {"application/json", "application/ld+json"}, (
+                assert names.get("src", "").startswith("/") or names.get("type") in {
+                    "application/json",
+                    "application/ld+json",
+                }, (
                     address,
                     element,
                 )
@@ -140,7 +161,9 @@ def test_only_brand_toml_names_the_provider() -> None:
 def test_another_provider_changes_one_file(copy: Path) -> None:
     brand = copy / "site/data/brand.toml"
     old = tomllib.loads(brand.read_text())
-    brand.write_text(brand.read_text().replace(old["name"], "Telefonie Anders").replace(old["domain"], "anders.example"))
+    brand.write_text(
+        brand.read_text().replace(old["name"], "Telefonie Anders").replace(old["domain"], "anders.example")
+    )
     assert build(copy / "out", source=copy / "site").returncode == 0
     for file in (copy / "out").rglob("*"):
         if file.is_file() and file.suffix in {".html", ".j2", ".md", ".txt", ".xml"}:
@@ -152,7 +175,11 @@ def test_another_provider_changes_one_file(copy: Path) -> None:
 def test_the_sitemap_lists_what_may_be_found_and_nothing_else(site: Path) -> None:
     maps = [urlsplit(address).path for address in re.findall("<loc>(.*?)</loc>", (site / "sitemap.xml").read_text())]
     assert maps == ["/nl/sitemap.xml", "/en/sitemap.xml"]
-    listed = {urlsplit(address).path for map in maps for address in re.findall("<loc>(.*?)</loc>", (site / map[1:]).read_text())}
+    listed = {
+        urlsplit(address).path
+        for map in maps
+        for address in re.findall("<loc>(.*?)</loc>", (site / map[1:]).read_text())
+    }
     findable = {
         address
         for address, document in pages(site).items()

@@ -134,7 +134,9 @@ def test_an_order_and_a_search_are_never_measured(page: Page, counting: Origin) 
 @needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [(320, "light"), (1280, "light"), (1280, "dark")])
 def test_the_two_answers_are_equal(chromium: Browser, counting: Origin, width: int, scheme: str) -> None:
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light")
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
+    )
     page = context.new_page()
     for address in ("/", "/cookies/"):
         page.goto(counting.url + address)
@@ -154,7 +156,9 @@ def test_the_two_answers_are_equal(chromium: Browser, counting: Origin, width: i
 
 @needs_chromium
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (320, 256)])
-def test_the_question_is_answered_with_the_keyboard(chromium: Browser, counting: Origin, width: int, height: int) -> None:
+def test_the_question_is_answered_with_the_keyboard(
+    chromium: Browser, counting: Origin, width: int, height: int
+) -> None:
     context = chromium.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
     walk = Walk(context.new_page())
     walk.page.goto(counting.url)
@@ -170,7 +174,9 @@ def test_the_question_is_answered_with_the_keyboard(chromium: Browser, counting:
 @needs_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_asking_is_without_fault_and_moves_nothing(chromium: Browser, counting: Origin, width: int, scheme: str) -> None:
+def test_asking_is_without_fault_and_moves_nothing(
+    chromium: Browser, counting: Origin, width: int, scheme: str
+) -> None:
     for address in ("/", SRTP, "/cookies/", "/en/encrypted-calls-with-srtp/"):
         seen = visit(chromium, counting.url + address, width=width, scheme=scheme)
         assert seen.faults == [] and seen.cls == 0, (address, seen)

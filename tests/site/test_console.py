@@ -1,4 +1,6 @@
-"""The console of sales: signing in, finding, deciding, and what happens when the session or the order changes underneath."""
+"""The console of sales: signing in, finding, deciding, and what happens when the session or the order changes
+underneath.
+"""
 
 import re
 
@@ -57,7 +59,9 @@ def test_a_failed_sign_in_is_told_and_can_be_tried_again(page: Page, origin: Ori
     page.wait_for_selector("#workplace")
 
 
-def test_orders_are_listed_by_state_with_counts_and_the_filter_stands_in_the_address(console: Page, origin: Origin) -> None:
+def test_orders_are_listed_by_state_with_counts_and_the_filter_stands_in_the_address(
+    console: Page, origin: Origin
+) -> None:
     rejected = place(origin, company="Garage Noord")
     origin.move(rejected, State.REJECTED, SALES, "Nee")
     expect(console.locator("[data-state=rejected] [data-count]")).to_have_text("1")
@@ -252,7 +256,9 @@ def test_the_file_holds_what_the_filter_shows(console: Page, origin: Origin) -> 
     with console.expect_download() as download:
         console.click("#export")
     text = download.value.path().read_bytes().decode()
-    assert download.value.suggested_filename.startswith("bestellingen-") and download.value.suggested_filename.endswith(".csv")
+    assert download.value.suggested_filename.startswith("bestellingen-") and download.value.suggested_filename.endswith(
+        ".csv"
+    )
     assert text.startswith("\ufeff") and "'=Garage" in text and "Bakkerij De Oven" in text and "Café" not in text
 
 
@@ -275,7 +281,15 @@ def test_the_month_as_numbers_chart_and_tables(console: Page, origin: Origin) ->
 
 @sizes
 def test_the_nodes(console: Page, origin: Origin) -> None:
-    node = {"id": "node-1", "state": "ready", "address": "203.0.113.7", "capacity": 500, "allocated": 21, "calls": 3, "registrations": 5}
+    node = {
+        "id": "node-1",
+        "state": "ready",
+        "address": "203.0.113.7",
+        "capacity": 500,
+        "allocated": 21,
+        "calls": 3,
+        "registrations": 5,
+    }
     origin.nodes = [{**node, "heartbeatAt": "2026-11-21T17:05:00.000Z"}]
     console.click("[data-view=fleet]")
     expect(console.locator("[data-node-id=node-1]")).to_contain_text("21 van 500 gesprekken (4%)")

@@ -1,4 +1,6 @@
-"""What the console does by itself: it stays up to date, gently, and moves nothing under the hands of who works with it."""
+"""What the console does by itself: it stays up to date, gently, and moves nothing under the hands of who works with
+it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,12 +73,17 @@ def test_an_answer_that_did_not_change_is_not_sent_again_and_changes_nothing(con
     console.wait_for_selector("#detail")
     console.evaluate("document.querySelector('#orders tr').mark = document.querySelector('#facts dd').mark = true")
     for _ in range(2):
-        with console.expect_response(QUEUE) as queue, console.expect_response(f"**/api/sales/orders/{only(origin)}") as detail:
+        with (
+            console.expect_response(QUEUE) as queue,
+            console.expect_response(f"**/api/sales/orders/{only(origin)}") as detail,
+        ):
             pass
         assert (queue.value.status, detail.value.status) == (304, 304)
     place(origin, company="Fietsenmaker")
     expect(console.locator("[data-order-id]")).to_have_count(2)
-    assert console.evaluate("document.querySelector('#orders tr:last-child').mark && document.querySelector('#facts dd').mark")
+    assert console.evaluate(
+        "document.querySelector('#orders tr:last-child').mark && document.querySelector('#facts dd').mark"
+    )
 
 
 def test_nothing_is_asked_while_nobody_can_see_it_and_at_once_when_somebody_can(timed: Page, origin: Origin) -> None:
@@ -118,7 +125,10 @@ def test_without_an_answer_it_asks_ever_less_and_says_how_old_it_is(timed: Page)
 
 
 def test_a_fault_of_the_api_is_told_and_goes_away_when_it_answers_again(console: Page) -> None:
-    console.route(QUEUE, lambda route: route.fulfill(status=503, json={"title": "Het is erg druk", "detail": "Probeer het later."}))
+    console.route(
+        QUEUE,
+        lambda route: route.fulfill(status=503, json={"title": "Het is erg druk", "detail": "Probeer het later."}),
+    )
     expect(console.locator("#problem")).to_contain_text("Het is erg druk")
     console.unroute(QUEUE)
     expect(console.locator("#problem")).to_be_hidden(timeout=10_000)
@@ -202,7 +212,9 @@ def test_a_selection_outlives_the_session_also_on_a_further_page(page: Page, ori
     assert {one.id for one in origin.orders.values() if one.state is State.IN_PROGRESS} == {ids[59], ids[0]}
 
 
-def test_a_selection_that_the_session_ended_on_is_approved_on_the_versions_that_were_seen(console: Page, origin: Origin) -> None:
+def test_a_selection_that_the_session_ended_on_is_approved_on_the_versions_that_were_seen(
+    console: Page, origin: Origin
+) -> None:
     console.check(".select")
     console.evaluate("sessionStorage.setItem('console.since', '0')")
     console.route(QUEUE, lambda route: route.abort())

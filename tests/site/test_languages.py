@@ -1,4 +1,6 @@
-"""Languages: no word is typed in a layout, view or script, every key has its translation, and who reads English gets English."""
+"""Languages: no word is typed in a layout, view or script, every key has its translation, and who reads English gets
+English.
+"""
 
 import re
 import tomllib
@@ -26,9 +28,15 @@ def asked_for() -> set[str]:
     """Every key that a layout or a script asks for by name."""
     texts = [file.read_text() for file in (ROOT / "site/layouts").rglob("*") if file.is_file()]
     named = {key for text in texts for key in re.findall(r'\bT "(\w+)"', text)}
-    families = {"unit": ("phone", "number"), "period": ("month", "once"), "retention_by": ("system", "staff", "customer")}
+    families = {
+        "unit": ("phone", "number"),
+        "period": ("month", "once"),
+        "retention_by": ("system", "staff", "customer"),
+    }
     made = {f"{family}_{one}" for family, ones in families.items() for one in ones}
-    named |= {key for view in (ROOT / "site/assets/views").iterdir() for key in re.findall(r"\bt\.(\w+)", view.read_text())}
+    named |= {
+        key for view in (ROOT / "site/assets/views").iterdir() for key in re.findall(r"\bt\.(\w+)", view.read_text())
+    }
     made |= {"money", "money_thousands", "moment", "months"}  # shared/html.py
     scripts = tomllib.loads((ROOT / "site/data/scripts.toml").read_text())
     return named | made | {key for keys in scripts.values() for key in keys}
@@ -49,7 +57,12 @@ def typed(template: str) -> set[str]:
     # A string that is a piece of a view, which a layout writes, has its own tags.
     strings = re.compile(r'"(?:\\.|[^"\\\n])*"')
     template = strings.sub(lambda found: '""' if re.search(r"\{[{%]", found[0]) else found[0], template)
-    bare = re.sub(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}|\{#.*?#\}|<!--.*?-->|<script.*?</script>|<code>.*?</code>", " ", template, flags=re.DOTALL)
+    bare = re.sub(
+        r"\{\{-?\s*/\*.*?\*/\s*-?\}\}|\{#.*?#\}|<!--.*?-->|<script.*?</script>|<code>.*?</code>",
+        " ",
+        template,
+        flags=re.DOTALL,
+    )
     bare = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", bare, flags=re.DOTALL)
     heard = re.findall(r'\b(?:aria-label|title|alt|placeholder)="([^"]*)"', bare)
     between = re.sub(r"<[^>]*>", " ", bare, flags=re.DOTALL)
@@ -68,14 +81,21 @@ def test_no_word_is_typed_in_a_layout_or_view() -> None:
 
 @pytest.mark.parametrize(
     "slip",
-    ['<p class="x">Vergeten</p>', '<nav aria-label="Hoofdmenu">', "{% if x %}intrekken{% endif %}", '<b>{{ T "a" }} per maand</b>'],
+    [
+        '<p class="x">Vergeten</p>',
+        '<nav aria-label="Hoofdmenu">',
+        "{% if x %}intrekken{% endif %}",
+        '<b>{{ T "a" }} per maand</b>',
+    ],
 )
 def test_a_typed_word_is_found(slip: str) -> None:
     assert typed(slip)
 
 
 def test_no_word_is_typed_in_a_script() -> None:
-    """A text with a space that begins with a capital, or holds a Dutch word, is for a person; errors are for the developer's console."""
+    """A text with a space that begins with a capital, or holds a Dutch word, is for a person; errors are for the
+    developer's console.
+    """
     for file in (ROOT / "site/assets/js").glob("*.js"):
         if file.name == "console.js":
             continue
@@ -91,11 +111,15 @@ def test_the_translation_is_complete_and_fills_in_the_same() -> None:
     assert set(english) == set(dutch)
     for key, text in dutch.items():
         assert sorted(re.findall(r"\{\{?[^}]*\}", text)) == sorted(re.findall(r"\{\{?[^}]*\}", english[key])), key
-    dutch_states, english_states = (tomllib.loads((DATA / f"{place}order_states.toml").read_text()) for place in ("", "en/"))
+    dutch_states, english_states = (
+        tomllib.loads((DATA / f"{place}order_states.toml").read_text()) for place in ("", "en/")
+    )
     told = {state: {"name", "text", "next", "expect"} & set(said) for state, said in dutch_states.items()}
     assert {state: set(said) for state, said in english_states.items()} == told
     for kind in tomllib.loads((DATA / "en/order_kinds.toml").read_text()):
-        dutch_fields = {field["name"]: field for field in tomllib.loads((DATA / f"forms/{kind}.toml").read_text())["field"]}
+        dutch_fields = {
+            field["name"]: field for field in tomllib.loads((DATA / f"forms/{kind}.toml").read_text())["field"]
+        }
         english_fields = tomllib.loads((DATA / f"en/forms/{kind}.toml").read_text())
         assert {name: set(field["messages"]) for name, field in dutch_fields.items()} == {
             name: set(field["messages"]) for name, field in english_fields.items()
@@ -106,7 +130,9 @@ def test_the_two_languages_of_a_page_point_at_each_other(site: Path) -> None:
     for address in (DUTCH, ENGLISH):
         document = pages(site)[address]
         alternates = {
-            link.attributes["hreflang"]: link.attributes["href"] for link in document.all("link") if "hreflang" in link.attributes
+            link.attributes["hreflang"]: link.attributes["href"]
+            for link in document.all("link")
+            if "hreflang" in link.attributes
         }
         assert {language: re.sub("^https://[^/]+", "", href) for language, href in alternates.items()} == {
             "nl": DUTCH, "en": ENGLISH, "x-default": DUTCH,
@@ -217,7 +243,9 @@ def test_the_english_form_speaks_english_about_faults_and_prices(page: Page, ori
     for name, value in example(telephone="0000 000 000").items():
         page.fill(f"#{name}", str(value))
     page.click("#order-form button[type=submit]")
-    expect(page.locator("#telephone-error")).to_contain_text("Fill in a telephone number like")  # which only the server knows
+    expect(page.locator("#telephone-error")).to_contain_text(
+        "Fill in a telephone number like"
+    )  # which only the server knows
 
 
 @pytest.mark.needs("chromium")
@@ -245,6 +273,8 @@ def test_the_price_rule_is_a_sentence_without_a_script(chromium: Browser, origin
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(origin.url + DUTCH)
-    expect(page.locator("#calculator")).to_contain_text("5 telefoons kosten 5 × € 2,00 = € 10,00 per maand excl. btw (€ 12,10 incl. btw).")
+    expect(page.locator("#calculator")).to_contain_text(
+        "5 telefoons kosten 5 × € 2,00 = € 10,00 per maand excl. btw (€ 12,10 incl. btw)."
+    )
     expect(page.locator("#calculator-count")).to_be_hidden()
     context.close()

@@ -1,4 +1,7 @@
-"""The words that the law asks for stand where it asks for them. Counsel reads them by the list in docs/compliance.md."""
+"""The words that the law asks for stand where it asks for them.
+
+Counsel reads them by the list in docs/compliance.md.
+"""
 
 import re
 import tomllib
@@ -33,8 +36,14 @@ def test_the_button_says_that_it_costs_money(site: Path) -> None:
 def test_the_total_stands_at_the_button_without_and_with_vat(views: Path) -> None:
     check = html.render("check", **check_context())
     assert check.index("Per maand, excl. btw") < check.index("Per maand, incl. 21% btw") < check.index("place-order")
-    english = html.render("check", "en", **check_context())  # the button says it in the language of the order: art. 8(2) Dir. 2011/83/EU
-    assert english.index("Per month, excl. VAT") < english.index("Per month, incl. 21% VAT") < english.index("Order with obligation to pay")
+    english = html.render(
+        "check", "en", **check_context()
+    )  # the button says it in the language of the order: art. 8(2) Dir. 2011/83/EU
+    assert (
+        english.index("Per month, excl. VAT")
+        < english.index("Per month, incl. 21% VAT")
+        < english.index("Order with obligation to pay")
+    )
 
 
 def test_no_amount_stands_without_its_vat_wording(site: Path) -> None:
@@ -91,7 +100,13 @@ def test_what_the_system_deletes_by_itself_it_deletes_when_the_page_says(site: P
     assert RETENTION["abuse"]["days"] == source._REMEMBERED.days
     # What nodes and logs are told at the deploy comes from the table: tests/infra sees that it arrives.
     told = text(site, "/privacy/")
-    for words in ("90 dagen na het gesprek", "14 dagen", "van 0 tot 365 dagen", "u kiest zelf", "3 maanden na opzegging"):
+    for words in (
+        "90 dagen na het gesprek",
+        "14 dagen",
+        "van 0 tot 365 dagen",
+        "u kiest zelf",
+        "3 maanden na opzegging",
+    ):
         assert words in told, words
 
 
@@ -99,5 +114,7 @@ def test_nothing_is_kept_in_the_visitors_browser(site: Path) -> None:
     """The page on cookies says so; the console of sales is the exception that it names."""
     for script in (site / "js").glob("*.js"):
         if not script.name.startswith("console"):
-            assert not re.search(r"localStorage|sessionStorage|document\.cookie|indexedDB", script.read_text()), script.name
+            assert not re.search(r"localStorage|sessionStorage|document\.cookie|indexedDB", script.read_text()), (
+                script.name
+            )
     assert "geen cookies" in text(site, "/cookies/")

@@ -34,7 +34,11 @@ def test_every_page_that_may_be_found_says_who_we_are_and_where_it_stands(site: 
 
 def test_a_link_to_a_page_is_shown_with_its_title_and_a_picture(site: Path) -> None:
     for address, document in pages(site).items():
-        told = {meta.attributes["property"]: meta.attributes["content"] for meta in document.all("meta") if "property" in meta.attributes}
+        told = {
+            meta.attributes["property"]: meta.attributes["content"]
+            for meta in document.all("meta")
+            if "property" in meta.attributes
+        }
         if not told:
             continue
         assert told["og:title"] and told["og:description"] and told["og:url"].endswith(address), address
@@ -45,7 +49,9 @@ def test_a_link_to_a_page_is_shown_with_its_title_and_a_picture(site: Path) -> N
 
 def test_every_article_has_a_twin_in_markdown(site: Path) -> None:
     for address, document in pages(site).items():
-        twins = [link.attributes["href"] for link in document.all("link") if link.attributes.get("type") == "text/markdown"]
+        twins = [
+            link.attributes["href"] for link in document.all("link") if link.attributes.get("type") == "text/markdown"
+        ]
         assert bool(twins) == (site / address.strip("/") / "index.md").exists()
         if twins:
             text = (site / twins[0].strip("/")).read_text()
@@ -65,7 +71,9 @@ def test_the_offer_is_the_catalogues(site: Path) -> None:
 def test_the_questions_are_told_with_their_answers(site: Path) -> None:
     questions = graph(site, "/avg-callvoiptelefonie/")["FAQPage"]["mainEntity"]
     assert len(questions) == 6
-    assert all(question["acceptedAnswer"]["text"] and "<" not in question["acceptedAnswer"]["text"] for question in questions)
+    assert all(
+        question["acceptedAnswer"]["text"] and "<" not in question["acceptedAnswer"]["text"] for question in questions
+    )
 
 
 def test_the_feed_holds_the_articles_with_absolute_addresses(site: Path) -> None:

@@ -48,7 +48,9 @@ def test_a_final_state_ends_the_asking(page: Page, origin: Origin, href: str, or
 
 
 @sizes
-def test_credentials_are_shown_once_and_the_address_stays_one_to_keep(page: Page, origin: Origin, href: str, order_id: str) -> None:
+def test_credentials_are_shown_once_and_the_address_stays_one_to_keep(
+    page: Page, origin: Origin, href: str, order_id: str
+) -> None:
     origin.move(order_id, State.IN_PROGRESS, SALES)
     origin.complete(order_id)
     page.goto(origin.url + href)
@@ -89,7 +91,9 @@ def test_credentials_without_javascript(chromium: Browser, origin: Origin, href:
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_the_phones_set_up_files_can_be_saved(chromium: Browser, origin: Origin, href: str, order_id: str, javascript: bool) -> None:
+def test_the_phones_set_up_files_can_be_saved(
+    chromium: Browser, origin: Origin, href: str, order_id: str, javascript: bool
+) -> None:
     origin.move(order_id, State.IN_PROGRESS, SALES)
     origin.complete(order_id)
     page = chromium.new_context(java_script_enabled=javascript).new_page()
@@ -105,7 +109,9 @@ def test_the_phones_set_up_files_can_be_saved(chromium: Browser, origin: Origin,
 
 
 @sizes
-def test_an_order_that_was_not_approved_is_withdrawn_after_a_second_thought(page: Page, origin: Origin, href: str, order_id: str) -> None:
+def test_an_order_that_was_not_approved_is_withdrawn_after_a_second_thought(
+    page: Page, origin: Origin, href: str, order_id: str
+) -> None:
     page.goto(origin.url + href)
     expect(page.locator("#cancel-order")).to_be_hidden()
     page.click("#cancel summary")
@@ -154,7 +160,9 @@ def test_a_question_is_answered_on_the_page(
     expect(page.locator(".timeline")).to_contain_text("Vijf.")
 
 
-def test_what_is_being_typed_outlasts_an_update_of_the_page(page: Page, origin: Origin, href: str, order_id: str) -> None:
+def test_what_is_being_typed_outlasts_an_update_of_the_page(
+    page: Page, origin: Origin, href: str, order_id: str
+) -> None:
     page.goto(origin.url + href)
     page.click("#cancel summary")
     page.fill("#cancel-reason", "Ik ben nog aan het")
@@ -172,7 +180,9 @@ def test_a_lost_connection_is_told_and_mends_itself(page: Page, origin: Origin, 
     expect(page.locator("#order-state")).to_have_attribute("data-state", "inProgress")
 
 
-def test_a_wrong_token_and_an_unknown_order_get_the_same_page(page: Page, origin: Origin, href: str, order_id: str) -> None:
+def test_a_wrong_token_and_an_unknown_order_get_the_same_page(
+    page: Page, origin: Origin, href: str, order_id: str
+) -> None:
     said = []
     for address in (f"/bestelling/{order_id}?token=wrong", "/bestelling/ZZZZZZZZZZ?token=wrong"):
         answer = page.goto(origin.url + address)

@@ -15,7 +15,9 @@ def today() -> date:
 
 
 def net(offering_id: str) -> int:
-    return pricing.discounted(prices().offering(offering_id, today()).unit_price_cents, prices().promotion(offering_id, today()))
+    return pricing.discounted(
+        prices().offering(offering_id, today()).unit_price_cents, prices().promotion(offering_id, today())
+    )
 
 
 def gross(cents: int) -> int:
@@ -74,5 +76,7 @@ def test_a_running_discount_is_told_with_its_last_day(site: Path) -> None:
 def test_no_price_is_typed_by_hand(site: Path) -> None:
     root = Path(__file__).parents[2]
     for file in [*(root / "content").rglob("*.md"), *(root / "site/layouts").rglob("*.html")]:
-        lines = [line for line in file.read_text().splitlines() if "{{- /*" not in line and "catalogue.toml:" not in line]
+        lines = [
+            line for line in file.read_text().splitlines() if "{{- /*" not in line and "catalogue.toml:" not in line
+        ]
         assert not any("€" in line for line in lines), file

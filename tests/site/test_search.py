@@ -54,13 +54,20 @@ def test_the_page_about_a_word_comes_before_pages_that_mention_it(page: Page, or
 def texts(origin: Origin) -> dict[str, str]:
     """What the index holds of each page, in lower case."""
     index = origin.site / "zoeken/pagefind"
-    fragments = [gzip.decompress(file.read_bytes()).removeprefix(b"pagefind_dcd") for file in index.glob("fragment/*.pf_fragment")]
+    fragments = [
+        gzip.decompress(file.read_bytes()).removeprefix(b"pagefind_dcd")
+        for file in index.glob("fragment/*.pf_fragment")
+    ]
     return {page["url"]: page["content"].lower() for page in map(json.loads, fragments)}
 
 
 @pytest.mark.parametrize("query", ["encryptie", "toestel", "noodoproep"])
 def test_pages_that_say_the_word_come_before_those_that_say_a_synonym(page: Page, origin: Origin, query: str) -> None:
-    said = {address for address, text in texts(origin).items() if re.search(rf"\b{query}", text) and not address.startswith("/en/")}
+    said = {
+        address
+        for address, text in texts(origin).items()
+        if re.search(rf"\b{query}", text) and not address.startswith("/en/")
+    }
     addresses = found(page, origin, query)
     assert said and said < set(addresses)
     assert set(addresses[: len(said)]) == said
@@ -76,7 +83,9 @@ def test_pages_that_say_the_word_come_before_those_that_say_a_synonym(page: Page
         ("pbx nummer", BIPT),
     ],
 )
-def test_of_the_pages_that_say_a_synonym_the_best_is_first(page: Page, origin: Origin, query: str, address: str) -> None:
+def test_of_the_pages_that_say_a_synonym_the_best_is_first(
+    page: Page, origin: Origin, query: str, address: str
+) -> None:
     assert found(page, origin, query)[0] == address
 
 

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.needs("hunspell", "/usr/share/hunspell/nl.dic")
 WORDS = Path(__file__).parent / "words.txt"
 # Addresses and numbers, markup of views, and codes are no words.
 NO_WORDS = re.compile(
-    r"\{[{%#].*?[}%#]\}|https?://\S+|\S+@\S+|\S*\.example\.nl\S*|\beu-central|/[a-z/#-]+|\b\w*\d\w*\b|\{[\w.]+\}|--[a-z0-9-]+", re.DOTALL
+    r"\{[{%#].*?[}%#]\}|https?://\S+|\S+@\S+|\S*\.example\.nl\S*|\beu-central|/[a-z/#-]+|\b\w*\d\w*\b|\{[\w.]+\}|--[a-z0-9-]+",
+    re.DOTALL,
 )
 DUTCH = re.compile(r"\b(het|een|uw|wij|niet|voor|geen|bestelling)\b")
 
@@ -38,7 +39,12 @@ def texts(site: Path) -> Iterator[str]:
         tree = ast.parse(module.read_text())
         comments = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments and DUTCH.search(node.value):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and id(node) not in comments
+                and DUTCH.search(node.value)
+            ):
                 yield node.value
 
 

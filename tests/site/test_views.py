@@ -1,4 +1,6 @@
-"""The pages that the functions fill in: they render with the contract's context, and nothing typed by a visitor becomes markup."""
+"""The pages that the functions fill in: they render with the contract's context, and nothing typed by a visitor becomes
+markup.
+"""
 
 import itertools
 import tomllib
@@ -49,12 +51,19 @@ def order_view(state: str = "completed", **changes: Any) -> dict[str, Any]:
 def credentials(**changes: Any) -> dict[str, Any]:
     """The answer of POST /api/orders/{id}/credentials."""
     phone = {"extension": 101, "username": "abc234-101", "password": "geheim", **changes}
-    return {"sip": {"domain": "sip.example.nl", "host": "203.0.113.7", "port": 5061, "transport": "tls"}, "phones": [phone]}
+    return {
+        "sip": {"domain": "sip.example.nl", "host": "203.0.113.7", "port": 5061, "transport": "tls"},
+        "phones": [phone],
+    }
 
 
 def order_page(**context: Any) -> Document:
     """order.j2 as the functions render it."""
-    return read(html.render("order", **{"order": order_view(), "token": "t0ken", "credentials": None, "problem": None, **context}))
+    return read(
+        html.render(
+            "order", **{"order": order_view(), "token": "t0ken", "credentials": None, "problem": None, **context}
+        )
+    )
 
 
 def form_page(values: dict[str, str], errors: dict[str, str]) -> Document:
@@ -71,21 +80,35 @@ def by_id(document: Document, id: str) -> dict[str, str]:
 
 def check_context(category: str = "srtp", **changes: Any) -> dict[str, Any]:
     """What check.j2 is rendered with."""
-    price = {name: order_view()[name] for name in ("productOrderItem", "monthlyTotalCents", "vatRatePercent", "monthlyTotalInclVatCents")}
+    price = {
+        name: order_view()[name]
+        for name in ("productOrderItem", "monthlyTotalCents", "vatRatePercent", "monthlyTotalInclVatCents")
+    }
     hidden = {"category": category, "company": "Bakkerij", "idempotencyKey": "key-1"}
-    context = {"category": category, "values": {"company": "Bakkerij"}, "price": {**price, "oneTimeTotalCents": 0}, "hidden": hidden}
+    context = {
+        "category": category,
+        "values": {"company": "Bakkerij"},
+        "price": {**price, "oneTimeTotalCents": 0},
+        "hidden": hidden,
+    }
     return {**context, **changes}
 
 
 @pytest.mark.parametrize("view", ["order-form", "order", "problem", "check", "order-form.en", "order.en", "check.en"])
 def test_the_view_is_jinja_and_looks_into_nothing_undefined(views: Path, view: str) -> None:
-    strict = jinja2.Environment(loader=jinja2.FileSystemLoader(views), autoescape=True, undefined=jinja2.StrictUndefined)
+    strict = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(views), autoescape=True, undefined=jinja2.StrictUndefined
+    )
     html.add_filters(strict)
     contexts: dict[str, list[dict[str, Any]]] = {
-        "order-form": [{"values": {"category": kind}, "errors": {}, "error_list": [], "idempotency_key": ""} for kind in KINDS],
+        "order-form": [
+            {"values": {"category": kind}, "errors": {}, "error_list": [], "idempotency_key": ""} for kind in KINDS
+        ],
         "check": [check_context(kind) for kind in KINDS] + [check_context("quote", price=None)],
         "order": [{"order": order_view(state), "token": "t", "credentials": None, "problem": None} for state in State],
-        "problem": [{"problem": {"title": "Niet gevonden", "detail": "Hier is niets", "status": 404, "correlationId": "c-1"}}],
+        "problem": [
+            {"problem": {"title": "Niet gevonden", "detail": "Hier is niets", "status": 404, "correlationId": "c-1"}}
+        ],
     }
     for context in contexts[view.removesuffix(".en")]:
         document = read(strict.get_template(f"{view}.j2").render(**context))
@@ -130,7 +153,11 @@ def test_the_button_for_credentials_works_as_a_plain_form(views: Path) -> None:
     document = order_page(order=order_view(credentials="available"))
     (form,) = document.all("form")
     assert form.attributes["method"] == "post" and form.attributes["action"] == "/bestelling/0123456789/credentials"
-    hidden = {one.attributes["name"]: one.attributes["value"] for one in document.all("input") if one.attributes["type"] == "hidden"}
+    hidden = {
+        one.attributes["name"]: one.attributes["value"]
+        for one in document.all("input")
+        if one.attributes["type"] == "hidden"
+    }
     assert hidden == {"token": "t0ken", "language": "nl"}
 
 
@@ -149,11 +176,16 @@ def test_the_check_step_shows_what_is_paid_and_sends_everything_again(views: Pat
     assert "Bestelling met betalingsverplichting" in document.text
     sent = {one.attributes["name"]: one.attributes["value"] for one in document.all("input")}
     assert sent == {"category": "srtp", "company": "Bakkerij", "idempotencyKey": "key-1", "monthlyTotalCents": "1000"}
-    assert [(one.attributes["name"], one.attributes["value"]) for one in document.all("button")] == [("step", "order"), ("step", "change")]
+    assert [(one.attributes["name"], one.attributes["value"]) for one in document.all("button")] == [
+        ("step", "order"),
+        ("step", "change"),
+    ]
 
 
 def test_the_check_step_of_what_is_free_does_not_speak_of_paying(views: Path) -> None:
-    document = read(html.render("check", **check_context("quote", price={"productOrderItem": [], "monthlyTotalCents": 0})))
+    document = read(
+        html.render("check", **check_context("quote", price={"productOrderItem": [], "monthlyTotalCents": 0}))
+    )
     assert "Deze aanvraag kost niets" in document.text and "betalingsverplichting" not in document.text
 
 
@@ -204,7 +236,9 @@ def test_the_form_comes_back_with_what_was_typed_and_what_is_wrong(views: Path) 
     assert document.text.count("Vul een getal in") == 2
     assert "Let op" in document.text
     assert "Fout: " in document.text
-    assert {"type": "hidden", "name": "idempotencyKey", "value": "key-1"} in [one.attributes for one in document.all("input")]
+    assert {"type": "hidden", "name": "idempotencyKey", "value": "key-1"} in [
+        one.attributes for one in document.all("input")
+    ]
 
 
 def test_the_view_and_the_page_have_the_same_form(views: Path, site: Path) -> None:
@@ -249,15 +283,22 @@ def test_nothing_that_came_from_outside_becomes_markup(views: Path) -> None:
         for told in (None, credentials(username=HOSTILE, password=HOSTILE, extension=HOSTILE))
     ]
     hostile_problem = html.render("problem", problem=problem)
-    hostile_check = html.render("check", **check_context(values=dict.fromkeys(fields, HOSTILE), hidden={HOSTILE: HOSTILE}))
-    asked = order_view("pending", events=[{"at": "2026-11-21T17:05:00Z", "from": "acknowledged", "to": "pending", "why": HOSTILE}])
+    hostile_check = html.render(
+        "check", **check_context(values=dict.fromkeys(fields, HOSTILE), hidden={HOSTILE: HOSTILE})
+    )
+    asked = order_view(
+        "pending", events=[{"at": "2026-11-21T17:05:00Z", "from": "acknowledged", "to": "pending", "why": HOSTILE}]
+    )
     hostile_question = html.render("order", order=asked, token=HOSTILE, credentials=None, problem=None)
     for page in [hostile_form, *hostile_order, hostile_problem, hostile_check, hostile_question]:
         document = read(page)
         assert not document.faults
         assert "alert(1)</script>" not in page
         assert not document.all("img")
-        assert all("src" in script.attributes or script.attributes["type"] == "application/json" for script in document.all("script"))
+        assert all(
+            "src" in script.attributes or script.attributes["type"] == "application/json"
+            for script in document.all("script")
+        )
         assert not any(name.startswith("on") for element in document.elements for name in element.attributes)
         assert "{{ 7*7 }}" in page and "49}}" not in page
 

@@ -1,4 +1,6 @@
-"""Ordering and searching with the keyboard alone, on a desk and at 400 % zoom (1280 by 1024 becomes 320 by 256 CSS pixels)."""
+"""Ordering and searching with the keyboard alone, on a desk and at 400 % zoom (1280 by 1024 becomes 320 by 256 CSS
+pixels).
+"""
 
 import re
 from collections.abc import Iterator
@@ -17,9 +19,13 @@ NEXT = "#order-form button[type=submit]"
 
 @pytest.fixture(params=[1, 4], ids=["desk", "zoom-400"])
 def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
-    """A screen of 1280 by 1024, at this zoom: Chromium's zoom is fewer CSS pixels, each made of more of the screen's."""
+    """A screen of 1280 by 1024, at this zoom: Chromium's zoom is fewer CSS pixels, each made of more of the
+    screen's.
+    """
     viewport = ViewportSize(width=1280 // request.param, height=1024 // request.param)
-    context = chromium.new_context(locale="nl-NL", viewport=viewport, device_scale_factor=request.param, reduced_motion="reduce")
+    context = chromium.new_context(
+        locale="nl-NL", viewport=viewport, device_scale_factor=request.param, reduced_motion="reduce"
+    )
     context.set_default_timeout(10_000)
     yield context.new_page()
     context.close()
@@ -134,5 +140,7 @@ def test_every_stop_of_the_longest_pages_is_seen(page: Page, origin: Origin) -> 
     for address in (SRTP, "/avg-callvoiptelefonie/", "/prijzen/"):
         page.goto(origin.url + address)
         walk = Walk(page)
-        for _ in range(page.locator("main :is(a, button, input, textarea, summary, [tabindex='0']):visible").count() + 5):
+        for _ in range(
+            page.locator("main :is(a, button, input, textarea, summary, [tabindex='0']):visible").count() + 5
+        ):
             walk.press("Tab")

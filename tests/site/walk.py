@@ -7,7 +7,8 @@ from playwright.sync_api import Page, expect
 
 MOST_STOPS = 60
 
-# What is wrong with the element that has the focus, in words. Points inside its edges must belong to it, so that nothing lies over it.
+# What is wrong with the element that has the focus, in words. Points inside its edges must belong to it, so that
+# nothing lies over it.
 _FAULTS = """() => {
   const at = document.activeElement, style = getComputedStyle(at), faults = [];
   if (at === document.body) return ["nothing has the focus"];

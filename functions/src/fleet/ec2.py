@@ -55,7 +55,11 @@ class Cloud:
 
     def instances(self) -> tuple[Instance, ...]:
         """All instances with the fleet's tag that EC2 still tells of, ended ones too."""
-        pages = client().get_paginator("describe_instances").paginate(Filters=[{"Name": f"tag:{FLEET_TAG}", "Values": [self._fleet]}])
+        pages = (
+            client()
+            .get_paginator("describe_instances")
+            .paginate(Filters=[{"Name": f"tag:{FLEET_TAG}", "Values": [self._fleet]}])
+        )
         return tuple(
             self._instance(instance, reservation["OwnerId"])
             for page in pages
@@ -68,7 +72,11 @@ class Cloud:
 
         https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
         """
-        tags: Any = [{"Key": NODE_TAG, "Value": node_id}, {"Key": FLEET_TAG, "Value": self._fleet}, {"Key": "Name", "Value": node_id}]
+        tags: Any = [
+            {"Key": NODE_TAG, "Value": node_id},
+            {"Key": FLEET_TAG, "Value": self._fleet},
+            {"Key": "Name", "Value": node_id},
+        ]
         request: RunInstancesRequestTypeDef = {
             "LaunchTemplate": {"LaunchTemplateId": self._launch_template_id, "Version": "$Latest"},
             "MinCount": 1,

@@ -1,4 +1,6 @@
-"""A media node in the ledger: its states, and what is written down of it. Pure; `python -m fleet.node` prints the table."""
+"""A media node in the ledger: its states, and what is written down of it. Pure; `python -m fleet.node` prints the
+table.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -77,7 +79,9 @@ class Offer:
 
 @dataclass(frozen=True)
 class Node:
-    """One row of the ledger; `capacity` and `allocated` are concurrent protected calls, `attempt` counts launches that were refused."""
+    """One row of the ledger; `capacity` and `allocated` are concurrent protected calls, `attempt` counts launches that
+    were refused.
+    """
 
     id: str
     state: NodeState
@@ -148,7 +152,9 @@ def ready(node: Node, *, address: str, sip_port: int, now: datetime) -> Node:
 
 
 def refused(node: Node, refusal: Refusal, offers: int, now: datetime) -> Node:
-    """The node after EC2 refused a launch: another attempt, at once when there is an offer not yet tried, else after a pause."""
+    """The node after EC2 refused a launch: another attempt, at once when there is an offer not yet tried, else after a
+    pause.
+    """
     attempt = node.attempt + 1
     all_tried = refusal is Refusal.QUOTA or (refusal is Refusal.NO_CAPACITY and attempt % offers == 0)
     return replace(

@@ -38,6 +38,8 @@ def calls_needed(phones: int) -> int:
 
 
 def choose(rooms: Iterable[Room], calls: int) -> Room | None:
-    """The fullest node that still has room: packed allocation keeps whole nodes free for large customers and for draining."""
+    """The fullest node that still has room: packed allocation keeps whole nodes free for large customers and for
+    draining.
+    """
     fitting = [room for room in rooms if room.free >= calls]
     return min(fitting, key=lambda room: (room.free, room.node_id), default=None)

@@ -1,6 +1,7 @@
 """What to do about the fleet: a pure function of what is wanted, what is written down and what is seen.
 
-Level-triggered: it looks at how things are and not at what happened, so doing it twice, late or after a crash does no harm.
+Level-triggered: it looks at how things are and not at what happened, so doing it twice, late or after a crash does no
+harm.
 """
 
 import hashlib
@@ -34,14 +35,20 @@ class HoldReason(StrEnum):
     """Why an approved order has to wait, in the words that the customer reads."""
 
     CEILING = "Alle plaatsen op onze media-nodes zijn bezet. Wij breiden uit en gaan daarna verder."
-    NO_CAPACITY = "Er is op dit moment geen server vrij bij onze cloudleverancier. Wij proberen het elke minuut opnieuw."
+    NO_CAPACITY = (
+        "Er is op dit moment geen server vrij bij onze cloudleverancier. Wij proberen het elke minuut opnieuw."
+    )
     QUOTA = "Onze cloudleverancier staat nu niet meer servers toe. Wij lossen dit op en gaan daarna verder."
     BOOT = "Nieuwe media-nodes starten op dit moment niet goed. Wij onderzoeken dit en gaan daarna verder."
     TOO_LARGE = "Voor dit aantal telefoons richten wij een eigen omgeving in. Wij nemen contact met u op."
     NOT_PROVEN = "Het proefgesprek over uw omgeving is nog niet gelukt. Wij onderzoeken dit en gaan daarna verder."
 
 
-_HOLD_FOR = {Refusal.NO_CAPACITY: HoldReason.NO_CAPACITY, Refusal.SPENT: HoldReason.NO_CAPACITY, Refusal.QUOTA: HoldReason.QUOTA}
+_HOLD_FOR = {
+    Refusal.NO_CAPACITY: HoldReason.NO_CAPACITY,
+    Refusal.SPENT: HoldReason.NO_CAPACITY,
+    Refusal.QUOTA: HoldReason.QUOTA,
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,9 @@ class Instance:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs or is about to (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html)."""
+        """Whether it runs or is about to
+        (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html).
+        """
         return self.state in ("pending", "running")
 
     @property
@@ -114,7 +123,9 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a node reports of one assignment: which version and how many phones it loaded, and whether the probe's call passed."""
+    """What a node reports of one assignment: which version and how many phones it loaded, and whether the probe's call
+    passed.
+    """
 
     version: int
     phones: int
@@ -257,7 +268,9 @@ class Cancel:
     cancellation: Cancellation
 
 
-Action = RequestNode | Launch | Adopt | MarkReady | Mark | Terminate | Allocate | Release | Complete | Hold | Resume | Cancel
+Action = (
+    RequestNode | Launch | Adopt | MarkReady | Mark | Terminate | Allocate | Release | Complete | Hold | Resume | Cancel
+)
 
 
 def plan(
@@ -268,7 +281,9 @@ def plan(
     now: datetime,
     cancellations: Sequence[Cancellation] = (),
 ) -> list[Action]:
-    """What to do next; an empty list when everything is as it should be. What follows from an action comes in the next plan."""
+    """What to do next; an empty list when everything is as it should be. What follows from an action comes in the next
+    plan.
+    """
     return [
         *_nodes(ledger, observed, limits, now),
         *_instances(ledger, observed),
@@ -312,7 +327,9 @@ def _booting(node: Node, observed: Observed, now: datetime) -> Iterable[Action]:
 
 
 def _in_service(node: Node, observed: Observed, now: datetime) -> Iterable[Action]:
-    """A missing heartbeat only keeps new orders away: what may be serving calls is never ended for a metric that is missing."""
+    """A missing heartbeat only keeps new orders away: what may be serving calls is never ended for a metric that is
+    missing.
+    """
     instance = _instance(node, observed)
     heartbeat = observed.heartbeats.get(node.instance_arn)
     missing = heartbeat is None or now - heartbeat.at > STALE
@@ -336,7 +353,8 @@ def _instances(ledger: Ledger, observed: Observed) -> Iterable[Action]:
             continue
         node = nodes.get(instance.node_id)
         if node is None:
-            # The row is written before the launch, so this is a leftover. But what serves orders is kept: then the ledger is at fault.
+            # The row is written before the launch, so this is a leftover. But what serves orders is kept: then the
+            # ledger is at fault.
             if not observed.reports.get(instance.arn):
                 yield Terminate(instance.id, "no node in the ledger")
         elif node.state is NodeState.TERMINATED:
@@ -345,7 +363,9 @@ def _instances(ledger: Ledger, observed: Observed) -> Iterable[Action]:
             yield Terminate(instance.id, f"node {node.id} has another instance")
 
 
-def _orders(demands: Sequence[Demand], ledger: Ledger, observed: Observed, limits: Limits, now: datetime) -> Iterable[Action]:
+def _orders(
+    demands: Sequence[Demand], ledger: Ledger, observed: Observed, limits: Limits, now: datetime
+) -> Iterable[Action]:
     nodes = {node.id: node for node in ledger.nodes}
     waiting = []
     for demand in sorted(demands, key=lambda demand: (demand.ordered_at, demand.order_id)):
@@ -363,7 +383,9 @@ def _cancelled(cancellations: Sequence[Cancellation], ledger: Ledger) -> Iterabl
         yield Release(allocation) if allocation else Cancel(cancellation)
 
 
-def _allocated(demand: Demand, allocation: Allocation, node: Node, observed: Observed, now: datetime) -> Iterable[Action]:
+def _allocated(
+    demand: Demand, allocation: Allocation, node: Node, observed: Observed, now: datetime
+) -> Iterable[Action]:
     proof = observed.reports.get(allocation.instance_arn, {}).get(demand.order_id)
     if node.state in (NodeState.LOST, NodeState.TERMINATED):
         yield Release(allocation)

@@ -61,7 +61,10 @@ class Instances(Protocol):
 
 
 class Reconciler:
-    """One fleet. Its writes are conditioned on what was read, so two reconcilers at once, or one that is killed, do no harm."""
+    """One fleet.
+
+    Its writes are conditioned on what was read, so two reconcilers at once, or one that is killed, do no harm.
+    """
 
     def __init__(self, ledger: FleetLedger, orders: Orders, cloud: Instances, limits: Limits, now: Clock) -> None:
         self._ledger = ledger
@@ -71,7 +74,9 @@ class Reconciler:
         self._now = now
 
     def run(self, goes_on: Callable[[], bool] = lambda: True) -> int:
-        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers the number of actions."""
+        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers the number of
+        actions.
+        """
         done = 0
         for _ in range(MOST_ROUNDS):
             actions = self.plan() if goes_on() else []
@@ -85,12 +90,15 @@ class Reconciler:
 
     def plan(self) -> list[Action]:
         """What there is to do now."""
-        # EC2 first, the ledger second: a node's row is written before its launch, so every instance that is seen has its row.
+        # EC2 first, the ledger second: a node's row is written before its launch, so every instance that is seen has
+        # its row.
         instances = self._cloud.instances()
         ledger_nodes = self._ledger.nodes()
         demands = [_demand(found) for found in self._orders.in_states(State.IN_PROGRESS, State.HELD) if _is_ours(found)]
         arns = {instance.arn for instance in instances if instance.alive}
-        arns |= {node.instance_arn for node in ledger_nodes if node.instance_arn and node.state is not NodeState.TERMINATED}
+        arns |= {
+            node.instance_arn for node in ledger_nodes if node.instance_arn and node.state is not NodeState.TERMINATED
+        }
         heartbeats = {arn: heartbeat for arn in arns if (heartbeat := self._ledger.heartbeat(arn))}
         observed = Observed(instances, heartbeats, {arn: self._ledger.report(arn) for arn in arns})
         ending = self._orders.in_states(State.PENDING_CANCELLATION)
@@ -100,7 +108,9 @@ class Reconciler:
         return plan.plan(demands, ledger, observed, self._limits, self._now(), cancellations)
 
     def _try(self, action: Action) -> bool:
-        """Do one action; whether anything has changed by it. One that fails does not keep the others from being done."""
+        """Do one action; whether anything has changed by it. One that fails does not keep the others from being
+        done.
+        """
         described = {"action": type(action).__name__, **_ids(action)}
         try:
             self.apply(action)
@@ -109,7 +119,8 @@ class Reconciler:
             logger.info("fleet: overtaken", extra=described)
             return False
         except Exception:
-            # Not raised: the stream would bring the same records again and again. The next minute tries anew; the alarm counts.
+            # Not raised: the stream would bring the same records again and again. The next minute tries anew; the alarm
+            # counts.
             logger.exception("fleet: action failed", extra=described)
             count("FleetActionFailed")
             return False
@@ -165,7 +176,9 @@ class Reconciler:
             self._booting(node, instance, offer, token)
 
     def _booting(self, node: Node, instance: Instance, offer: Offer, token: str) -> None:
-        after = nodes.booting(node, instance_id=instance.id, instance_arn=instance.arn, offer=offer, client_token=token, now=self._now())
+        after = nodes.booting(
+            node, instance_id=instance.id, instance_arn=instance.arn, offer=offer, client_token=token, now=self._now()
+        )
         self._ledger.replace(node, after)
 
     def _complete(self, demand: Demand, node: Node) -> None:
@@ -174,7 +187,9 @@ class Reconciler:
             raise ChangedMeanwhileError
         sip = SipServer(node.id, node.address, node.sip_port)
         now = self._now()
-        self._orders.change(demand.order_id, lambda found: order.complete(found, sip, now), self._ledger.still_on(allocation))
+        self._orders.change(
+            demand.order_id, lambda found: order.complete(found, sip, now), self._ledger.still_on(allocation)
+        )
 
     def _node(self, node_id: str) -> Node:
         """The node's row as it is: several orders may get their places by one plan."""

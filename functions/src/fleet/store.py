@@ -103,7 +103,9 @@ class FleetStore:
         item = dynamodb.get(self._table, instance_arn, "HEARTBEAT")
         if item is None:
             return None
-        return Heartbeat(datetime.fromtimestamp(item["at"] / 1000, UTC), item["state"], item["address"], item["sipPort"])
+        return Heartbeat(
+            datetime.fromtimestamp(item["at"] / 1000, UTC), item["state"], item["address"], item["sipPort"]
+        )
 
     def report(self, instance_arn: str) -> dict[str, Proof]:
         """What the node reports of each order."""
@@ -115,10 +117,14 @@ class FleetStore:
         }
 
     def _put_changed(self, before: Node, after: Node) -> Write:
-        return self._put_node(after, "#version = :version AND #state = :state", version=before.version, state=before.state.value)
+        return self._put_node(
+            after, "#version = :version AND #state = :state", version=before.version, state=before.state.value
+        )
 
     def _put_node(self, node: Node, condition: str, **values: Any) -> Write:
-        return dynamodb.put(self._table, {"pk": _NODES, "sk": node.id, **_from_node(node)}, _changed, condition, **values)
+        return dynamodb.put(
+            self._table, {"pk": _NODES, "sk": node.id, **_from_node(node)}, _changed, condition, **values
+        )
 
 
 def _changed(_: Item | None) -> Exception:

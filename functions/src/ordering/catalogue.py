@@ -63,7 +63,9 @@ class Catalogue:
         newest: dict[str, Offering] = {}
         for offering in self.offerings:
             held = newest.get(offering.id)
-            if offering.valid_from <= day and (held is None or (offering.valid_from, offering.version) > (held.valid_from, held.version)):
+            if offering.valid_from <= day and (
+                held is None or (offering.valid_from, offering.version) > (held.valid_from, held.version)
+            ):
                 newest[offering.id] = offering
         return tuple(newest.values())
 

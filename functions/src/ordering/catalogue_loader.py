@@ -1,4 +1,6 @@
-"""Run at each deploy: the catalogue in the bundle becomes the catalogue in DynamoDB. Running it again changes nothing."""
+"""Run at each deploy: the catalogue in the bundle becomes the catalogue in DynamoDB. Running it again changes
+nothing.
+"""
 
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
-    """Load the catalogue; raises, and so fails the deploy, when it is wrong or changes a version that was sold before."""
+    """Load the catalogue; raises, and so fails the deploy, when it is wrong or changes a version that was sold
+    before.
+    """
     document = tomllib.loads((settings.data_directory() / "catalogue.toml").read_text())
     loaded = catalogue.parse(document)
     CatalogueStore(settings.catalogue_table()).load(loaded)

@@ -1,6 +1,7 @@
 """ALTCHA's proof of work: the browser finds a number, which costs it a moment and a sender of bulk many. Pure.
 
-https://altcha.org/docs/v2/server-integration/ (protocol version 1). No third party: we make the challenge and check its solution.
+https://altcha.org/docs/v2/server-integration/ (protocol version 1). No third party: we make the challenge and check its
+solution.
 """
 
 import base64

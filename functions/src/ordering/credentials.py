@@ -25,7 +25,10 @@ class PhoneCredentials:
         """H(username:realm:password) by algorithm, in hexadecimal (RFC 7616 section 3.4.2, RFC 8760)."""
         text = f"{self.username}:{realm}:{self.password}".encode()
         # RFC 8760 keeps MD5 for phones that know nothing newer; TLS carries the digest.
-        return {"SHA-256": hashlib.sha256(text).hexdigest(), "MD5": hashlib.md5(text, usedforsecurity=False).hexdigest()}
+        return {
+            "SHA-256": hashlib.sha256(text).hexdigest(),
+            "MD5": hashlib.md5(text, usedforsecurity=False).hexdigest(),
+        }
 
 
 def new_order_id() -> str:
@@ -34,7 +37,9 @@ def new_order_id() -> str:
 
 
 def order_id(key: str, idempotency_key: str) -> str:
-    """The id of the order that a request with this Idempotency-Key places: the same each time, and nobody without the key can tell it."""
+    """The id of the order that a request with this Idempotency-Key places: the same each time, and nobody without the
+    key can tell it.
+    """
     number = int.from_bytes(keyed_hash(key, "order id", idempotency_key))
     return "".join(_CROCKFORD[number >> 5 * n & 31] for n in range(10))
 
@@ -45,7 +50,9 @@ def new_customer_id() -> str:
 
 
 def order_token(key: str, order_id: str) -> str:
-    """The order's own token: 256 bits, URL-safe; only who has the key can make it, so that a mail can hold it and no table must."""
+    """The order's own token: 256 bits, URL-safe; only who has the key can make it, so that a mail can hold it and no
+    table must.
+    """
     return base64.urlsafe_b64encode(keyed_hash(key, "order", order_id)).decode().rstrip("=")
 
 

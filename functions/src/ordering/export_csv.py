@@ -1,4 +1,6 @@
-"""Orders as a table that Dutch Excel opens as it is: semicolons, a byte order mark, CRLF, and no cell that runs as a formula. Pure."""
+"""Orders as a table that Dutch Excel opens as it is: semicolons, a byte order mark, CRLF, and no cell that runs as a
+formula. Pure.
+"""
 
 import csv
 import io

@@ -43,8 +43,9 @@ class Condition:
 class Field:
     """One field of a form.
 
-    `minimum` and `maximum` are bounds of an integer, `options` the values of a choice; `pattern` is a regular expression that all of
-    a text must match, written so that Python and JavaScript read it alike; `required_when` makes a field required on a condition.
+    `minimum` and `maximum` are bounds of an integer, `options` the values of a choice; `pattern` is a regular
+    expression that all of a text must match, written so that Python and JavaScript read it alike; `required_when` makes
+    a field required on a condition.
     """
 
     name: str
@@ -70,8 +71,8 @@ class Field:
 class Form:
     """The fields of one kind of order, and what it orders.
 
-    Either `offering` or the choice in `offering_field`, as often as `quantity_field` says or once; then each of `also` as often.
-    Neither: the order is a request without a price.
+    Either `offering` or the choice in `offering_field`, as often as `quantity_field` says or once; then each of `also`
+    as often. Neither: the order is a request without a price.
     """
 
     id: str
@@ -131,7 +132,9 @@ def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None)
             raise ValueError(f"form {definition['id']}: field {entry['name']} has the unknown type {entry['type']!r}")
         unknown = set(entry["messages"]) - set(get_args(Code))
         if unknown:
-            raise ValueError(f"form {definition['id']}: field {entry['name']} has messages for unknown codes {sorted(unknown)}")
+            raise ValueError(
+                f"form {definition['id']}: field {entry['name']} has messages for unknown codes {sorted(unknown)}"
+            )
         fields.append(
             Field(
                 name=entry["name"],
@@ -161,7 +164,9 @@ def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None)
         if (field.type == "choice") != bool(field.options):
             raise ValueError(f"form {form.id}: field {field.name} must have options if and only if it is a choice")
         if field.required_when and field.required_when.field not in {other.name for other in fields}:
-            raise ValueError(f"form {form.id}: field {field.name} depends on the unknown field {field.required_when.field!r}")
+            raise ValueError(
+                f"form {form.id}: field {field.name} depends on the unknown field {field.required_when.field!r}"
+            )
     return form
 
 
@@ -171,7 +176,9 @@ def _refer(form: Form, what: str, name: str, kind: FieldType) -> None:
 
 
 def check(form: Form, values: Mapping[str, object]) -> Checked:
-    """Check all fields and normalise those that are right; values may be text or, from JSON, numbers. Never raises on input."""
+    """Check all fields and normalise those that are right; values may be text or, from JSON, numbers. Never raises on
+    input.
+    """
     normalised: dict[str, str | int] = {}
     errors: list[FieldError] = []
     for field in form.fields:
@@ -185,7 +192,9 @@ def check(form: Form, values: Mapping[str, object]) -> Checked:
 
 
 def as_text(value: object) -> str:
-    """A submitted value as the visitor would have typed it; what cannot be typed in a field (a list, an object) is empty."""
+    """A submitted value as the visitor would have typed it; what cannot be typed in a field (a list, an object) is
+    empty.
+    """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -223,7 +232,9 @@ def _check_field(field: Field, value: object, required: bool) -> str | int:
 
 def _tidy(text: str) -> str:
     """One line in Unicode's composed form, without control characters, with single spaces."""
-    return " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", text)).split())
+    return " ".join(
+        "".join(" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", text)).split()
+    )
 
 
 def tidy_lines(text: str) -> str:

@@ -1,11 +1,25 @@
-"""How orders and the catalogue stand in DynamoDB: TMF622's names in camelCase, days and times as ISO 8601 text. Pure."""
+"""How orders and the catalogue stand in DynamoDB: TMF622's names in camelCase, days and times as ISO 8601 text.
+Pure.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
 from ordering.catalogue import Catalogue, Offering, Promotion, VatRate
-from ordering.order import Actor, Detail, Event, EventKind, Order, RelatedParty, Role, SipServer, State, Suspicion, placing
+from ordering.order import (
+    Actor,
+    Detail,
+    Event,
+    EventKind,
+    Order,
+    RelatedParty,
+    Role,
+    SipServer,
+    State,
+    Suspicion,
+    placing,
+)
 from ordering.pricing import OrderItem, Price
 from ordering.queue import Entry, search_text
 from shared.clock import from_iso, to_iso
@@ -112,15 +126,24 @@ def to_entry(item: Mapping[str, Any]) -> Entry:
 
 
 def _queue_keys(order: Order) -> Item:
-    """What the index by state holds besides its key, so that sales can search, filter, sort and add up without reading orders."""
-    return {"search": search_text(order), "phones": order.quantity, "monthlyTotalCents": order.price.monthly_total_cents}
+    """What the index by state holds besides its key, so that sales can search, filter, sort and add up without reading
+    orders.
+    """
+    return {
+        "search": search_text(order),
+        "phones": order.quantity,
+        "monthlyTotalCents": order.price.monthly_total_cents,
+    }
 
 
 def from_catalogue(catalogue: Catalogue) -> dict[str, Item]:
     """The attributes of everything in the catalogue, by sort key."""
     found: dict[str, Item] = {}
     for offering in catalogue.offerings:
-        found[f"OFFERING#{offering.id}#{offering.version:04d}"] = {**from_offering(offering), "currency": catalogue.currency}
+        found[f"OFFERING#{offering.id}#{offering.version:04d}"] = {
+            **from_offering(offering),
+            "currency": catalogue.currency,
+        }
     for rate in catalogue.vat:
         found[f"VAT#{rate.valid_from}"] = {"ratePercent": rate.rate_percent, "validFrom": str(rate.valid_from)}
     for promotion in catalogue.promotions:
@@ -129,7 +152,9 @@ def from_catalogue(catalogue: Catalogue) -> dict[str, Item]:
 
 
 def to_catalogue(items: Iterable[Mapping[str, Any]]) -> Catalogue:
-    """The catalogue that `from_catalogue` wrote; each item has its sort key as `sk`. Raises LookupError when it is empty."""
+    """The catalogue that `from_catalogue` wrote; each item has its sort key as `sk`. Raises LookupError when it is
+    empty.
+    """
     offerings, promotions, vat, currency = [], [], [], ""
     for item in items:
         kind = item["sk"].partition("#")[0]
@@ -194,7 +219,9 @@ def to_promotion(item: Mapping[str, Any]) -> Promotion:
 
 
 def _present(attributes: Mapping[str, Any]) -> Item:
-    """Without what is absent or empty: an attribute that is not there costs nothing, and DynamoDB Local refuses empty text."""
+    """Without what is absent or empty: an attribute that is not there costs nothing, and DynamoDB Local refuses empty
+    text.
+    """
     return {name: value for name, value in attributes.items() if value not in (None, "")}
 
 
@@ -207,4 +234,6 @@ def _from_order_item(entry: OrderItem) -> Item:
 
 def _to_order_item(item: Mapping[str, Any]) -> OrderItem:
     promotion = item.get("promotion")
-    return OrderItem(item["quantity"], to_offering(item["productOffering"]), to_promotion(promotion) if promotion else None)
+    return OrderItem(
+        item["quantity"], to_offering(item["productOffering"]), to_promotion(promotion) if promotion else None
+    )

@@ -48,7 +48,9 @@ def kind(event: Event) -> str | None:
 
 
 def compose(what: str, order: Order, link: str, sender: Sender) -> Mail:
-    """The message of this kind; it holds no secret but the link to the order's own page. Raises KeyError for an unknown kind."""
+    """The message of this kind; it holds no secret but the link to the order's own page. Raises KeyError for an unknown
+    kind.
+    """
     subject, paragraphs = _words(what, order)
     subject = f"{subject} ({order.id})"
     before = [f"Geachte {order.related_party.name},", *paragraphs]
@@ -76,8 +78,15 @@ def _words(what: str, order: Order) -> tuple[str, Sequence[str]]:
                 "U kunt antwoorden op de pagina van uw bestelling.",
             ]
         case "approved":
-            done = "Wij zetten de versleuteling nu klaar en testen haar eerst zelf." if order.needs_node else "Wij gaan ermee aan de slag."
-            return "Uw bestelling is goedgekeurd", [done, "U hoeft niets te doen: u hoort van ons zodra alles gereed is."]
+            done = (
+                "Wij zetten de versleuteling nu klaar en testen haar eerst zelf."
+                if order.needs_node
+                else "Wij gaan ermee aan de slag."
+            )
+            return "Uw bestelling is goedgekeurd", [
+                done,
+                "U hoeft niets te doen: u hoort van ons zodra alles gereed is.",
+            ]
         case "active" if order.needs_node:
             return "De versleuteling van uw gesprekken staat klaar", [
                 "Wij hebben met een proefgesprek gecontroleerd dat gesprekken over uw omgeving versleuteld zijn.",
@@ -89,7 +98,11 @@ def _words(what: str, order: Order) -> tuple[str, Sequence[str]]:
         case "active":
             return "Uw bestelling is uitgevoerd", [*([why] if why else []), "Alles is gereed."]
         case "rejected":
-            return "Wij kunnen uw bestelling niet uitvoeren", ["Het spijt ons. De reden is:", why, "U bent ons niets verschuldigd."]
+            return "Wij kunnen uw bestelling niet uitvoeren", [
+                "Het spijt ons. De reden is:",
+                why,
+                "U bent ons niets verschuldigd.",
+            ]
         case "cancelled":
             return "Uw bestelling is geannuleerd", [
                 *([f"Reden: {why}"] if why else []),
@@ -107,9 +120,13 @@ def _words(what: str, order: Order) -> tuple[str, Sequence[str]]:
 def _price(order: Order) -> list[str]:
     price, parts = order.price, []
     if price.monthly_total_cents:
-        parts.append(f"{euro(price.monthly_total_cents)} per maand ({euro(price.monthly_total_incl_vat_cents)} incl. btw)")
+        parts.append(
+            f"{euro(price.monthly_total_cents)} per maand ({euro(price.monthly_total_incl_vat_cents)} incl. btw)"
+        )
     if price.one_time_total_cents:
-        parts.append(f"{euro(price.one_time_total_cents)} eenmalig ({euro(price.one_time_total_incl_vat_cents)} incl. btw)")
+        parts.append(
+            f"{euro(price.one_time_total_cents)} eenmalig ({euro(price.one_time_total_incl_vat_cents)} incl. btw)"
+        )
     return [f"U betaalt {' en '.join(parts)}."] if parts else []
 
 

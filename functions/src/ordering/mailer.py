@@ -1,7 +1,8 @@
 """Sends a mail for each change of an order that a customer should hear of.
 
-The stream of the orders table is the outbox: an order and its last event are written in one transaction, so a mail is due if and only if
-the change was made. Lambda brings a record again until it was handled; what was sent is written down by event, so again is not twice.
+The stream of the orders table is the outbox: an order and its last event are written in one transaction, so a mail is
+due if and only if the change was made. Lambda brings a record again until it was handled; what was sent is written down
+by event, so again is not twice.
 """
 
 from collections.abc import Mapping
@@ -97,7 +98,10 @@ def _send(message: Mail, sender: Sender) -> None:
         Content={
             "Simple": {
                 "Subject": {"Data": message.subject, "Charset": "UTF-8"},
-                "Body": {"Text": {"Data": message.text, "Charset": "UTF-8"}, "Html": {"Data": message.html, "Charset": "UTF-8"}},
+                "Body": {
+                    "Text": {"Data": message.text, "Charset": "UTF-8"},
+                    "Html": {"Data": message.html, "Charset": "UTF-8"},
+                },
             }
         },
     )
@@ -106,8 +110,8 @@ def _send(message: Mail, sender: Sender) -> None:
 def _claim(order_id: str, event_id: str, now: datetime) -> None:
     """Write down that this mail is being sent; raises SentError or ClaimedError.
 
-    SES knows no idempotency token. Only who dies between SES's answer and `_remember` makes a mail come twice; the other order of things
-    would lose one.
+    SES knows no idempotency token. Only who dies between SES's answer and `_remember` makes a mail come twice; the
+    other order of things would lose one.
     """
 
     def refused(before: dynamodb.Item | None) -> Exception:
@@ -120,9 +124,17 @@ def _claim(order_id: str, event_id: str, now: datetime) -> None:
 
 
 def _remember(order_id: str, event_id: str, now: datetime) -> None:
-    dynamodb.client().put_item(TableName=settings.orders_table(), Item=dynamodb.marshal(_item(order_id, event_id, now, sent=True)))
+    dynamodb.client().put_item(
+        TableName=settings.orders_table(), Item=dynamodb.marshal(_item(order_id, event_id, now, sent=True))
+    )
 
 
 def _item(order_id: str, event_id: str, now: datetime, *, sent: bool) -> dynamodb.Item:
     expires = int((now + _REMEMBERED).timestamp())
-    return {"pk": f"MAIL#{order_id}", "sk": event_id, "sent": sent, "claimedAt": clock.to_iso(now), "expiresAt": expires}
+    return {
+        "pk": f"MAIL#{order_id}",
+        "sk": event_id,
+        "sent": sent,
+        "claimedAt": clock.to_iso(now),
+        "expiresAt": expires,
+    }

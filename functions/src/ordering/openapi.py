@@ -1,6 +1,7 @@
 """The HTTP API as an OpenAPI 3.1 document; `python -m ordering.openapi` prints what stands in docs/openapi.json.
 
-Fields come from the form's definition and states from the order's machine. The tests hold every answer that they get against it.
+Fields come from the form's definition and states from the order's machine. The tests hold every answer that they get
+against it.
 """
 
 import json
@@ -45,15 +46,29 @@ def document() -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": "customer", "description": "Open to all"}, {"name": "sales", "description": "For colleagues who sell"}],
+        "tags": [
+            {"name": "customer", "description": "Open to all"},
+            {"name": "sales", "description": "For colleagues who sell"},
+        ],
         "paths": _paths(),
         "components": {
             "schemas": _schemas(),
             "parameters": _parameters(),
-            "headers": {"ETag": {"schema": {"type": "string"}, "description": "Begins with the order's version, for If-Match"}},
+            "headers": {
+                "ETag": {"schema": {"type": "string"}, "description": "Begins with the order's version, for If-Match"}
+            },
             "securitySchemes": {
-                "orderToken": {"type": "http", "scheme": "bearer", "description": "The token told when the order was placed"},
-                "colleague": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A member of the group sales"},
+                "orderToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token told when the order was placed",
+                },
+                "colleague": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A member of the group sales",
+                },
             },
         },
     }
@@ -64,8 +79,17 @@ def _paths() -> Schema:
     by_token: Schema = {"tags": ["customer"], "security": [{"orderToken": []}, {}], "parameters": [order_id, token]}
     by_colleague: Schema = {"tags": ["sales"], "security": [{"colleague": []}]}
     decision: Schema = {**by_colleague, "parameters": [order_id, _ref("parameters", "ifMatch")]}
-    refusals = {400: "If-Match or the body cannot be read", 404: "No such order", 409: "Not from this state", 412: "Not the version seen"}
-    cannot = {400: "If-Match or the body cannot be read", 404: "No such order, or another token", 409: "Not from this state"}
+    refusals = {
+        400: "If-Match or the body cannot be read",
+        404: "No such order",
+        409: "Not from this state",
+        412: "Not the version seen",
+    }
+    cannot = {
+        400: "If-Match or the body cannot be read",
+        404: "No such order, or another token",
+        409: "Not from this state",
+    }
     cannot |= {
         412: "Not the version seen",
         413: "The body is too large",
@@ -114,9 +138,15 @@ def _paths() -> Schema:
                 },
                 "responses": _answers(
                     {
-                        201: {**_json("The order, or the one placed before with this key", "PlacedOrder"), "headers": _header("Location")},
+                        201: {
+                            **_json("The order, or the one placed before with this key", "PlacedOrder"),
+                            "headers": _header("Location"),
+                        },
                         200: _html("step=check: what was filled in, to be read over; step=change: the form again"),
-                        303: {"description": "A form was accepted: to the order's own page", "headers": _header("Location")},
+                        303: {
+                            "description": "A form was accepted: to the order's own page",
+                            "headers": _header("Location"),
+                        },
                     },
                     {
                         400: "The body cannot be read",
@@ -182,8 +212,15 @@ def _paths() -> Schema:
                 "summary": "The order's own page with the phones' credentials, once",
                 "requestBody": token_form,
                 "responses": _answers(
-                    {200: _html("The page with the credentials"), 409: _html("The page with the reason why there are none")},
-                    {400: "The body cannot be read", 404: "No such order, or another token", 413: "The body is too large"},
+                    {
+                        200: _html("The page with the credentials"),
+                        409: _html("The page with the reason why there are none"),
+                    },
+                    {
+                        400: "The body cannot be read",
+                        404: "No such order, or another token",
+                        413: "The body is too large",
+                    },
                 ),
             }
         },
@@ -193,9 +230,15 @@ def _paths() -> Schema:
                     **by_token,
                     "operationId": f"{name}OnPage",
                     "summary": f"The twin of /api/orders/{{id}}/{name} for browsers without JavaScript",
-                    "requestBody": {"required": False, "content": {_FORM: {"schema": _some(token={"type": "string"}, **{field: _LINES})}}},
+                    "requestBody": {
+                        "required": False,
+                        "content": {_FORM: {"schema": _some(token={"type": "string"}, **{field: _LINES})}},
+                    },
                     "responses": _answers(
-                        {303: {"description": "Done: to the order's own page", "headers": _header("Location")}, **_wrong_pages()},
+                        {
+                            303: {"description": "Done: to the order's own page", "headers": _header("Location")},
+                            **_wrong_pages(),
+                        },
                         page_refusals,
                     ),
                 }
@@ -210,7 +253,9 @@ def _paths() -> Schema:
                 "description": "By orderDate, newest first and without q and category, all orders can be paged through; any other way "
                 f"looks at the newest {MOST_SEARCHED} of each state, and says so when there are more.",
                 "parameters": [_ref("parameters", name) for name in (*filters, "limit", "cursor", "ifNoneMatch")],
-                "responses": _answers(_unless_seen(_json("The page", "OrderPage")), {422: "A parameter is wrong"}, colleague=True),
+                "responses": _answers(
+                    _unless_seen(_json("The page", "OrderPage")), {422: "A parameter is wrong"}, colleague=True
+                ),
             }
         },
         "/api/sales/orders/{id}": {
@@ -241,7 +286,9 @@ def _paths() -> Schema:
                 "operationId": "getOverview",
                 "summary": "What the orders of one month come to",
                 "parameters": [_ref("parameters", "month"), _ref("parameters", "ifNoneMatch")],
-                "responses": _answers(_unless_seen(_json("The month", "Overview")), {422: "A parameter is wrong"}, colleague=True),
+                "responses": _answers(
+                    _unless_seen(_json("The month", "Overview")), {422: "A parameter is wrong"}, colleague=True
+                ),
             }
         },
         "/api/sales/fleet": {
@@ -258,10 +305,18 @@ def _paths() -> Schema:
                 **by_colleague,
                 "operationId": "approveSelected",
                 "summary": "Approve the orders that were selected, each on the version that was seen",
-                "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("schemas", "Selection")}}},
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _ref("schemas", "Selection")}},
+                },
                 "responses": _answers(
                     {200: _json("What became of each", "Approvals")},
-                    {400: "The body cannot be read", 413: "The body is too large", 415: "Not JSON", 422: "None, too many, or not orders"},
+                    {
+                        400: "The body cannot be read",
+                        413: "The body is too large",
+                        415: "Not JSON",
+                        422: "None, too many, or not orders",
+                    },
                     colleague=True,
                 ),
             }
@@ -301,7 +356,12 @@ def _paths() -> Schema:
             for name, operation, field, summary in (
                 ("ask", "askCustomer", "question", "Ask the customer something; the order waits for the answer"),
                 ("hold", "holdOrder", "reason", "Put an approved order on hold; the customer reads why"),
-                ("cancel", "cancelSalesOrder", "reason", "Cancel an order; the customer reads why, and the fleet frees its place"),
+                (
+                    "cancel",
+                    "cancelSalesOrder",
+                    "reason",
+                    "Cancel an order; the customer reads why, and the fleet frees its place",
+                ),
                 ("notes", "addNote", "text", "Write something down for colleagues; the customer never sees it"),
             )
         },
@@ -310,7 +370,10 @@ def _paths() -> Schema:
                 **decision,
                 "operationId": "rejectOrder",
                 "summary": "Reject an order with a reason, which the customer reads",
-                "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("schemas", "Rejection")}}},
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": _ref("schemas", "Rejection")}},
+                },
                 "responses": _answers(
                     {200: _sales_order()},
                     {**refusals, 413: "The body is too large", 415: "Not JSON", 422: "No reason"},
@@ -361,7 +424,12 @@ def _parameters() -> Schema:
             "style": "form",
             "explode": False,
         },
-        "category": {"name": "category", "in": "query", "required": False, "schema": {"type": "string", "maxLength": 100}},
+        "category": {
+            "name": "category",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 100},
+        },
         "q": {
             "name": "q",
             "in": "query",
@@ -370,7 +438,12 @@ def _parameters() -> Schema:
             "description": "Words of the company, a KvK or telephone number, or an order's id",
         },
         "sort": {"name": "sort", "in": "query", "required": False, "schema": {"enum": [each.value for each in Sort]}},
-        "order": {"name": "order", "in": "query", "required": False, "schema": {"enum": ["asc", "desc"], "default": "desc"}},
+        "order": {
+            "name": "order",
+            "in": "query",
+            "required": False,
+            "schema": {"enum": ["asc", "desc"], "default": "desc"},
+        },
         "month": {
             "name": "month",
             "in": "query",
@@ -393,7 +466,9 @@ def _schemas() -> Schema:
     text, cents, count = {"type": "string"}, {"type": "integer", "minimum": 0}, {"type": "integer", "minimum": 1}
     moment, day = {"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}
     state = _ref("schemas", "State")
-    offering = _object(id=text, version=count, name=text, unit={"enum": ["phone", "number"]}, period={"enum": ["month", "once"]})
+    offering = _object(
+        id=text, version=count, name=text, unit={"enum": ["phone", "number"]}, period={"enum": ["month", "once"]}
+    )
     event = _object(at=moment, to=state, **{"from": {"anyOf": [state, {"type": "null"}]}})
     order = _object(
         id=text,
@@ -412,7 +487,10 @@ def _schemas() -> Schema:
     order = _optional(order, completionDate=moment, credentialsIssuedAt=moment, sip=_ref("schemas", "Sip"))
     kind = {"enum": [each.value for each in EventKind if each is not EventKind.CHANGE]}
     events = {"type": "array", "minItems": 1, "items": _optional(event, why=text, kind=kind)}
-    spam = _object(score={"type": "integer", "minimum": 0, "maximum": 100}, reasons=_list(_object(code=text, text=text, points=count)))
+    spam = _object(
+        score={"type": "integer", "minimum": 0, "maximum": 100},
+        reasons=_list(_object(code=text, text=text, points=count)),
+    )
     amount = {"type": ["integer", "null"], "minimum": 0}
     party = _object(company=text, kvk=text, name=text, email=text, telephone=text)
     summary = _more(order, customerId=text, relatedParty=party, spam=spam)
@@ -454,10 +532,19 @@ def _schemas() -> Schema:
         ),
         "SalesOrder": _optional(_more(summary, note=text, details=details, events=sales_events), node=node),
         "Selection": _object(
-            orders={"type": "array", "minItems": 1, "maxItems": 50, "items": _object(id=text, version={"type": "integer"})},
+            orders={
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 50,
+                "items": _object(id=text, version={"type": "integer"}),
+            },
         ),
         "Approvals": _object(
-            results=_list(_optional(_object(id=text, status=count), state=state, version=count, problem=_ref("schemas", "Problem"))),
+            results=_list(
+                _optional(
+                    _object(id=text, status=count), state=state, version=count, problem=_ref("schemas", "Problem")
+                )
+            ),
         ),
         "Overview": _object(
             month=text,
@@ -508,16 +595,28 @@ def _order_request_of(definition: form.Form) -> Schema:
         "title": definition.id,
         "type": "object",
         "properties": {field.name: _field(field) for field in definition.fields},
-        "required": [*([] if is_default else ["category"]), *(field.name for field in definition.fields if field.required)],
+        "required": [
+            *([] if is_default else ["category"]),
+            *(field.name for field in definition.fields if field.required),
+        ],
     }
     schema["properties"] |= {
         "category": {"const": definition.id, **({"default": definition.id} if is_default else {})},
         "altcha": {"type": "string", "description": "The solution of a challenge; absent is no refusal"},
         "website": {"type": "string", "description": "Shown to no person: leave it empty"},
-        "step": {"enum": ["check", "change", "order"], "description": "Of forms: check answers a page to read over, change the form again"},
-        "monthlyTotalCents": {"type": ["integer", "string", "null"], "description": "What the client showed; another price is a 409"},
+        "step": {
+            "enum": ["check", "change", "order"],
+            "description": "Of forms: check answers a page to read over, change the form again",
+        },
+        "monthlyTotalCents": {
+            "type": ["integer", "string", "null"],
+            "description": "What the client showed; another price is a 409",
+        },
         "idempotencyKey": {"type": "string", "description": "As the header, for forms"},
-        "language": {"type": "string", "description": "Of the page, the form's errors and the order's own page: en, or else Dutch"},
+        "language": {
+            "type": "string",
+            "description": "Of the page, the form's errors and the order's own page: en, or else Dutch",
+        },
     }
     return schema
 
@@ -547,7 +646,10 @@ def _answers(good: dict[int, Schema], bad: dict[int, str] | None = None, *, coll
     problems |= {500: "A fault of ours", 503: "Others kept changing the same order"}
     answers = dict(good)
     for status, meaning in problems.items():
-        pages = {"application/problem+json": {"schema": _ref("schemas", "Problem")}, "text/html": {"schema": {"type": "string"}}}
+        pages = {
+            "application/problem+json": {"schema": _ref("schemas", "Problem")},
+            "text/html": {"schema": {"type": "string"}},
+        }
         if status == 401:
             # API Gateway's own answer, when it refuses the token itself.
             pages["application/json"] = {"schema": _object(message={"type": "string"})}
@@ -563,7 +665,11 @@ def _json(description: str, schema: str) -> Schema:
 
 
 def _wrong_pages() -> dict[int, Schema]:
-    meanings = {409: "The page with the reason why not", 412: "The page: not the version seen", 422: "The page: the text is wrong"}
+    meanings = {
+        409: "The page with the reason why not",
+        412: "The page: not the version seen",
+        422: "The page: the text is wrong",
+    }
     return {status: _html(meaning) for status, meaning in meanings.items()}
 
 
@@ -598,7 +704,10 @@ def _list(items: Schema) -> Schema:
 
 
 def _optional_text_body(**properties: Schema) -> Schema:
-    return {"required": False, "content": {kind: {"schema": _some(**properties)} for kind in ("application/json", _FORM)}}
+    return {
+        "required": False,
+        "content": {kind: {"schema": _some(**properties)} for kind in ("application/json", _FORM)},
+    }
 
 
 def _more(schema: Schema, **properties: Schema) -> Schema:

@@ -1,4 +1,7 @@
-"""An order and its states, named as in TM Forum TMF622 Product Ordering. Pure; `python -m ordering.order` prints the table."""
+"""An order and its states, named as in TM Forum TMF622 Product Ordering.
+
+Pure; `python -m ordering.order` prints the table.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +13,9 @@ from ordering.pricing import Price
 
 
 class State(StrEnum):
-    """TMF622's states of a product order (partial is left out: an order of ours has one item that is delivered whole)."""
+    """TMF622's states of a product order (partial is left out: an order of ours has one item that is delivered
+    whole).
+    """
 
     ACKNOWLEDGED = "acknowledged"
     PENDING = "pending"
@@ -86,8 +91,8 @@ TERMINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
 class OrderError(Exception):
     """A change that the order does not allow; the order is as it was.
 
-    `since` is what happened after the version that the caller has seen, where that is known; `told_to` says who may hear of it, and
-    only sales hears names and notes.
+    `since` is what happened after the version that the caller has seen, where that is known; `told_to` says who may
+    hear of it, and only sales hears names and notes.
     """
 
     def __init__(self, order: "Order", wanted: str) -> None:
@@ -158,7 +163,9 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to an order, append-only; `version` is the order's after it, `source` is None when it was placed."""
+    """One thing that happened to an order, append-only; `version` is the order's after it, `source` is None when it was
+    placed.
+    """
 
     version: int
     at: datetime
@@ -199,7 +206,9 @@ class SipServer:
 
 @dataclass(frozen=True)
 class ServingNode:
-    """The media node on which the order has its place; `probe` is what its newest proof call came to, as the node reports it."""
+    """The media node on which the order has its place; `probe` is what its newest proof call came to, as the node
+    reports it.
+    """
 
     id: str
     state: str
@@ -209,7 +218,9 @@ class ServingNode:
 
 @dataclass(frozen=True)
 class NodeOverview:
-    """A media node as sales sees it: concurrent calls it can carry, calls that are allocated, and what it said of itself last."""
+    """A media node as sales sees it: concurrent calls it can carry, calls that are allocated, and what it said of
+    itself last.
+    """
 
     id: str
     state: str
@@ -231,7 +242,8 @@ SRTP = "srtp"
 class Order:
     """An order as it is after `version` changes; `last` is the newest of them.
 
-    `token_sha256` is the hash of the customer's token, `request_sha256` that of what was asked for: the same again is no second order.
+    `token_sha256` is the hash of the customer's token, `request_sha256` that of what was asked for: the same again is
+    no second order.
     """
 
     id: str
@@ -325,7 +337,9 @@ def place(
 
 
 def placing(at: datetime) -> Event:
-    """The first event of an order that was placed at this moment: the same for all, so that the order itself is the record of it."""
+    """The first event of an order that was placed at this moment: the same for all, so that the order itself is the
+    record of it.
+    """
     return Event(1, at, None, State.ACKNOWLEDGED, CUSTOMER)
 
 
@@ -352,8 +366,8 @@ def complete_by_hand(order: Order, who: Actor, now: datetime, why: str = "") -> 
 def cancel(order: Order, who: Actor, now: datetime, why: str = "") -> Order:
     """The order on its way to its end, as far as this role may bring it; raises TransitionRefusedError.
 
-    Not approved yet: withdrawn at once. Approved: the customer asks, sales grants, and the fleet ends it when its place is free; an
-    order without a place sales ends itself.
+    Not approved yet: withdrawn at once. Approved: the customer asks, sales grants, and the fleet ends it when its place
+    is free; an order without a place sales ends itself.
     """
     if order.state in (State.ACKNOWLEDGED, State.PENDING):
         return move(order, State.CANCELLED, who, now, why)
@@ -391,7 +405,9 @@ def table() -> str:
     for (source, target), transition in TRANSITIONS.items():
         rows.append(f"| {source} | {target} | {transition.name} | {', '.join(sorted(transition.roles))} |")
     rows.append("")
-    rows.append(f"Terminal: {', '.join(state for state in State if state in TERMINAL)}. A pair that is not in the table is refused.")
+    rows.append(
+        f"Terminal: {', '.join(state for state in State if state in TERMINAL)}. A pair that is not in the table is refused."
+    )
     return "\n".join(rows)
 
 

@@ -59,7 +59,9 @@ def catalogue() -> CatalogueStore:
 
 @lru_cache(maxsize=16)
 def form_of(category: str, language: str = html.DUTCH) -> form.Form | None:
-    """The form that orders of this category are made with, in one of our languages; None when there is no such category."""
+    """The form that orders of this category are made with, in one of our languages; None when there is no such
+    category.
+    """
     path = settings.data_directory() / "forms" / f"{category}.toml"
     if not _CATEGORY.fullmatch(category) or not path.is_file():
         return None
@@ -78,7 +80,8 @@ def get_challenge() -> Response[str]:
 def post_order() -> Response[str]:
     """Place an order; a browser without JavaScript gets its form back when something is wrong.
 
-    With step=check a form is only checked and priced, and comes back to be read over; with step=change it comes back to be changed.
+    With step=check a form is only checked and priced, and comes back to be read over; with step=change it comes back to
+    be changed.
     """
     fields = http.read_body(app)
     by_form = http.content_type(app) == http.FORM
@@ -144,7 +147,9 @@ def post_credentials_page(order_id: str) -> Response[str]:
 
 @app.post("/bestelling/<order_id>/cancel")
 def post_cancel_page(order_id: str) -> Response[str]:
-    """The twin of post_cancel for browsers without JavaScript: to the order's own page, or that page with what is wrong."""
+    """The twin of post_cancel for browsers without JavaScript: to the order's own page, or that page with what is
+    wrong.
+    """
     fields = http.read_optional_form(app)
     token = _token(fields)
     try:
@@ -166,7 +171,9 @@ def post_answer_page(order_id: str) -> Response[str]:
     return _see_other(order_id, token)
 
 
-def _order_page(order_id: str, token: str, error: Exception | None = None, told: views.View | None = None) -> Response[str]:
+def _order_page(
+    order_id: str, token: str, error: Exception | None = None, told: views.View | None = None
+) -> Response[str]:
     # Read first: who has no token learns nothing, whatever went wrong.
     seen = _read(order_id, token)
     found = PROBLEMS.problem(error) if error else None
@@ -188,7 +195,9 @@ def _see_other(order_id: str, token: str) -> Response[str]:
 
 def _language(fields: Mapping[str, object]) -> str:
     """The language of the page that this request came from; Dutch unless it says another that our views have."""
-    asked = form.as_text(fields.get("language")) or (app.current_event.query_string_parameters or {}).get("language", "")
+    asked = form.as_text(fields.get("language")) or (app.current_event.query_string_parameters or {}).get(
+        "language", ""
+    )
     return asked if asked in html.languages(settings.views_directory()) else html.DUTCH
 
 
@@ -274,7 +283,12 @@ def _details(definition: form.Form, checked: form.Checked) -> tuple[Detail, ...]
 
 
 def _clues(
-    fields: Mapping[str, object], email: str, solution: challenge.Solution | None, sender: str, before: source.History, now: datetime
+    fields: Mapping[str, object],
+    email: str,
+    solution: challenge.Solution | None,
+    sender: str,
+    before: source.History,
+    now: datetime,
 ) -> Clues:
     proof = Proof.GOOD
     if not form.as_text(fields.get("altcha")):
@@ -295,7 +309,9 @@ def _source(now: datetime) -> str:
 
 
 def _replay(first: Order, request_sha256: str) -> _Placed:
-    """The answer to a request that came before: its order as it is now, and its token. Raises IdempotencyKeyReusedError."""
+    """The answer to a request that came before: its order as it is now, and its token. Raises
+    IdempotencyKeyReusedError.
+    """
     if first.request_sha256 != request_sha256:
         raise IdempotencyKeyReusedError
     logger.info("order placed before", extra={"order_id": first.id})
@@ -349,7 +365,9 @@ def _check_page(fields: Mapping[str, object], now: datetime) -> Response[str]:
     return http.html_response(200, page)
 
 
-def _form_again(fields: Mapping[str, object], error: ProblemError | PriceChangedError | OpenOrderError) -> Response[str]:
+def _form_again(
+    fields: Mapping[str, object], error: ProblemError | PriceChangedError | OpenOrderError
+) -> Response[str]:
     """The form with everything that was typed, and what is wrong with it at the top and at the fields."""
     found = PROBLEMS.problem(error)
     if found is None or not found.errors:
@@ -358,7 +376,9 @@ def _form_again(fields: Mapping[str, object], error: ProblemError | PriceChanged
     return _form_page(category if form_of(category) else order.SRTP, fields, found.kind.status, found.errors)
 
 
-def _form_page(category: str, fields: Mapping[str, object], status: int, errors: Sequence[FieldProblem]) -> Response[str]:
+def _form_page(
+    category: str, fields: Mapping[str, object], status: int, errors: Sequence[FieldProblem]
+) -> Response[str]:
     """The form of this kind of order, filled in."""
     page = html.render(
         "order-form",

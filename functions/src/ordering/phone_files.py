@@ -1,4 +1,6 @@
-"""What a customer puts into the phones: a file for each phone of Yealink and Snom, and one sheet for all others. Pure."""
+"""What a customer puts into the phones: a file for each phone of Yealink and Snom, and one sheet for all others.
+Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +65,15 @@ def _snom(sip: SipServer, domain: str, phone: PhoneCredentials) -> str:
     }
     rows = [f'    <{name} idx="1" perm="">{escape(value)}</{name}>' for name, value in settings.items()]
     return "\n".join(
-        ['<?xml version="1.0" encoding="utf-8"?>', "<settings>", "  <phone-settings>", *rows, "  </phone-settings>", "</settings>", ""]
+        [
+            '<?xml version="1.0" encoding="utf-8"?>',
+            "<settings>",
+            "  <phone-settings>",
+            *rows,
+            "  </phone-settings>",
+            "</settings>",
+            "",
+        ]
     )
 
 
@@ -79,4 +89,6 @@ def _sheet(sip: SipServer, domain: str, phones: Sequence[PhoneCredentials]) -> s
         "",
         "Toestel  Gebruikersnaam  Wachtwoord",
     ]
-    return "\r\n".join([*head, *(f"{phone.extension:<8} {phone.username:<15} {phone.password}" for phone in phones), ""])
+    return "\r\n".join(
+        [*head, *(f"{phone.extension:<8} {phone.username:<15} {phone.password}" for phone in phones), ""]
+    )

@@ -9,7 +9,9 @@ from ordering.catalogue import Catalogue, Offering, Promotion
 
 @dataclass(frozen=True)
 class OrderItem:
-    """A quantity of one version of an offering; `unit_price_cents` is the list price, `promotion` what is taken off it."""
+    """A quantity of one version of an offering; `unit_price_cents` is the list price, `promotion` what is taken off
+    it.
+    """
 
     quantity: int
     offering: Offering

@@ -102,17 +102,23 @@ def _credentials_too_early(error: CredentialsTooEarlyError) -> Problem:
 def _credentials_issued(error: CredentialsIssuedError) -> Problem:
     at = error.order.credentials_issued_at
     moment = f" op {when(at)}" if at else ""
-    return Problem(_CREDENTIALS, f"De inloggegevens zijn{moment} al getoond, en wij tonen ze één keer.", extensions=_now(error))
+    return Problem(
+        _CREDENTIALS, f"De inloggegevens zijn{moment} al getoond, en wij tonen ze één keer.", extensions=_now(error)
+    )
 
 
 @PROBLEMS.on(NoNodeError)
 def _no_node(_: NoNodeError) -> Problem:
-    return Problem(_CREDENTIALS, "Uw telefoons worden op dit moment verplaatst. Probeer het over enkele minuten nog eens.")
+    return Problem(
+        _CREDENTIALS, "Uw telefoons worden op dit moment verplaatst. Probeer het over enkele minuten nog eens."
+    )
 
 
 @PROBLEMS.on(NotByHandError)
 def _not_by_hand(error: NotByHandError) -> Problem:
-    return Problem(_ORDER_STATE, "Deze bestelling wordt vanzelf actief, zodra het proefgesprek is gelukt.", extensions=_now(error))
+    return Problem(
+        _ORDER_STATE, "Deze bestelling wordt vanzelf actief, zodra het proefgesprek is gelukt.", extensions=_now(error)
+    )
 
 
 @PROBLEMS.on(OpenOrderError)
@@ -141,7 +147,9 @@ def _price_changed(error: PriceChangedError) -> Problem:
 
 @PROBLEMS.on(IdempotencyKeyReusedError)
 def _key_reused(_: IdempotencyKeyReusedError) -> Problem:
-    return Problem(_KEY_REUSED, "Onder deze Idempotency-Key is eerder een andere bestelling geplaatst. Gebruik een nieuwe.")
+    return Problem(
+        _KEY_REUSED, "Onder deze Idempotency-Key is eerder een andere bestelling geplaatst. Gebruik een nieuwe."
+    )
 
 
 def price_changed_message(error: PriceChangedError) -> str:

@@ -88,11 +88,17 @@ def arrange(entries: Iterable[Entry], sort: Sort, descending: bool) -> list[Entr
     return sorted(entries, key=lambda entry: _place(entry, sort), reverse=descending)
 
 
-def page(arranged: Sequence[Entry], sort: Sort, descending: bool, limit: int, cursor: str | None) -> tuple[list[Entry], str | None]:
-    """The next `limit` entries after the cursor, and the cursor after them; raises ValueError for a cursor that is not of this sort."""
+def page(
+    arranged: Sequence[Entry], sort: Sort, descending: bool, limit: int, cursor: str | None
+) -> tuple[list[Entry], str | None]:
+    """The next `limit` entries after the cursor, and the cursor after them; raises ValueError for a cursor that is not
+    of this sort.
+    """
     if cursor:
         after = _read(cursor, sort)
-        arranged = [entry for entry in arranged if (_place(entry, sort) < after if descending else _place(entry, sort) > after)]
+        arranged = [
+            entry for entry in arranged if (_place(entry, sort) < after if descending else _place(entry, sort) > after)
+        ]
     shown = list(arranged[:limit])
     return shown, _write(_place(shown[-1], sort)) if len(arranged) > limit else None
 

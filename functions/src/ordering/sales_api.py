@@ -1,4 +1,6 @@
-"""What sales does with orders: see the queue, read, decide, ask, note. API Gateway has checked the JWT; the group is checked here."""
+"""What sales does with orders: see the queue, read, decide, ask, note. API Gateway has checked the JWT; the group is
+checked here.
+"""
 
 import binascii
 import re
@@ -173,7 +175,10 @@ def _change(order_id: str, change: Callable[[Order], Order]) -> Response[str]:
 
 
 def _decided(changed: Order) -> None:
-    logger.info("order changed by sales", extra={"order_id": changed.id, "state": changed.state.value, "kind": changed.last.kind.value})
+    logger.info(
+        "order changed by sales",
+        extra={"order_id": changed.id, "state": changed.state.value, "kind": changed.last.kind.value},
+    )
     if changed.last.kind is EventKind.CHANGE:
         count(f"Order{changed.state.value[0].upper()}{changed.state.value[1:]}")
 
@@ -194,8 +199,11 @@ def _colleague() -> Actor:
     # API Gateway flattens a list claim to "[sales admin]".
     members = groups if isinstance(groups, list) else str(groups).strip("[]").replace(",", " ").split()
     if settings.sales_group() not in members:
-        # Not 403: the distribution answers that with a page of its own (RFC 9110 section 15.5.4 lets a server hide behind 404).
-        raise problem.not_found(f"Uw account hoort niet bij de groep {settings.sales_group()}, die bestellingen beoordeelt.")
+        # Not 403: the distribution answers that with a page of its own (RFC 9110 section 15.5.4 lets a server hide
+        # behind 404).
+        raise problem.not_found(
+            f"Uw account hoort niet bij de groep {settings.sales_group()}, die bestellingen beoordeelt."
+        )
     # An access token of Cognito has no e-mail address; its user name is one, as infra/sign_in.py has it.
     return Actor(Role.SALES, str(claims.get("email") or claims.get("username") or claims["sub"]))
 
@@ -258,7 +266,9 @@ def _month(name: str) -> tuple[str, str]:
         raise _wrong_parameter("month", "Een maand is jaar en maand, zoals 2026-11")
     year, number = int(name[:4]), int(name[5:])
     following = date(year + number // 12, number % 12 + 1, 1)
-    return clock.to_iso(clock.midnight(date(year, number, 1))), clock.to_iso(clock.midnight(following) - timedelta(milliseconds=1))
+    return clock.to_iso(clock.midnight(date(year, number, 1))), clock.to_iso(
+        clock.midnight(following) - timedelta(milliseconds=1)
+    )
 
 
 def _selected() -> list[tuple[str, int]]:

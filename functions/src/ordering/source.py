@@ -1,4 +1,6 @@
-"""Where orders come from, without knowing it: how many a source placed of late, and which proofs of work it has used."""
+"""Where orders come from, without knowing it: how many a source placed of late, and which proofs of work it has
+used.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -34,7 +34,9 @@ class Proof(Enum):
 
 @dataclass(frozen=True)
 class Clues:
-    """What there is to see: `age` since the form was shown, if that is known; orders from the same source in the last day."""
+    """What there is to see: `age` since the form was shown, if that is known; orders from the same source in the last
+    day.
+    """
 
     honeypot: bool
     proof: Proof

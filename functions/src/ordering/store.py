@@ -1,6 +1,8 @@
-"""Orders in DynamoDB: each change is one transaction of the order, its event, and what else must be true at that moment.
+"""Orders in DynamoDB: each change is one transaction of the order, its event, and what else must be true at that
+moment.
 
-That an order was placed needs no event beside it, and its id, made from the request's Idempotency-Key, no record of that key.
+That an order was placed needs no event beside it, and its id, made from the request's Idempotency-Key, no record of
+that key.
 """
 
 import base64
@@ -17,7 +19,18 @@ from typing import Any
 from ordering import items
 from ordering.catalogue import Catalogue
 from ordering.credentials import PhoneCredentials, new_password, sha256
-from ordering.order import TERMINAL, Event, NodeOverview, Order, OrderError, Role, ServingNode, State, issue_credentials, placing
+from ordering.order import (
+    TERMINAL,
+    Event,
+    NodeOverview,
+    Order,
+    OrderError,
+    Role,
+    ServingNode,
+    State,
+    issue_credentials,
+    placing,
+)
 from ordering.queue import Entry
 from shared import dynamodb
 from shared.clock import to_iso
@@ -29,7 +42,9 @@ _BY_STATE = "by-state"
 _ATTEMPTS = 8
 _MOST_AT_ONCE = 100
 MOST_SEARCHED = 2000
-"""So many orders of each state a search looks at, the newest first: some 400 kB of index, less than a tenth of a second."""
+"""So many orders of each state a search looks at, the newest first: some 400 kB of index, less than a tenth of a
+second.
+"""
 _FIXED_IN_A_VERSION = ("unitPriceCents", "validFrom", "unit", "period", "currency")
 # Orders of one millisecond share a sort key in the index; so many of them can a page skip over.
 _TIES = 16
@@ -40,7 +55,9 @@ class UnknownOrderError(LookupError):
 
 
 class AlreadyPlacedError(Exception):
-    """There is an order with this id already: the same request came before, or another one with the same Idempotency-Key."""
+    """There is an order with this id already: the same request came before, or another one with the same
+    Idempotency-Key.
+    """
 
     def __init__(self, order: Order) -> None:
         super().__init__(f"order {order.id} was placed before")
@@ -63,7 +80,9 @@ class ChangedOfferingError(ValueError):
     """A version of an offering was changed in place; orders refer to it, so a change is a new version."""
 
     def __init__(self, sk: str) -> None:
-        super().__init__(f"{sk} was loaded before with another price, unit or day; give the change a new version in catalogue.toml")
+        super().__init__(
+            f"{sk} was loaded before with another price, unit or day; give the change a new version in catalogue.toml"
+        )
 
 
 class _ChangedMeanwhileError(Exception):
@@ -125,7 +144,8 @@ class OrderStore:
         return order, [placing(order.order_date), *events]
 
     def change(self, order_id: str, change: Callable[[Order], Order], *also: Write) -> Order:
-        """Apply `change` to the order as it is, with `also` in the same transaction; whoever comes second sees the first's order.
+        """Apply `change` to the order as it is, with `also` in the same transaction; whoever comes second sees the
+        first's order.
 
         Raises UnknownOrderError, BusyError and what `change` raises.
         """
@@ -139,7 +159,9 @@ class OrderStore:
             return after
         raise BusyError
 
-    def change_seen(self, order_id: str, seen: int | None, change: Callable[[Order], Order], told_to: Role = Role.CUSTOMER) -> Order:
+    def change_seen(
+        self, order_id: str, seen: int | None, change: Callable[[Order], Order], told_to: Role = Role.CUSTOMER
+    ) -> Order:
         """Apply `change` if the order still has the version that was seen, or none is named.
 
         Raises as `change` does, and OrderError that tells what happened since that version.
@@ -168,7 +190,10 @@ class OrderStore:
             before = self.get(order_id)
             after = issue_credentials(before, now)
             assignment = self._assignment(order_id)
-            phones = [PhoneCredentials(phone["extension"], phone["username"], new_password()) for phone in assignment["phones"]]
+            phones = [
+                PhoneCredentials(phone["extension"], phone["username"], new_password())
+                for phone in assignment["phones"]
+            ]
             try:
                 dynamodb.transact(*self._replace(before, after), self._put_ha1(assignment, phones, realm))
             except _ChangedMeanwhileError:
@@ -192,7 +217,9 @@ class OrderStore:
         return [self._overview(node) for node in nodes]
 
     def _overview(self, node: Item) -> NodeOverview:
-        heartbeat = (dynamodb.get(self._fleet, node["instanceArn"], "HEARTBEAT") if node.get("instanceArn") else None) or {}
+        heartbeat = (
+            dynamodb.get(self._fleet, node["instanceArn"], "HEARTBEAT") if node.get("instanceArn") else None
+        ) or {}
         return NodeOverview(
             id=node["nodeId"],
             state=node["state"],
@@ -252,7 +279,8 @@ class OrderStore:
         }
 
     def entries(self, states: Iterable[State], since: str = "0", until: str = "9") -> tuple[list[Entry], bool]:
-        """What the index holds of the newest orders in these states: at most MOST_SEARCHED of each, ordered between two moments.
+        """What the index holds of the newest orders in these states: at most MOST_SEARCHED of each, ordered between two
+        moments.
 
         And whether that is all of them.
         """
@@ -271,10 +299,14 @@ class OrderStore:
     def get_all(self, order_ids: Sequence[str]) -> list[Order]:
         """The orders with these ids, in that order, without those that do not exist."""
         found = dynamodb.batch_get(self._orders, [(f"ORDER#{order_id}", "ORDER") for order_id in order_ids])
-        return [items.to_order(found[key]) for order_id in order_ids if (key := (f"ORDER#{order_id}", "ORDER")) in found]
+        return [
+            items.to_order(found[key]) for order_id in order_ids if (key := (f"ORDER#{order_id}", "ORDER")) in found
+        ]
 
     def remind(self, order_id: str, now: datetime) -> None:
-        """Have the address of an order told where the order is; at most once an hour, so that nobody is flooded through us."""
+        """Have the address of an order told where the order is; at most once an hour, so that nobody is flooded through
+        us.
+        """
         item = {
             "pk": f"REMINDER#{order_id}",
             "sk": "REMINDER",
@@ -284,12 +316,22 @@ class OrderStore:
         }
         condition = "attribute_not_exists(pk) OR expiresAt <= :now"
         with suppress(_ChangedMeanwhileError):
-            dynamodb.transact(dynamodb.put(self._orders, item, lambda _: _ChangedMeanwhileError(), condition, now=int(now.timestamp())))
+            dynamodb.transact(
+                dynamodb.put(
+                    self._orders, item, lambda _: _ChangedMeanwhileError(), condition, now=int(now.timestamp())
+                )
+            )
 
     def _replace(self, before: Order, after: Order) -> list[Write]:
         condition = "#version = :version AND #state = :state"
-        put = self._put_order(after, lambda _: _ChangedMeanwhileError(), condition, version=before.version, state=before.state.value)
-        closed = [self._delete_open(after)] if after.needs_node and before.state not in TERMINAL and after.state in TERMINAL else []
+        put = self._put_order(
+            after, lambda _: _ChangedMeanwhileError(), condition, version=before.version, state=before.state.value
+        )
+        closed = (
+            [self._delete_open(after)]
+            if after.needs_node and before.state not in TERMINAL and after.state in TERMINAL
+            else []
+        )
         return [put, *self._put_news(after), *closed]
 
     def _put_open(self, order: Order) -> Write:
@@ -331,9 +373,13 @@ class OrderStore:
         return assignment
 
     def _put_ha1(self, assignment: Item, phones: Sequence[PhoneCredentials], realm: str) -> Write:
-        known = [{"extension": phone.extension, "username": phone.username, "ha1": phone.ha1(realm)} for phone in phones]
+        known = [
+            {"extension": phone.extension, "username": phone.username, "ha1": phone.ha1(realm)} for phone in phones
+        ]
         after = {**assignment, "version": assignment["version"] + 1, "phones": known}
-        return dynamodb.put(self._fleet, after, lambda _: _ChangedMeanwhileError(), "#version = :version", version=assignment["version"])
+        return dynamodb.put(
+            self._fleet, after, lambda _: _ChangedMeanwhileError(), "#version = :version", version=assignment["version"]
+        )
 
 
 class CatalogueStore:
@@ -347,12 +393,18 @@ class CatalogueStore:
         return items.to_catalogue(dynamodb.partition(self._table, "CATALOGUE"))
 
     def load(self, catalogue: Catalogue) -> None:
-        """Make the table hold this catalogue; raises ChangedOfferingError when a version that was loaded before has another price now."""
+        """Make the table hold this catalogue; raises ChangedOfferingError when a version that was loaded before has
+        another price now.
+        """
         wanted = items.from_catalogue(catalogue)
         held = {item["sk"]: item for item in dynamodb.partition(self._table, "CATALOGUE")}
         for sk, item in wanted.items():
             before = held.get(sk)
-            if before and sk.startswith("OFFERING#") and any(before[name] != item[name] for name in _FIXED_IN_A_VERSION):
+            if (
+                before
+                and sk.startswith("OFFERING#")
+                and any(before[name] != item[name] for name in _FIXED_IN_A_VERSION)
+            ):
                 raise ChangedOfferingError(sk)
         for sk, item in wanted.items():
             if held.get(sk) != {"pk": "CATALOGUE", "sk": sk, **item}:

@@ -20,7 +20,9 @@ def prices(catalogue: Catalogue, day: date) -> View:
     return {
         "currency": catalogue.currency,
         "vatRatePercent": catalogue.vat_rate_percent(day),
-        "offerings": [_offering_price(offering, catalogue.promotion(offering.id, day)) for offering in catalogue.on_sale(day)],
+        "offerings": [
+            _offering_price(offering, catalogue.promotion(offering.id, day)) for offering in catalogue.on_sale(day)
+        ],
     }
 
 
@@ -169,7 +171,11 @@ def _promotion(offering: Offering, promotion: Promotion) -> View:
 
 
 def _event(event: Event) -> View:
-    view: View = {"at": to_iso(event.at), "from": event.source.value if event.source else None, "to": event.target.value}
+    view: View = {
+        "at": to_iso(event.at),
+        "from": event.source.value if event.source else None,
+        "to": event.target.value,
+    }
     if event.why:
         view["why"] = event.why
     if event.kind is not EventKind.CHANGE:

@@ -11,10 +11,11 @@ from shared import settings
 
 
 class _OursOnly(Loader):
-    """botocore's data about the few services that we call; https://botocore.amazonaws.com/v1/documentation/api/latest/reference/loaders.html.
+    """botocore's data about the few services that we call;
+    https://botocore.amazonaws.com/v1/documentation/api/latest/reference/loaders.html.
 
-    In place of a search through the folders of 400 services for those that exist, and of a megabyte that names each endpoint of AWS: ours
-    all follow the one pattern, as the tests hold against the megabyte.
+    In place of a search through the folders of 400 services for those that exist, and of a megabyte that names each
+    endpoint of AWS: ours all follow the one pattern, as the tests hold against the megabyte.
     """
 
     SERVICES: ClassVar[list[str]] = ["dynamodb", "ec2", "sesv2"]
@@ -25,7 +26,11 @@ class _OursOnly(Loader):
                 "partition": "aws",
                 "dnsSuffix": "amazonaws.com",
                 "regionRegex": r"^\w+-\w+-\d+$",
-                "defaults": {"hostname": "{service}.{region}.{dnsSuffix}", "protocols": ["https"], "signatureVersions": ["v4"]},
+                "defaults": {
+                    "hostname": "{service}.{region}.{dnsSuffix}",
+                    "protocols": ["https"],
+                    "signatureVersions": ["v4"],
+                },
                 "regions": {},
                 "services": {},
             }
@@ -46,7 +51,9 @@ def client(service: str, *, connect_timeout_s: int, read_timeout_s: int, attempt
     Of botocore and not of boto3, whose import also brings S3's transfers: a fifth of a cold start.
     """
     config = Config(
-        connect_timeout=connect_timeout_s, read_timeout=read_timeout_s, retries={"mode": "standard", "total_max_attempts": attempts}
+        connect_timeout=connect_timeout_s,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
     return _session().create_client(service, settings.region(), config=config)
 

@@ -9,7 +9,9 @@ from shared import settings
 
 @dataclass(frozen=True)
 class Brand:
-    """The provider's name and how to reach it, and the SIP domain of its phones: the realm of their passwords (RFC 3261 section 22.1)."""
+    """The provider's name and how to reach it, and the SIP domain of its phones: the realm of their passwords (RFC 3261
+    section 22.1).
+    """
 
     name: str
     sip_domain: str

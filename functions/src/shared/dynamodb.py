@@ -93,14 +93,23 @@ class Write:
 
 
 def put(table: str, item: Mapping[str, Any], refused: Refused, condition: str, **values: Any) -> Write:
-    """Put an item on a condition; `values` are the condition's :values, and #state, #version, #at stand for reserved words."""
+    """Put an item on a condition; `values` are the condition's :values, and #state, #version, #at stand for reserved
+    words.
+    """
     return Write({"Put": {"TableName": table, "Item": marshal(item), **_condition(condition, values)}}, refused)  # type: ignore[typeddict-item]
 
 
-def update(table: str, key: Mapping[str, str], expression: str, refused: Refused, condition: str, **values: Any) -> Write:
+def update(
+    table: str, key: Mapping[str, str], expression: str, refused: Refused, condition: str, **values: Any
+) -> Write:
     """Update an item on a condition; `values` are the :values of both expressions."""
     names = _names(f"{expression} {condition}")
-    operation = {"TableName": table, "Key": marshal(key), "UpdateExpression": expression, **_condition(condition, values, names)}
+    operation = {
+        "TableName": table,
+        "Key": marshal(key),
+        "UpdateExpression": expression,
+        **_condition(condition, values, names),
+    }
     return Write({"Update": operation}, refused)  # type: ignore[typeddict-item]
 
 
@@ -111,7 +120,8 @@ def delete(table: str, key: Mapping[str, str], refused: Refused, condition: str,
 
 def check(table: str, key: Mapping[str, str], refused: Refused, condition: str, **values: Any) -> Write:
     """Only check a condition on an item that the transaction does not write."""
-    return Write({"ConditionCheck": {"TableName": table, "Key": marshal(key), **_condition(condition, values)}}, refused)  # type: ignore[typeddict-item]
+    operation = {"TableName": table, "Key": marshal(key), **_condition(condition, values)}
+    return Write({"ConditionCheck": operation}, refused)  # type: ignore[typeddict-item]
 
 
 def transact(*writes: Write) -> None:
@@ -152,12 +162,20 @@ def partition(table: str, pk: str, prefix: str = "") -> Iterator[Item]:
     condition, values = "pk = :pk", {":pk": pk}
     if prefix:
         condition, values = "pk = :pk AND begins_with(sk, :prefix)", {":pk": pk, ":prefix": prefix}
-    for page in pages(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=marshal(values), ConsistentRead=True):
+    for page in pages(
+        TableName=table,
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=marshal(values),
+        ConsistentRead=True,
+    ):
         yield from map(unmarshal, page["Items"])
 
 
 def pages(**query: Any) -> Iterator["QueryOutputTypeDef"]:
-    """All pages of a query. botocore has paginators for it, whose import and description take longer than most requests."""
+    """All pages of a query.
+
+    botocore has paginators for it, whose import and description take longer than most requests.
+    """
     while True:
         page = client().query(**query)
         yield page
@@ -167,12 +185,16 @@ def pages(**query: Any) -> Iterator["QueryOutputTypeDef"]:
 
 
 def add(table: str, pk: str, sk: str, expires_at: int, **amounts: int | frozenset[str]) -> None:
-    """Add numbers to numbers and members to sets of one item, which is made if need be; `expires_at` is epoch seconds."""
+    """Add numbers to numbers and members to sets of one item, which is made if need be; `expires_at` is epoch
+    seconds.
+    """
     client().update_item(
         TableName=table,
         Key=marshal({"pk": pk, "sk": sk}),
         UpdateExpression=f"SET expiresAt = :expiresAt ADD {', '.join(f'{name} :{name}' for name in amounts)}",
-        ExpressionAttributeValues=marshal({":expiresAt": expires_at, **{f":{name}": amount for name, amount in amounts.items()}}),
+        ExpressionAttributeValues=marshal(
+            {":expiresAt": expires_at, **{f":{name}": amount for name, amount in amounts.items()}}
+        ),
     )
 
 
@@ -191,7 +213,11 @@ def batch_get(table: str, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, st
 
 def _names(expression: str) -> dict[str, str]:
     """Attribute names for the placeholders in an expression: #state is the attribute `state`."""
-    return {word: word[1:] for word in expression.replace("(", " ").replace(")", " ").replace(",", " ").split() if word.startswith("#")}
+    return {
+        word: word[1:]
+        for word in expression.replace("(", " ").replace(")", " ").replace(",", " ").split()
+        if word.startswith("#")
+    }
 
 
 def _condition(condition: str, values: Mapping[str, Any], names: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Pages that a function fills in: the templates that Hugo made, with our filters. Jinja2 is imported only when a page is asked for."""
+"""Pages that a function fills in: the templates that Hugo made, with our filters. Jinja2 is imported only when a page
+is asked for.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +24,9 @@ _DUTCH_WORDS = {
 
 
 def render(view: str, language: str = DUTCH, **context: Any) -> str:
-    """The page of a view in one of our languages, filled with `context`; raises jinja2.TemplateNotFound when the build did not make it."""
+    """The page of a view in one of our languages, filled with `context`; raises jinja2.TemplateNotFound when the build
+    did not make it.
+    """
     name = f"{view}.j2" if language == DUTCH else f"{view}.{language}.j2"
     return _environment().get_template(name).render(**context)
 

@@ -83,8 +83,8 @@ def handler(app: APIGatewayHttpResolver) -> Handler:
 def _from_the_distribution_only(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
     secret = settings.origin_secret()
     if secret and not hmac.compare_digest(secret.encode(), app.current_event.headers.get(ORIGIN_HEADER, "").encode()):
-        # Not 403: the distribution shows its own page for that, as the bucket says so of files it has not. RFC 9110 section 15.5.4
-        # lets a server hide what is forbidden behind a 404.
+        # Not 403: the distribution shows its own page for that, as the bucket says so of files it has not. RFC 9110
+        # section 15.5.4 lets a server hide what is forbidden behind a 404.
         raise problem.not_found("Ga naar onze website; dit adres is niet voor bezoekers.")
     return next_middleware(app)
 
@@ -92,8 +92,8 @@ def _from_the_distribution_only(app: APIGatewayHttpResolver, next_middleware: Ne
 def source_ip(app: APIGatewayHttpResolver) -> str:
     """The address the request came from: behind the distribution what it says of its viewer, else who connected to us.
 
-    CloudFront adds its viewer's address at the end of X-Forwarded-For, and API Gateway adds CloudFront's after it; what stands before
-    comes from the viewer and is not to be believed.
+    CloudFront adds its viewer's address at the end of X-Forwarded-For, and API Gateway adds CloudFront's after it; what
+    stands before comes from the viewer and is not to be believed.
     """
     event = app.current_event
     hops = [hop.strip() for hop in event.headers.get("x-forwarded-for", "").split(",")]
@@ -112,7 +112,9 @@ def json_response(status: int, body: Mapping[str, Any], headers: Mapping[str, st
 
 
 def unless_seen(app: APIGatewayHttpResolver, body: Mapping[str, Any], version: int | None = None) -> Response[str]:
-    """A JSON answer with an entity tag, or 304 to who has it already (RFC 9110 section 13.1.2); the tag begins with the version, if any."""
+    """A JSON answer with an entity tag, or 304 to who has it already (RFC 9110 section 13.1.2); the tag begins with the
+    version, if any.
+    """
     answer = json_response(200, body)
     digest = hashlib.sha256(str(answer.body).encode()).hexdigest()[:16]
     tag = f'"{digest}"' if version is None else f'"{version}-{digest}"'
@@ -126,7 +128,9 @@ def unless_seen(app: APIGatewayHttpResolver, body: Mapping[str, Any], version: i
 
 def html_response(status: int, page: str) -> Response[str]:
     """A page of one visitor; its address may hold a token, so no other site may learn it."""
-    return Response(status, f"{HTML}; charset=utf-8", page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"})
+    return Response(
+        status, f"{HTML}; charset=utf-8", page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+    )
 
 
 def problem_response(app: APIGatewayHttpResolver, found: Problem) -> Response[str]:

@@ -93,7 +93,9 @@ class ProblemTable:
 BAD_REQUEST = Kind("bad-request", HTTPStatus.BAD_REQUEST, "Deze aanvraag kunnen wij niet lezen")
 UNAUTHENTICATED = Kind("unauthenticated", HTTPStatus.UNAUTHORIZED, "U bent niet aangemeld")
 NOT_FOUND = Kind("not-found", HTTPStatus.NOT_FOUND, "Niet gevonden")
-UNSUPPORTED_MEDIA_TYPE = Kind("unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Deze vorm van gegevens kunnen wij niet lezen")
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    "unsupported-media-type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Deze vorm van gegevens kunnen wij niet lezen"
+)
 TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Dit is te veel")
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Niet alles is goed ingevuld")
 TOO_MANY = Kind("too-many", HTTPStatus.TOO_MANY_REQUESTS, "Dit zijn er te veel achter elkaar")
@@ -118,4 +120,6 @@ def invalid(errors: Sequence[FieldProblem]) -> ProblemError:
 
 def fault(correlation_id: str) -> Problem:
     """A 500 that tells nothing of the inside, but by which it is found in the log."""
-    return Problem(FAULT, f"Probeer het later nog eens. Blijft het misgaan, noem ons dan dit kenmerk: {correlation_id}.")
+    return Problem(
+        FAULT, f"Probeer het later nog eens. Blijft het misgaan, noem ons dan dit kenmerk: {correlation_id}."
+    )

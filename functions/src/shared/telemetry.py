@@ -1,4 +1,7 @@
-"""Log lines and metrics. Neither ever holds a request's body, a token or personal data: order ids, states and counts only."""
+"""Log lines and metrics.
+
+Neither ever holds a request's body, a token or personal data: order ids, states and counts only.
+"""
 
 import os
 

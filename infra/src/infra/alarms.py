@@ -15,7 +15,10 @@ from constructs import Construct
 
 NAMESPACE = "callvoip"
 METRICS = {
-    "FleetActionFailed": ("reconciler", "An action on the fleet failed; the next minute tries it anew. The log says which."),
+    "FleetActionFailed": (
+        "reconciler",
+        "An action on the fleet failed; the next minute tries it anew. The log says which.",
+    ),
     "LaunchRefusedQuota": ("reconciler", "EC2 refuses more nodes: raise the account's quota of vCPUs."),
     "MailFailed": ("mailer", "A mail could not be sent; Lambda tries again for an hour."),
 }
@@ -23,7 +26,9 @@ METRICS = {
 
 
 class Alarms(Construct):
-    """One alarm for each metric, each dead-letter queue and each function, on one topic that mails `told`, an address or None."""
+    """One alarm for each metric, each dead-letter queue and each function, on one topic that mails `told`, an address
+    or None.
+    """
 
     def __init__(
         self,
@@ -50,12 +55,22 @@ class Alarms(Construct):
             )
             self._alarm(name, metric, meaning)
         for name, queue in dead_letters.items():
-            metric = queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(5), statistic="Maximum")
-            self._alarm(f"{name}DeadLetters", metric, f"The function {name} gave up on an event; the letter tells where to look.")
+            metric = queue.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(5), statistic="Maximum"
+            )
+            self._alarm(
+                f"{name}DeadLetters",
+                metric,
+                f"The function {name} gave up on an event; the letter tells where to look.",
+            )
 
         for name, function in functions.items():
             metric = function.metric_errors(period=Duration.minutes(5), statistic="Sum")
-            self._alarm(f"{name}Errors", metric, f"The function {name} raised, ran out of time or did not start. Its log says which.")
+            self._alarm(
+                f"{name}Errors",
+                metric,
+                f"The function {name} raised, ran out of time or did not start. Its log says which.",
+            )
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str) -> None:
         alarm = cloudwatch.Alarm(

@@ -39,7 +39,9 @@ class Api(Construct):
             auto_deploy=True,
             throttle=apigateway.ThrottleSettings(rate_limit=50, burst_limit=100),
         )
-        cast(apigateway.CfnStage, stage.node.default_child).access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
+        cast(
+            apigateway.CfnStage, stage.node.default_child
+        ).access_log_settings = apigateway.CfnStage.AccessLogSettingsProperty(
             destination_arn=access_log.log_group_arn, format=json.dumps(ACCESS_LOG)
         )
 
@@ -51,11 +53,15 @@ class Api(Construct):
     def serve(self, name: str, function: IFunction, *routes: str) -> None:
         """Send public `routes` (as `GET /api/prices`, or `$default`) to `function`."""
         for route in self._routes(name, function, routes, authorizer=None):
-            acknowledge(route, "Visitors and customers have no account; an order is protected by its own token.", "APIG4")
+            acknowledge(
+                route, "Visitors and customers have no account; an order is protected by its own token.", "APIG4"
+            )
 
     def serve_colleagues(self, name: str, function: IFunction, *routes: str, issuer: str, audience: str) -> None:
         """Send `routes` to `function` for requests with an access token of `issuer` for the client `audience`."""
-        self._routes(name, function, routes, authorizer=HttpJwtAuthorizer(f"{name}Authorizer", issuer, jwt_audience=[audience]))
+        self._routes(
+            name, function, routes, authorizer=HttpJwtAuthorizer(f"{name}Authorizer", issuer, jwt_audience=[audience])
+        )
 
     def _routes(
         self, name: str, function: IFunction, routes: tuple[str, ...], *, authorizer: HttpJwtAuthorizer | None
@@ -70,6 +76,8 @@ class Api(Construct):
                 else apigateway.HttpRouteKey.with_(path, apigateway.HttpMethod[method])
             )
             made.append(
-                apigateway.HttpRoute(self, route, http_api=self.http_api, route_key=key, integration=integration, authorizer=authorizer)
+                apigateway.HttpRoute(
+                    self, route, http_api=self.http_api, route_key=key, integration=integration, authorizer=authorizer
+                )
             )
         return made

@@ -1,4 +1,6 @@
-"""`python -m infra.app OUTPUT_DIRECTORY [-c name=value ...]`: synthesise the CloudFormation; no credentials are needed."""
+"""`python -m infra.app OUTPUT_DIRECTORY [-c name=value ...]`: synthesise the CloudFormation; no credentials are
+needed.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,15 @@ def main() -> int:
     """Synthesise into the directory named on the command line; findings of the checks end it with a non-zero status."""
     parser = argparse.ArgumentParser(prog="infra.app", description="Synthesise the CloudFormation of callvoip.")
     parser.add_argument("output")
-    parser.add_argument("--certificate-arn", help="for the site's domain, in us-east-1; without it CloudFront's name is used")
+    parser.add_argument(
+        "--certificate-arn", help="for the site's domain, in us-east-1; without it CloudFront's name is used"
+    )
     parser.add_argument("--region", default=REGION)
     parser.add_argument("--bundles", type=Path, default=BUILD, help="where layer/ and media-node/ stand")
     options = parser.parse_args()
-    build(options.output, bundles=options.bundles, certificate_arn=options.certificate_arn, region=options.region).synth()
+    build(
+        options.output, bundles=options.bundles, certificate_arn=options.certificate_arn, region=options.region
+    ).synth()
     return 0
 
 

@@ -14,4 +14,6 @@ def check(app: App) -> None:
 
 def acknowledge(construct: IConstruct, reason: str, *rules: str) -> None:
     """Accept `rules` (as `IAM5` or `IAM5[Resource::*]`) at this construct and below it, for `reason`."""
-    Validations.of(construct).acknowledge(*(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason) for rule in rules))
+    Validations.of(construct).acknowledge(
+        *(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason) for rule in rules)
+    )

@@ -64,11 +64,15 @@ class Functions(Construct):
             log_group=own_log,
             environment={**self._environment, **(environment or {}), "POWERTOOLS_SERVICE_NAME": handler.split(".")[1]},
         )
-        acknowledge(function, "The layer is built and tested for this runtime; a newer one comes by changing this file.", "L1")
+        acknowledge(
+            function, "The layer is built and tested for this runtime; a newer one comes by changing this file.", "L1"
+        )
         self.made[name] = function
         return function
 
 
-def allow(actions: Sequence[str], *resources: str, conditions: Mapping[str, object] | None = None) -> iam.PolicyStatement:
+def allow(
+    actions: Sequence[str], *resources: str, conditions: Mapping[str, object] | None = None
+) -> iam.PolicyStatement:
     """A statement that allows `actions` on `resources`."""
     return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)

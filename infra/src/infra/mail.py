@@ -1,4 +1,6 @@
-"""Mail to customers: the address it comes from, and the function that sends it for each change on the orders' stream."""
+"""Mail to customers: the address it comes from, and the function that sends it for each change on the orders'
+stream.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ MAILED = ["ORDER", "REMINDER"]
 
 
 class MailSender(Construct):
-    """The provider's domain as an identity of SES; its DKIM records stand in DNS before mail is accepted (docs/runbook.md)."""
+    """The provider's domain as an identity of SES; its DKIM records stand in DNS before mail is accepted
+    (docs/runbook.md).
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, domain: str) -> None:
         super().__init__(scope, construct_id)
@@ -28,10 +32,16 @@ class MailSender(Construct):
 class MailTrigger(Construct):
     """Brings each change of an order to the mailer until it is handled; what stays a failure ends in a queue."""
 
-    def __init__(self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table
+    ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
-            self, "DeadLetters", retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
+            self,
+            "DeadLetters",
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
         )
         acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
         function.add_event_source(

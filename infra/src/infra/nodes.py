@@ -32,17 +32,25 @@ RTP_PORTS = (21000, 21999)
 # Amazon puts the agent into a public bucket in every region.
 AGENT = f"s3://amazon-ssm-{Aws.REGION}/latest/debian_arm64/amazon-ssm-agent.deb"
 INSTANCE_TYPES = ("c7g.medium", "c8g.medium", "c6g.medium")
-"""In order of preference; the second is asked for when a zone has no more of the first. None is of the throttled T family."""
+"""In order of preference; the second is asked for when a zone has no more of the first. None is of the throttled T
+family.
+"""
 CALLS_PER_WORKER = 250
-"""Half of what one worker was measured to carry without loss (docs/benchmarks.md): the rest of its core is for signalling and spikes."""
+"""Half of what one worker was measured to carry without loss (docs/benchmarks.md): the rest of its core is for
+signalling and spikes.
+"""
 CAPACITY_CALLS = MEDIA_WORKERS * CALLS_PER_WORKER
 """Concurrent protected calls a node is sold for."""
 
 
 class Nodes(Construct):
-    """Public subnets without NAT, the nodes' security group, and the launch template the reconciler starts them from."""
+    """Public subnets without NAT, the nodes' security group, and the launch template the reconciler starts them
+    from.
+    """
 
-    def __init__(self, scope: Construct, construct_id: str, *, bundle: Path, brand: Brand, fleet: ITable, cdr: ITable) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, bundle: Path, brand: Brand, fleet: ITable, cdr: ITable
+    ) -> None:
         super().__init__(scope, construct_id)
         self.vpc = ec2.Vpc(
             self,
@@ -50,13 +58,17 @@ class Nodes(Construct):
             ip_addresses=ec2.IpAddresses.cidr("10.20.0.0/16"),
             max_azs=2,
             nat_gateways=0,
-            subnet_configuration=[ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=20)],
+            subnet_configuration=[
+                ec2.SubnetConfiguration(name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=20)
+            ],
             gateway_endpoints={
                 "S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3),
                 "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
             },
         )
-        acknowledge(self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7")
+        acknowledge(
+            self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7"
+        )
         self.security_group = self._security_group(brand.trunk_networks)
         asset = s3_assets.Asset(self, "Bundle", path=str(bundle))
         self.role = self._role(fleet, cdr, asset)
@@ -86,12 +98,16 @@ class Nodes(Construct):
         return [subnet.subnet_id for subnet in self.vpc.public_subnets]
 
     def _security_group(self, trunk_networks: Sequence[str]) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(self, "SecurityGroup", vpc=self.vpc, description="Media nodes: SIP over TLS and media")
+        group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=self.vpc, description="Media nodes: SIP over TLS and media"
+        )
         anyone = ec2.Peer.any_ipv4()
         group.add_ingress_rule(anyone, ec2.Port.tcp(SIP_PORT), "SIP over TLS")
-        group.add_ingress_rule(anyone, ec2.Port.udp_range(SRTP_PORT, SRTP_PORT + 2 * MEDIA_WORKERS - 1), "SRTP and SRTCP")
-        # Plain RTP has no key to tell a stranger by, so only the trunk's own networks reach it. Without any nobody does:
-        # calls between phones never need these ports, and a node without a trunk leaves them unused.
+        group.add_ingress_rule(
+            anyone, ec2.Port.udp_range(SRTP_PORT, SRTP_PORT + 2 * MEDIA_WORKERS - 1), "SRTP and SRTCP"
+        )
+        # Plain RTP has no key to tell a stranger by, so only the trunk's own networks reach it. Without any nobody
+        # does: calls between phones never need these ports, and a node without a trunk leaves them unused.
         for network in trunk_networks:
             group.add_ingress_rule(ec2.Peer.ipv4(network), ec2.Port.udp_range(*RTP_PORTS), "RTP from the trunk")
         acknowledge(group, "Phones call from any network; there is no port 22 (Session Manager).", "EC23")
@@ -110,7 +126,17 @@ class Nodes(Construct):
                     "ForAllValues:StringEquals": {
                         **own_partition["ForAllValues:StringEquals"],
                         # What HEARTBEAT and REPORT are made of; not what an ASSIGNMENT is made of.
-                        "dynamodb:Attributes": ["pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations", "assignments"],
+                        "dynamodb:Attributes": [
+                            "pk",
+                            "sk",
+                            "at",
+                            "state",
+                            "address",
+                            "sipPort",
+                            "calls",
+                            "registrations",
+                            "assignments",
+                        ],
                     },
                     # What stood there before is not for reading.
                     "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE"]},
@@ -118,7 +144,11 @@ class Nodes(Construct):
             )
         )
         role.add_to_policy(
-            allow(["dynamodb:PutItem"], cdr.table_arn, conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*"]}})
+            allow(
+                ["dynamodb:PutItem"],
+                cdr.table_arn,
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*"]}},
+            )
         )
         parameters = f"arn:{Aws.PARTITION}:ssm:{Aws.REGION}:{Aws.ACCOUNT_ID}:parameter"
         role.add_to_policy(

@@ -15,9 +15,11 @@ BUILD = ROOT / "build"
 
 @dataclass(frozen=True, kw_only=True)
 class Brand:
-    """What infrastructure needs of the provider: the names of the site and of the SIP service (RFC 3263 domain), and its operations.
+    """What infrastructure needs of the provider: the names of the site and of the SIP service (RFC 3263 domain), and
+    its operations.
 
-    `alarm_email` is who hears of alarms, None for nobody; `trunk_networks` are where the trunk's RTP comes from, as CIDR blocks.
+    `alarm_email` is who hears of alarms, None for nobody; `trunk_networks` are where the trunk's RTP comes from, as
+    CIDR blocks.
     """
 
     domain: str
@@ -35,7 +37,10 @@ class Retention:
 
 
 def read_brand() -> Brand:
-    """The brand from site/data/brand.toml. Raises OSError, KeyError, or ValueError for what is no TOML or no network."""
+    """The brand from site/data/brand.toml.
+
+    Raises OSError, KeyError, or ValueError for what is no TOML or no network.
+    """
     data = _read("brand")
     operations = data.get("operations", {})
     return Brand(
@@ -54,7 +59,10 @@ def _network(text: str) -> str:
 
 
 def read_retention() -> Retention:
-    """What the pages on privacy promise, from site/data/retention.toml. Raises OSError, KeyError, or ValueError for what is no TOML."""
+    """What the pages on privacy promise, from site/data/retention.toml.
+
+    Raises OSError, KeyError, or ValueError for what is no TOML.
+    """
     data = _read("retention")
     return Retention(log_days=data["technical"]["days"], call_record_days=data["calls"]["days"])
 

@@ -22,11 +22,21 @@ class ReconcilerTriggers(Construct):
     """Every asynchronous way ends in one dead-letter queue; what is lost there the next minute repairs."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table, fleet: dynamodb.Table
+        self,
+        scope: Construct,
+        construct_id: str,
+        function: lambda_.Function,
+        *,
+        orders: dynamodb.Table,
+        fleet: dynamodb.Table,
     ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
-            self, "DeadLetters", retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
+            self,
+            "DeadLetters",
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
         )
         acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
         self._on_change(function, orders, filters=[])
@@ -39,10 +49,15 @@ class ReconcilerTriggers(Construct):
             pattern=events.EventPattern(source=["aws.ec2"], detail_type=["EC2 Instance State-change Notification"]),
         )
         self._on_event("EveryMinute", function, schedule=events.Schedule.rate(Duration.minutes(1)))
-        # EventBridge hands over asynchronously: the two retries are Lambda's own, after which the event goes to the queue.
-        function.configure_async_invoke(on_failure=SqsDestination(self.dead_letters), max_event_age=Duration.minutes(5), retry_attempts=2)
+        # EventBridge hands over asynchronously: the two retries are Lambda's own, after which the event goes to the
+        # queue.
+        function.configure_async_invoke(
+            on_failure=SqsDestination(self.dead_letters), max_event_age=Duration.minutes(5), retry_attempts=2
+        )
 
-    def _on_change(self, function: lambda_.Function, table: dynamodb.Table, *, filters: Sequence[Mapping[str, Any]]) -> None:
+    def _on_change(
+        self, function: lambda_.Function, table: dynamodb.Table, *, filters: Sequence[Mapping[str, Any]]
+    ) -> None:
         function.add_event_source(
             DynamoEventSource(
                 table,
@@ -64,5 +79,7 @@ class ReconcilerTriggers(Construct):
         pattern: events.EventPattern | None = None,
         schedule: events.Schedule | None = None,
     ) -> None:
-        target = targets.LambdaFunction(function, dead_letter_queue=self.dead_letters, retry_attempts=2, max_event_age=Duration.minutes(5))
+        target = targets.LambdaFunction(
+            function, dead_letter_queue=self.dead_letters, retry_attempts=2, max_event_age=Duration.minutes(5)
+        )
         events.Rule(self, name, event_pattern=pattern, schedule=schedule, targets=[target])

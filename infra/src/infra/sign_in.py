@@ -21,11 +21,14 @@ class SignIn(Construct):
             self,
             "Pool",
             self_sign_up_enabled=False,
-            # An access token tells the user name and no e-mail address. With e-mail as alias or as user name attribute Cognito refuses
-            # an address as user name or makes up a UUID; a pool of plain names takes the address that we choose when we invite.
+            # An access token tells the user name and no e-mail address. With e-mail as alias or as user name attribute
+            # Cognito refuses an address as user name or makes up a UUID; a pool of plain names takes the address that
+            # we choose when we invite.
             sign_in_aliases=cognito.SignInAliases(username=True),
             sign_in_case_sensitive=False,
-            standard_attributes=cognito.StandardAttributes(email=cognito.StandardAttribute(required=True, mutable=False)),
+            standard_attributes=cognito.StandardAttributes(
+                email=cognito.StandardAttribute(required=True, mutable=False)
+            ),
             auto_verify=cognito.AutoVerifiedAttrs(email=True),
             mfa=cognito.Mfa.REQUIRED,
             mfa_second_factor=cognito.MfaSecondFactor(otp=True, sms=False),
@@ -43,7 +46,11 @@ class SignIn(Construct):
             "COG8",
         )
         self.group = cognito.CfnUserPoolGroup(
-            self, "SalesGroup", user_pool_id=self.pool.user_pool_id, group_name=SALES_GROUP, description="May read and decide on orders"
+            self,
+            "SalesGroup",
+            user_pool_id=self.pool.user_pool_id,
+            group_name=SALES_GROUP,
+            description="May read and decide on orders",
         )
         # A prefix must be unique in the region over all AWS accounts.
         self.domain = self.pool.add_domain(

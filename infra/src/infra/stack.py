@@ -35,11 +35,20 @@ class CallvoipStack(Stack):
     """Tables, functions, API, sign-in, website and nodes. One stack, so that no name has to travel between stacks."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, brand: Brand, bundles: Path, certificate_arn: str | None, region: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        brand: Brand,
+        bundles: Path,
+        certificate_arn: str | None,
+        region: str,
     ) -> None:
         super().__init__(scope, construct_id, env={"region": region}, termination_protection=True)
         self._tables = Tables(self, "Tables")
-        self._nodes = Nodes(self, "Nodes", bundle=bundles / "media-node", brand=brand, fleet=self._tables.fleet, cdr=self._tables.cdr)
+        self._nodes = Nodes(
+            self, "Nodes", bundle=bundles / "media-node", brand=brand, fleet=self._tables.fleet, cdr=self._tables.cdr
+        )
         sign_in = SignIn(self, "SignIn")
         api = Api(self, "Api")
         website = Website(
@@ -52,7 +61,10 @@ class CallvoipStack(Stack):
         )
         console = sign_in.add_console(f"{website.url}/console/")
         self._functions = Functions(
-            self, "Functions", layer=bundles / "layer", environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"}
+            self,
+            "Functions",
+            layer=bundles / "layer",
+            environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"},
         )
         order_key = self._order_key()
         self._serve(
@@ -64,7 +76,9 @@ class CallvoipStack(Stack):
         )
         self._load_catalogue()
         fleet_letters = self._reconcile()
-        mail_letters = self._mail(MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key)
+        mail_letters = self._mail(
+            MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key
+        )
         letters = {"Reconciler": fleet_letters, "Mailer": mail_letters}
         Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
@@ -78,7 +92,11 @@ class CallvoipStack(Stack):
             description="Links to orders and challenges are made from it",
             generate_secret_string=SecretStringGenerator(exclude_punctuation=True, password_length=64),
         )
-        acknowledge(secret, "Links that were mailed before would stop working; the order's own page keeps the hash of its token.", "SMG4")
+        acknowledge(
+            secret,
+            "Links that were mailed before would stop working; the order's own page keeps the hash of its token.",
+            "SMG4",
+        )
         return secret.secret_value.unsafe_unwrap()
 
     def _serve(self, api: Api, *, issuer: str, audience: str, origin: ISecret, order_key: str) -> None:
@@ -194,7 +212,9 @@ class CallvoipStack(Stack):
         loader = self._functions.add(
             "CatalogueLoader",
             "ordering.catalogue_loader.handler",
-            may=[allow(["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], self._tables.catalogue.table_arn)],
+            may=[
+                allow(["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], self._tables.catalogue.table_arn)
+            ],
             environment={"CATALOGUE_TABLE": self._tables.catalogue.table_name},
             timeout=Duration.minutes(1),
         )
@@ -233,7 +253,10 @@ class CallvoipStack(Stack):
         acknowledge(
             role,
             "What is yet to be made has no name; the conditions bind it to our launch template and our tag.",
-            *(f"IAM5[Resource::{ec2}:<AWS::AccountId>:{kind}/*]" for kind in ("instance", "volume", "network-interface")),
+            *(
+                f"IAM5[Resource::{ec2}:<AWS::AccountId>:{kind}/*]"
+                for kind in ("instance", "volume", "network-interface")
+            ),
             f"IAM5[Resource::{ec2}::image/*]",
         )
         return ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=orders, fleet=fleet).dead_letters
@@ -269,7 +292,11 @@ class CallvoipStack(Stack):
                 f"{ec2}:instance/*",
                 conditions={"StringEquals": {"aws:ResourceTag/callvoip:fleet": self.stack_name}},
             ),
-            allow(["iam:PassRole"], self._nodes.role.role_arn, conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
+            allow(
+                ["iam:PassRole"],
+                self._nodes.role.role_arn,
+                conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+            ),
         ]
 
 

@@ -35,7 +35,14 @@ class Website(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, domain: str, certificate_arn: str | None, api_domain: str, connect: tuple[str, ...]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        domain: str,
+        certificate_arn: str | None,
+        api_domain: str,
+        connect: tuple[str, ...],
     ) -> None:
         super().__init__(scope, construct_id)
         self.bucket = s3.Bucket(
@@ -46,18 +53,29 @@ class Website(Construct):
             enforce_ssl=True,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        acknowledge(self.bucket, "Only CloudFront reads it and it holds public pages only; a log would hold visitors' addresses.", "S1")
+        acknowledge(
+            self.bucket,
+            "Only CloudFront reads it and it holds public pages only; a log would hold visitors' addresses.",
+            "S1",
+        )
         self.origin_secret = secretsmanager.Secret(
             self,
             "OriginSecret",
             description="The API answers only requests that came through CloudFront",
             generate_secret_string=secretsmanager.SecretStringGenerator(exclude_punctuation=True, password_length=40),
         )
-        acknowledge(self.origin_secret, "To rotate it two values must be good for a while; it keeps out scanners, not people.", "SMG4")
+        acknowledge(
+            self.origin_secret,
+            "To rotate it two values must be good for a while; it keeps out scanners, not people.",
+            "SMG4",
+        )
         headers = self._response_headers("Headers", connect, scripts="'self'")
         search_headers = self._response_headers("SearchHeaders", connect, scripts="'self' 'wasm-unsafe-eval'")
         index_document = cloudfront.Function(
-            self, "IndexDocument", code=cloudfront.FunctionCode.from_inline(INDEX_DOCUMENT), runtime=cloudfront.FunctionRuntime.JS_2_0
+            self,
+            "IndexDocument",
+            code=cloudfront.FunctionCode.from_inline(INDEX_DOCUMENT),
+            runtime=cloudfront.FunctionRuntime.JS_2_0,
         )
         api = origins.HttpOrigin(
             api_domain,
@@ -83,7 +101,9 @@ class Website(Construct):
                 viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
                 compress=True,
                 function_associations=[
-                    cloudfront.FunctionAssociation(function=index_document, event_type=cloudfront.FunctionEventType.VIEWER_REQUEST)
+                    cloudfront.FunctionAssociation(
+                        function=index_document, event_type=cloudfront.FunctionEventType.VIEWER_REQUEST
+                    )
                 ],
             )
 
@@ -92,25 +112,43 @@ class Website(Construct):
             "Distribution",
             default_behavior=files(headers),
             additional_behaviors={**dict.fromkeys(DYNAMIC_PATHS, dynamic), SEARCH_PATH: files(search_headers)},
-            # S3 answers 403 for a file it has not, as CloudFront may not list the bucket. An error response holds for all
-            # behaviours, so 404 is left alone: it is the API's own word. Hence the API never says 403.
+            # S3 answers 403 for a file it has not, as CloudFront may not list the bucket. An error response holds for
+            # all behaviours, so 404 is left alone: it is the API's own word. Hence the API never says 403.
             error_responses=[
-                cloudfront.ErrorResponse(http_status=403, response_http_status=404, response_page_path="/404.html", ttl=Duration.minutes(1))
+                cloudfront.ErrorResponse(
+                    http_status=403, response_http_status=404, response_page_path="/404.html", ttl=Duration.minutes(1)
+                )
             ],
             domain_names=[domain] if certificate_arn else None,
-            certificate=acm.Certificate.from_certificate_arn(self, "Certificate", certificate_arn) if certificate_arn else None,
+            certificate=acm.Certificate.from_certificate_arn(self, "Certificate", certificate_arn)
+            if certificate_arn
+            else None,
             minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             price_class=cloudfront.PriceClass.PRICE_CLASS_100,
         )
         acknowledge(self.distribution, "Customers order from wherever they are.", "CFR1")
-        acknowledge(self.distribution, "A web ACL lives in us-east-1, in a stack of its own; until then the stage is throttled.", "CFR2")
-        acknowledge(self.distribution, "A log would hold visitors' addresses, and the tokens in the order pages' addresses.", "CFR3")
+        acknowledge(
+            self.distribution,
+            "A web ACL lives in us-east-1, in a stack of its own; until then the stage is throttled.",
+            "CFR2",
+        )
+        acknowledge(
+            self.distribution,
+            "A log would hold visitors' addresses, and the tokens in the order pages' addresses.",
+            "CFR3",
+        )
         if not certificate_arn:
-            acknowledge(self.distribution, "CloudFront's own name has CloudFront's TLS settings; --certificate-arn ends that.", "CFR4")
+            acknowledge(
+                self.distribution,
+                "CloudFront's own name has CloudFront's TLS settings; --certificate-arn ends that.",
+                "CFR4",
+            )
         self.url = f"https://{domain if certificate_arn else self.distribution.distribution_domain_name}"
 
-    def _response_headers(self, construct_id: str, connect: tuple[str, ...], *, scripts: str) -> cloudfront.ResponseHeadersPolicy:
+    def _response_headers(
+        self, construct_id: str, connect: tuple[str, ...], *, scripts: str
+    ) -> cloudfront.ResponseHeadersPolicy:
         policy = {
             "default-src": "'none'",
             "script-src": scripts,
@@ -129,13 +167,16 @@ class Website(Construct):
             construct_id,
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
-                    content_security_policy="; ".join(f"{name} {value}" for name, value in policy.items()), override=True
+                    content_security_policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+                    override=True,
                 ),
                 strict_transport_security=cloudfront.ResponseHeadersStrictTransportSecurity(
                     access_control_max_age=Duration.days(365), include_subdomains=True, override=True
                 ),
                 content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
-                frame_options=cloudfront.ResponseHeadersFrameOptions(frame_option=cloudfront.HeadersFrameOption.DENY, override=True),
+                frame_options=cloudfront.ResponseHeadersFrameOptions(
+                    frame_option=cloudfront.HeadersFrameOption.DENY, override=True
+                ),
                 # The address of an order's page holds its token.
                 referrer_policy=cloudfront.ResponseHeadersReferrerPolicy(
                     referrer_policy=cloudfront.HeadersReferrerPolicy.NO_REFERRER, override=True
@@ -144,9 +185,13 @@ class Website(Construct):
             custom_headers_behavior=cloudfront.ResponseCustomHeadersBehavior(
                 custom_headers=[
                     cloudfront.ResponseCustomHeader(
-                        header="permissions-policy", value="camera=(), geolocation=(), microphone=(), payment=(), usb=()", override=True
+                        header="permissions-policy",
+                        value="camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+                        override=True,
                     ),
-                    cloudfront.ResponseCustomHeader(header="cross-origin-opener-policy", value="same-origin", override=True),
+                    cloudfront.ResponseCustomHeader(
+                        header="cross-origin-opener-policy", value="same-origin", override=True
+                    ),
                 ]
             ),
         )

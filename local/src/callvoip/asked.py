@@ -18,17 +18,36 @@ Tags = Callable[[str], Mapping[str, str]]
 """The tags of an instance, by its id."""
 
 _EQUALITY = re.compile(r"([\w#]+)\s*=\s*(:\w+)")
-_TRANSACTION = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem", "Get": "GetItem"}
+_TRANSACTION = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
 
 
 def asked(service: str, action: str, body: bytes, *, region: str, account: str, tags: Tags) -> list[Asked]:
     """Everything that must be allowed for one request. Of a service not known here every action is on `*`."""
     place = f"{region}:{account}"
     match service:
-        case "dynamodb" if action not in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams", "ListTables"):
+        case "dynamodb" if action not in (
+            "DescribeStream",
+            "GetRecords",
+            "GetShardIterator",
+            "ListStreams",
+            "ListTables",
+        ):
             return list(_dynamodb(action, json.loads(body), f"arn:aws:dynamodb:{place}:table/"))
         case "ec2":
-            return list(_ec2(action, {name: values[0] for name, values in parse_qs(body.decode()).items()}, f"arn:aws:ec2:{place}:", tags))
+            return list(
+                _ec2(
+                    action,
+                    {name: values[0] for name, values in parse_qs(body.decode()).items()},
+                    f"arn:aws:ec2:{place}:",
+                    tags,
+                )
+            )
         case "ssm" if action in ("GetParameter", "GetParameters"):
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
@@ -41,7 +60,10 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
 def _ses(request: Mapping[str, Any], prefix: str) -> Iterator[Asked]:
     """The identity is the sender's domain, and the configuration set is asked for too."""
     _, sender = parseaddr(request.get("FromEmailAddress", ""))
-    context = {"ses:FromAddress": [sender], "ses:Recipients": [one for many in request.get("Destination", {}).values() for one in many]}
+    context = {
+        "ses:FromAddress": [sender],
+        "ses:Recipients": [one for many in request.get("Destination", {}).values() for one in many],
+    }
     yield Asked("ses:SendEmail", f"{prefix}identity/{sender.rpartition('@')[2]}", context)
     if "ConfigurationSetName" in request:
         yield Asked("ses:SendEmail", f"{prefix}configuration-set/{request['ConfigurationSetName']}", context)
@@ -52,9 +74,13 @@ def _dynamodb(action: str, request: Mapping[str, Any], tables: str) -> Iterator[
         [(kind, operation)] = entry.items()
         yield _item_action(_TRANSACTION[kind], operation, tables)
     for table, operation in request.get("RequestItems", {}).items():
-        keys = operation["Keys"] if isinstance(operation, Mapping) else [next(iter(write.values())) for write in operation]
+        keys = (
+            operation["Keys"] if isinstance(operation, Mapping) else [next(iter(write.values())) for write in operation]
+        )
         items = [key.get("Item") or key.get("Key") or key for key in keys]
-        yield Asked(f"dynamodb:{action}", tables + table, {"dynamodb:LeadingKeys": [_text(item["pk"]) for item in items]})
+        yield Asked(
+            f"dynamodb:{action}", tables + table, {"dynamodb:LeadingKeys": [_text(item["pk"]) for item in items]}
+        )
     if "TableName" in request:
         yield _item_action(action, request, tables)
 
@@ -91,7 +117,9 @@ def _ec2(action: str, form: Mapping[str, str], prefix: str, tags: Tags) -> Itera
             if re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
                 yield Asked("ec2:CreateTags", f"{prefix}{kind}/*", {"ec2:CreateAction": ["RunInstances"]})
     elif instances := [
-        value for name, value in form.items() if re.fullmatch(r"InstanceId\.\d+", name) and not action.startswith("Describe")
+        value
+        for name, value in form.items()
+        if re.fullmatch(r"InstanceId\.\d+", name) and not action.startswith("Describe")
     ]:
         for instance in instances:
             context = {f"aws:ResourceTag/{name}": [value] for name, value in tags(instance).items()}

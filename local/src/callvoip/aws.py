@@ -1,8 +1,8 @@
 """Deploys a cloud assembly into the emulated AWS, and says what came of each resource.
 
-What programs speak with over AWS's API (queues, network, launch templates, ...) moto's CloudFormation makes; tables are made first, under
-names that last. The rest (functions, routes, distribution, user pool, ...) is run by local/ itself from the template; such a resource only
-needs names, and gets them here.
+What programs speak with over AWS's API (queues, network, launch templates, ...) moto's CloudFormation makes; tables are
+made first, under names that last. The rest (functions, routes, distribution, user pool, ...) is run by local/ itself
+from the template; such a resource only needs names, and gets them here.
 """
 
 from __future__ import annotations
@@ -85,19 +85,36 @@ class Emulated:
         )
 
     def environment(self, access_key: str) -> dict[str, str]:
-        """What makes boto3 in another process speak with it (not for media nodes: they get credentials as instances do)."""
+        """What makes boto3 in another process speak with it (not for media nodes: they get credentials as instances
+        do).
+        """
         credentials = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
-        return {**credentials, "AWS_ENDPOINT_URL": self.endpoint, "AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        return {
+            **credentials,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
 
     async def announce(self, access_key: str, principal: Principal) -> None:
         """From now on requests with `access_key` may do what `principal` may."""
-        told = {"key": access_key, "name": principal.name, "statements": principal.statements, "context": principal.context}
-        async with aiohttp.ClientSession(self.endpoint) as session, session.post("/callvoip/principals", json=told) as answer:
+        told = {
+            "key": access_key,
+            "name": principal.name,
+            "statements": principal.statements,
+            "context": principal.context,
+        }
+        async with (
+            aiohttp.ClientSession(self.endpoint) as session,
+            session.post("/callvoip/principals", json=told) as answer,
+        ):
             answer.raise_for_status()
 
     @asynccontextmanager
     async def changes(self, service: str) -> AsyncIterator[AsyncIterator[None]]:
-        """Yields an iterator that gives one None at once and one after each write to `service`, many at once counting as one."""
+        """Yields an iterator that gives one None at once and one after each write to `service`, many at once counting
+        as one.
+        """
         async with aiohttp.ClientSession(self.endpoint, timeout=aiohttp.ClientTimeout(total=None)) as session:
 
             async def each() -> AsyncIterator[None]:
@@ -153,20 +170,30 @@ class Deployment:
         return found[0]
 
     def secret(self, text: str) -> str:
-        """`text` with its dynamic references to Secrets Manager (`{{resolve:secretsmanager:ARN:SecretString:::}}`) replaced."""
+        """`text` with its dynamic references to Secrets Manager (`{{resolve:secretsmanager:ARN:SecretString:::}}`)
+        replaced.
+        """
         return _DYNAMIC.sub(lambda match: self.secrets[match[1]], text)
 
     def statements(self, role: str) -> tuple[Mapping[str, Any], ...]:
         """What the policies of a role (its name or ARN) say."""
         name = role.rpartition("/")[2]
-        documents = [policy.properties["PolicyDocument"] for policy in self.all("AWS::IAM::Policy") if name in policy.properties["Roles"]]
-        documents += [policy["PolicyDocument"] for policy in self.named("AWS::IAM::Role", name).properties.get("Policies", ())]
+        documents = [
+            policy.properties["PolicyDocument"]
+            for policy in self.all("AWS::IAM::Policy")
+            if name in policy.properties["Roles"]
+        ]
+        documents += [
+            policy["PolicyDocument"] for policy in self.named("AWS::IAM::Role", name).properties.get("Policies", ())
+        ]
         return tuple(statement for document in documents for statement in document["Statement"])
 
     def named(self, kind: str, name: str) -> Deployed:
         """The resource of a type that Ref calls `name` or that has it as ARN (with or without a version)."""
         for resource in self.all(kind):
-            if name == resource.name or (resource.arn and (name == resource.arn or name.startswith(f"{resource.arn}:"))):
+            if name == resource.name or (
+                resource.arn and (name == resource.arn or name.startswith(f"{resource.arn}:"))
+            ):
                 return resource
         raise LookupError(f"there is no {kind} {name}")
 
@@ -318,19 +345,27 @@ def _make_tables(stack: Stack, scope: Scope, emulated: Emulated) -> None:
     for resource in stack.resources.values():
         if resource.type == "AWS::DynamoDB::Table" and scope.exists(resource):
             name = str(scope.reference(resource.logical_id))
-            scope.attributes[resource.logical_id, "StreamArn"] = tables.make(dynamodb, name, scope.resolve(resource.properties))
+            scope.attributes[resource.logical_id, "StreamArn"] = tables.make(
+                dynamodb, name, scope.resolve(resource.properties)
+            )
 
 
 def _verify_senders(stack: Stack, scope: Scope, emulated: Emulated) -> None:
     """From these SES sends; on AWS the domain's DNS proves that it is ours."""
     for resource in stack.resources.values():
         if resource.type == "AWS::SES::EmailIdentity" and scope.exists(resource):
-            emulated.client("sesv2").create_email_identity(EmailIdentity=scope.resolve(resource.properties["EmailIdentity"]))
+            emulated.client("sesv2").create_email_identity(
+                EmailIdentity=scope.resolve(resource.properties["EmailIdentity"])
+            )
 
 
 def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:
     """Let moto make its part, and learn from it what the others refer to."""
-    mine = {name: resource for name, resource in stack.resources.items() if resource.type in MADE_BY_MOTO and scope.exists(resource)}
+    mine = {
+        name: resource
+        for name, resource in stack.resources.items()
+        if resource.type in MADE_BY_MOTO and scope.exists(resource)
+    }
     if not mine:
         return
     outputs = {
@@ -340,7 +375,8 @@ def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:
     }
     body = {
         "Resources": {
-            name: {"Type": resource.type, "Properties": scope.resolve(resource.properties, partial=True)} for name, resource in mine.items()
+            name: {"Type": resource.type, "Properties": scope.resolve(resource.properties, partial=True)}
+            for name, resource in mine.items()
         },
         "Outputs": outputs,
     }
@@ -348,7 +384,9 @@ def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:
     formation.create_stack(StackName=stack.name, TemplateBody=json.dumps(body))
     made = formation.describe_stacks(StackName=stack.name)["Stacks"][0]
     if made["StackStatus"] != "CREATE_COMPLETE":
-        raise RuntimeError(f"moto says {made['StackStatus']} of {stack.name}: {made.get('StackStatusReason', 'no reason')}")
+        raise RuntimeError(
+            f"moto says {made['StackStatus']} of {stack.name}: {made.get('StackStatusReason', 'no reason')}"
+        )
     for resource in formation.describe_stack_resources(StackName=stack.name)["StackResources"]:
         scope.refs[resource["LogicalResourceId"]] = resource["PhysicalResourceId"]
     values = {output["OutputKey"]: output["OutputValue"] for output in made.get("Outputs", [])}

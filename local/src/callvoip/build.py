@@ -36,7 +36,10 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """Makes `build/<name>` from the files below `inputs`. `make` gets the directory to fill; `salt` is what else it depends on."""
+    """Makes `build/<name>` from the files below `inputs`.
+
+    `make` gets the directory to fill; `salt` is what else it depends on.
+    """
 
     name: str
     inputs: tuple[Path, ...]
@@ -126,11 +129,22 @@ def _common_steps() -> list[Step]:
 
 
 def local_steps() -> list[Step]:
-    """What a local system needs. Functions and nodes run on this environment's packages there: those two bundles are only there."""
+    """What a local system needs.
+
+    Functions and nodes run on this environment's packages there: those two bundles are only there.
+    """
     return [
         *_common_steps(),
-        Step("thin/layer", (ROOT / "functions" / "pyproject.toml",), lambda out: _copy(ROOT / "functions" / "pyproject.toml", out)),
-        Step("thin/media-node", (ROOT / "media-node" / "boot",), lambda out: _copy(ROOT / "media-node" / "boot", out / "boot")),
+        Step(
+            "thin/layer",
+            (ROOT / "functions" / "pyproject.toml",),
+            lambda out: _copy(ROOT / "functions" / "pyproject.toml", out),
+        ),
+        Step(
+            "thin/media-node",
+            (ROOT / "media-node" / "boot",),
+            lambda out: _copy(ROOT / "media-node" / "boot", out / "boot"),
+        ),
     ]
 
 
@@ -146,7 +160,9 @@ def deploy_steps() -> list[Step]:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pyc"), dirs_exist_ok=True)
+        shutil.copytree(
+            source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.pyc"), dirs_exist_ok=True
+        )
     else:
         shutil.copy(source, target)
 
@@ -164,7 +180,9 @@ def _site(out: Path) -> None:
 
 
 def index(site: Path) -> None:
-    """Make the index of a rendered site for its search page, at /zoeken/pagefind/, and drop the interfaces that Pagefind brings along."""
+    """Make the index of a rendered site for its search page, at /zoeken/pagefind/, and drop the interfaces that
+    Pagefind brings along.
+    """
     _tool(
         str(distribution("pagefind-bin").locate_file("pagefind_bin/pagefind")),
         "--site", str(site), "--output-subdir", "zoeken/pagefind", "--quiet",

@@ -1,4 +1,6 @@
-"""Speaks to a running system as a browser does: JSON over HTTP, and the sign-in of sales by authorization code with PKCE."""
+"""Speaks to a running system as a browser does: JSON over HTTP, and the sign-in of sales by authorization code with
+PKCE.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class Client:
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST; the JSON that came back. Raises RequestRefusedError, requests.RequestException."""
-        return self._json(requests.post(self._api + path, json=dict(body or {}), headers=self._headers, timeout=TIMEOUT_S))
+        return self._json(
+            requests.post(self._api + path, json=dict(body or {}), headers=self._headers, timeout=TIMEOUT_S)
+        )
 
     @staticmethod
     def _json(answer: requests.Response) -> Any:

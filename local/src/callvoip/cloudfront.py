@@ -1,4 +1,6 @@
-"""The distribution of the template: which origin answers a path, what happens to errors, and the headers every answer gets."""
+"""The distribution of the template: which origin answers a path, what happens to errors, and the headers every answer
+gets.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ class Distribution:
         """The answer as gzip where CloudFront would compress it. (It prefers Brotli, which is smaller.)"""
         kind = dict(answer.headers).get("content-type", "").partition(";")[0]
         accepted = "gzip" in (request.header("accept-encoding") or "")
-        if not (behaviour.compresses and accepted and kind in COMPRESSED_TYPES and len(answer.body) in COMPRESSED_SIZES):
+        if not (
+            behaviour.compresses and accepted and kind in COMPRESSED_TYPES and len(answer.body) in COMPRESSED_SIZES
+        ):
             return answer
         body = gzip.compress(answer.body, mtime=0)
         return replace(answer, body=body).with_headers((("content-encoding", "gzip"), ("vary", "accept-encoding")))
@@ -91,7 +95,8 @@ def read(deployment: Deployment) -> Distribution:
         origins={origin["Id"]: origin["DomainName"] for origin in config["Origins"]},
         origin_headers={
             origin["Id"]: tuple(
-                (header["HeaderName"].lower(), deployment.secret(header["HeaderValue"])) for header in origin.get("OriginCustomHeaders", [])
+                (header["HeaderName"].lower(), deployment.secret(header["HeaderValue"]))
+                for header in origin.get("OriginCustomHeaders", [])
             )
             for origin in config["Origins"]
         },
@@ -113,7 +118,9 @@ def _behaviour(deployment: Deployment, entry: Mapping[str, Any]) -> Behaviour:
         origin=entry["TargetOriginId"],
         methods=frozenset(entry.get("AllowedMethods", ("GET", "HEAD"))),
         headers=tuple(_headers(policy)),
-        without_headers=tuple(item["Header"].lower() for item in policy.get("RemoveHeadersConfig", {}).get("Items", [])),
+        without_headers=tuple(
+            item["Header"].lower() for item in policy.get("RemoveHeadersConfig", {}).get("Items", [])
+        ),
         function=functions[0] if functions else None,
         compresses=bool(entry.get("Compress")) and entry.get("CachePolicyId") == CACHING_OPTIMIZED,
     )

@@ -58,7 +58,10 @@ class Story:
         seen: list[str] = []
         yield seen.append
         if not self.quiet:
-            print(f"{self.seconds:6.1f} s  {step} ({time.monotonic() - started:.1f} s){''.join(f': {text}' for text in seen)}", flush=True)
+            print(
+                f"{self.seconds:6.1f} s  {step} ({time.monotonic() - started:.1f} s){''.join(f': {text}' for text in seen)}",
+                flush=True,
+            )
 
 
 def main(arguments: list[str]) -> int:
@@ -82,7 +85,9 @@ def main(arguments: list[str]) -> int:
 
 
 def tell(story: Story, logs: Path) -> dict[str, Any]:
-    """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system raise."""
+    """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system
+    raise.
+    """
     with story.told("start the local system") as seen:
         system = LocalSystem.start(logs=logs, quiet=story.quiet)
         seen(system.site)
@@ -95,7 +100,10 @@ def tell(story: Story, logs: Path) -> dict[str, Any]:
         with story.told("order SRTP") as seen:
             placed = visitor.post("/orders", {**ORDER, "monthlyTotalCents": expected})
             ordered = story.seconds
-            _hold(placed["monthlyTotalCents"] == expected, f"the order costs {placed['monthlyTotalCents']} cents instead of {expected}")
+            _hold(
+                placed["monthlyTotalCents"] == expected,
+                f"the order costs {placed['monthlyTotalCents']} cents instead of {expected}",
+            )
             seen(f"order {placed['id']}, {PHONES} phones, {_euro(expected)} per month excl. VAT")
         customer = Client(system.api, placed["token"])
         with story.told("approve as sales") as seen:
@@ -119,7 +127,9 @@ def tell(story: Story, logs: Path) -> dict[str, Any]:
         with story.told(f"call {phones[1]['extension']} from {phones[0]['extension']} for {TALK_SECONDS} s") as seen:
             call = _call(system, order["sip"], phones[:2])
             _hold(
-                bool(call["audio_ok"]) and call["plaintext_packets"] == 0 and all(leg["suite"] and leg["packets"] for leg in call["legs"]),
+                bool(call["audio_ok"])
+                and call["plaintext_packets"] == 0
+                and all(leg["suite"] and leg["packets"] for leg in call["legs"]),
                 json.dumps(call),
             )
             seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
@@ -146,7 +156,10 @@ def _wait_until_completed(customer: Client, order_id: str) -> dict[str, Any]:
         order: dict[str, Any] = customer.get(f"/orders/{order_id}")
         if order["state"] == "completed":
             return order
-        _hold(order["state"] == "inProgress", f"the order became {order['state']}: {order['events'][-1].get('why', 'no reason given')}")
+        _hold(
+            order["state"] == "inProgress",
+            f"the order became {order['state']}: {order['events'][-1].get('why', 'no reason given')}",
+        )
         _hold(time.monotonic() < deadline, f"not completed {READY_SECONDS:.0f} s after approval")
         time.sleep(0.1)
 
@@ -155,8 +168,28 @@ def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]
     """A call between two phones by the node's own probe program, which says what arrived."""
     caller, callee = (f"{phone['username']}:{phone['password']}" for phone in phones)
     command = [
-        *(sys.executable, "-m", "media_node.probe", "--json", "--seconds", str(TALK_SECONDS), "--ca-file", str(system.ca_file)),
-        *("--host", sip["host"], "--port", str(sip["port"]), "--domain", sip["domain"], "--caller", caller, "--callee", callee),
+        *(
+            sys.executable,
+            "-m",
+            "media_node.probe",
+            "--json",
+            "--seconds",
+            str(TALK_SECONDS),
+            "--ca-file",
+            str(system.ca_file),
+        ),
+        *(
+            "--host",
+            sip["host"],
+            "--port",
+            str(sip["port"]),
+            "--domain",
+            sip["domain"],
+            "--caller",
+            caller,
+            "--callee",
+            callee,
+        ),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     _hold(bool(done.stdout), f"the probe ended with status {done.returncode}: {done.stderr.strip()}")
@@ -170,7 +203,9 @@ def _euro(cents: int) -> str:
 
 def _for_people(proof: dict[str, Any]) -> str:
     order, node, call, seconds = proof["order"], proof["node"], proof["call"], proof["seconds"]
-    legs = "\n".join(f"  leg {name}: {leg['suite']}, {leg['packets']} packets" for name, leg in zip("ab", call["legs"], strict=True))
+    legs = "\n".join(
+        f"  leg {name}: {leg['suite']}, {leg['packets']} packets" for name, leg in zip("ab", call["legs"], strict=True)
+    )
     return (
         f"\nProof\n  order {order['id']} is {order['state']} at {_euro(order['monthly_total_cents'])} per month\n"
         f"  node {node['id']} is {node['state']}\n{legs}\n  plaintext packets: {call['plaintext_packets']}\n"

@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
     print(f"Deploying to account {account} in {region}.")
     npx = [str(NODE), str(NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npx-cli.js")]
     environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}", "AWS_REGION": region}
-    return subprocess.run([*npx, "--yes", CDK, "deploy", "--app", str(CDK_OUT), "--all"], cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run(
+        [*npx, "--yes", CDK, "deploy", "--app", str(CDK_OUT), "--all"], cwd=ROOT, env=environment, check=False
+    ).returncode
 
 
 def _account(region: str) -> str | None:

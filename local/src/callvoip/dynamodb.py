@@ -46,7 +46,15 @@ def install() -> None:
 
 def command(port: int, *where: str) -> list[str]:
     """What runs it on `port`; `where` is `-inMemory`, or `-sharedDb -dbPath DIRECTORY`."""
-    return ["java", f"-Djava.library.path={JAR.parent / 'DynamoDBLocal_lib'}", "-jar", str(JAR), *where, "-port", str(port)]
+    return [
+        "java",
+        f"-Djava.library.path={JAR.parent / 'DynamoDBLocal_lib'}",
+        "-jar",
+        str(JAR),
+        *where,
+        "-port",
+        str(port),
+    ]
 
 
 def free_port() -> int:
@@ -68,13 +76,16 @@ def answers(port: int) -> bool:
 
 
 async def start(directory: Path, log: Path) -> tuple[Child, str]:
-    """The process that keeps its tables in `directory`, and its address, host:port. One database for all keys and regions.
+    """The process that keeps its tables in `directory`, and its address, host:port. One database for all keys and
+    regions.
 
     Raises RuntimeError when it does not start.
     """
     for _ in range(_ATTEMPTS):
         port = free_port()
-        child = await Child.start(command(port, "-sharedDb", "-dbPath", str(directory)), log=log, env=base_environment())
+        child = await Child.start(
+            command(port, "-sharedDb", "-dbPath", str(directory)), log=log, env=base_environment()
+        )
         deadline = time.monotonic() + START_SECONDS
         while child.running and time.monotonic() < deadline:
             if await asyncio.to_thread(answers, port):

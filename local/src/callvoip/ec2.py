@@ -1,4 +1,6 @@
-"""Instances of the emulated EC2, as real processes: each runs media-node as its own user data says, on a loopback address of its own."""
+"""Instances of the emulated EC2, as real processes: each runs media-node as its own user data says, on a loopback
+address of its own.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ class Ec2:
         self._follower = asyncio.create_task(self._follow())
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._follower:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -131,25 +135,37 @@ class Ec2:
             elif before is None:
                 self._states[instance_id] = "running"
                 self._tell(instance_id, "pending")
-                self._machines[instance_id] = await self._start(described, await asyncio.to_thread(self._address, described, instances))
+                self._machines[instance_id] = await self._start(
+                    described, await asyncio.to_thread(self._address, described, instances)
+                )
                 self._tell(instance_id, "running")
 
     def _describe(self) -> list[dict[str, Any]]:
         pages = self._client.get_paginator("describe_instances").paginate()
-        return [instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]]
+        return [
+            instance for page in pages for reservation in page["Reservations"] for instance in reservation["Instances"]
+        ]
 
     def _tell(self, instance_id: str, state: str) -> None:
         detail = {"instance-id": instance_id, "state": state}
         region = self._emulated.region
         arn = f"arn:aws:ec2:{region}:{instance_id}"
-        self._publish(event("aws.ec2", "EC2 Instance State-change Notification", detail, [arn], region=region, now=datetime.now(UTC)))
+        self._publish(
+            event(
+                "aws.ec2", "EC2 Instance State-change Notification", detail, [arn], region=region, now=datetime.now(UTC)
+            )
+        )
 
     def _address(self, described: Mapping[str, Any], instances: Sequence[Mapping[str, Any]]) -> str:
         """The address that it has, or the next one."""
-        taken = {_tags(instance).get(ADDRESS_TAG, "") for instance in instances} | {one.instance.address for one in self._machines.values()}
+        taken = {_tags(instance).get(ADDRESS_TAG, "") for instance in instances} | {
+            one.instance.address for one in self._machines.values()
+        }
         if own := _tags(described).get(ADDRESS_TAG):
             return own
-        own = next(one for one in (address(self._port, number) for number in range(1, MOST_INSTANCES + 1)) if one not in taken)
+        own = next(
+            one for one in (address(self._port, number) for number in range(1, MOST_INSTANCES + 1)) if one not in taken
+        )
         self._client.create_tags(Resources=[described["InstanceId"]], Tags=[{"Key": ADDRESS_TAG, "Value": own}])
         return own
 
@@ -208,7 +224,8 @@ def _tags(described: Mapping[str, Any]) -> dict[str, str]:
 
 
 def materialise(user_data: str, root: Path) -> Path:
-    """Write the files of a cloud-config below `root` as cloud-init would below /, and return the node's configuration file.
+    """Write the files of a cloud-config below `root` as cloud-init would below /, and return the node's configuration
+    file.
 
     Paths under /var/lib that files mention are below `root` too: that is where an instance's own disk is.
     """

@@ -1,4 +1,5 @@
-"""Runs the template's CloudFront functions: JavaScript of a few lines, here under Node as there under CloudFront's own engine.
+"""Runs the template's CloudFront functions: JavaScript of a few lines, here under Node as there under CloudFront's own
+engine.
 
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
 """
@@ -42,7 +43,9 @@ class EdgeFunctions:
         self._one_at_a_time = asyncio.Lock()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._child.stop()
 
     async def viewer_request(self, code: str, request: Request) -> Request | Answer:

@@ -1,13 +1,14 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Seven things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both outlast a restart; else
-requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy of the table and would lose what others
-wrote meanwhile. And whoever waits for a change (streams, instances) is told of it rather than
-polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that service exceeds N. And RunInstances
-keeps EC2's word on client tokens: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
-And the policies of the template hold: whoever was announced at POST /callvoip/principals may do what its role allows and no more. Other
-credentials are the operator's and may do anything. And what SES sends can be read at GET /callvoip/mail. And a transaction does not copy
-the table's whole stream, as moto does to be able to put the table back.
+Seven things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both
+outlast a restart; else requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy
+of the table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of
+it rather than polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that
+service exceeds N. And RunInstances keeps EC2's word on client tokens:
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html And the policies of the template hold: whoever
+was announced at POST /callvoip/principals may do what its role allows and no more. Other credentials are the operator's
+and may do anything. And what SES sends can be read at GET /callvoip/mail. And a transaction does not copy the table's
+whole stream, as moto does to be able to put the table back.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Emulator:
     """WSGI application around moto's."""
 
     def __init__(self, tables: str | None = None, instances: Path | None = None, sent: Path | None = None) -> None:
-        """`tables` is the address (host:port) of a DynamoDB Local, `instances` and `sent` are the files that keep EC2's and SES's."""
+        """`tables` is the address (host:port) of a DynamoDB Local, `instances` and `sent` are the files that keep EC2's
+        and SES's.
+        """
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._dynamodb = Forward(tables) if tables else _OneByOne(self._moto)
         self._instances = KeptInstances(ACCOUNT, instances) if instances else None
@@ -131,9 +134,14 @@ class Emulator:
         return []
 
     def _refusal(self, principal: Principal, service: str, action: str, body: bytes, region: str) -> Answered | None:
-        for wanted in asked(service, action, body, region=region, account=ACCOUNT, tags=lambda instance: _tags(region, instance)):
+        for wanted in asked(
+            service, action, body, region=region, account=ACCOUNT, tags=lambda instance: _tags(region, instance)
+        ):
             if not principal.may(wanted):
-                return _denied(service, f"{principal.name} is not authorized to perform: {wanted.action} on resource: {wanted.resource}")
+                return _denied(
+                    service,
+                    f"{principal.name} is not authorized to perform: {wanted.action} on resource: {wanted.resource}",
+                )
         return None
 
     def _launch(self, form: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -208,7 +216,9 @@ def _body(environ: Environ) -> bytes:
 
 
 def _action(environ: Environ, body: bytes) -> str:
-    """The operation's name: in a header (DynamoDB, SQS, SSM), in the form that is the body (EC2), or in the path (SES)."""
+    """The operation's name: in a header (DynamoDB, SQS, SSM), in the form that is the body (EC2), or in the path
+    (SES).
+    """
     if (named := _ACTIONS.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))) is not None:
         return named
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -231,7 +241,11 @@ def _denied(service: str, message: str) -> Answered:
         return Answered("403 Forbidden", [("Content-Type", "text/xml")], text.encode())
     error_type = "com.amazon.coral.service#AccessDeniedException"
     body = json.dumps({"__type": error_type, "Message": message, "message": message})
-    return Answered("400 Bad Request", [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-errortype", error_type)], body.encode())
+    return Answered(
+        "400 Bad Request",
+        [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-errortype", error_type)],
+        body.encode(),
+    )
 
 
 class _QuietHandler(MotoRequestHandler):
@@ -252,7 +266,12 @@ def main() -> None:
     with socket.socket(fileno=os.dup(descriptor)) as listening:
         host, port = listening.getsockname()[:2]
     server = make_server(
-        host, port, Emulator(options.tables, options.instances, options.mail), threaded=True, request_handler=_QuietHandler, fd=descriptor
+        host,
+        port,
+        Emulator(options.tables, options.instances, options.mail),
+        threaded=True,
+        request_handler=_QuietHandler,
+        fd=descriptor,
     )
     server.daemon_threads = True  # type: ignore[attr-defined]
     server.serve_forever()

@@ -28,7 +28,9 @@ MAX_BODY = 10 * 1024 * 1024
 """Octets of a request; API Gateway's own limit."""
 INTEGRATION_SECONDS = 30.0
 
-_FORBIDDEN = Answer(status=403, headers=(("content-type", "application/xml"),), body=b"<Error><Code>AccessDenied</Code></Error>")
+_FORBIDDEN = Answer(
+    status=403, headers=(("content-type", "application/xml"),), body=b"<Error><Code>AccessDenied</Code></Error>"
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,12 @@ class Front:
     """Answers requests as the deployed system would."""
 
     def __init__(
-        self, deployment: Deployment, runtime: Runtime, edge: EdgeFunctions, keys: Mapping[str, Any], aliases: Mapping[str, str]
+        self,
+        deployment: Deployment,
+        runtime: Runtime,
+        edge: EdgeFunctions,
+        keys: Mapping[str, Any],
+        aliases: Mapping[str, str],
     ) -> None:
         self._distribution = cloudfront.read(deployment)
         self._routes = http_api.routes(deployment)
@@ -135,7 +142,11 @@ class Front:
         try:
             claims = http_api.authorize(route, request, self._keys, now)
         except http_api.Unauthorized as error:
-            challenge = f'Bearer scope="" error="invalid_token" error_description="{error}"' if "no token" not in str(error) else "Bearer"
+            challenge = (
+                f'Bearer scope="" error="invalid_token" error_description="{error}"'
+                if "no token" not in str(error)
+                else "Bearer"
+            )
             return http_api.message(401, "Unauthorized", ("www-authenticate", challenge))
         except http_api.Forbidden:
             return http_api.message(403, "Forbidden")
@@ -169,7 +180,9 @@ def application(front: Front, own: Iterable[web.RouteDef] = ()) -> web.Applicati
     """One handler for everything but the local system's `own` pages: the template decides."""
     made = web.Application(client_max_size=MAX_BODY)
     made.router.add_routes(own)
-    made.router.add_route("*", r"/{path:[\s\S]*}", front.handle)  # a line feed too: what it means is for the function to say
+    made.router.add_route(
+        "*", r"/{path:[\s\S]*}", front.handle
+    )  # a line feed too: what it means is for the function to say
     made.on_response_prepare.append(_without_server)
     return made
 

@@ -32,7 +32,9 @@ class Authorizer:
 
 @dataclass(frozen=True)
 class Route:
-    """`key` as in the template: `GET /api/orders/{id}`, `ANY /x/{proxy+}` or `$default`. `function` is an ARN or name."""
+    """`key` as in the template: `GET /api/orders/{id}`, `ANY /x/{proxy+}` or `$default`. `function` is an ARN or
+    name.
+    """
 
     key: str
     function: str
@@ -62,7 +64,9 @@ class Route:
 
     @property
     def precedence(self) -> tuple[int, ...]:
-        """The smaller goes first: full matches, then greedy ones, then $default; a method before ANY; fixed segments before variables."""
+        """The smaller goes first: full matches, then greedy ones, then $default; a method before ANY; fixed segments
+        before variables.
+        """
         method, _, path = self.key.partition(" ")
         return (
             2 if self.key == "$default" else int("+}" in path),
@@ -81,7 +85,10 @@ class Forbidden(Exception):
 
 def routes(deployment: Deployment) -> list[Route]:
     """The template's routes, in order of precedence."""
-    integrations = {resource.name: resource.properties["IntegrationUri"] for resource in deployment.all("AWS::ApiGatewayV2::Integration")}
+    integrations = {
+        resource.name: resource.properties["IntegrationUri"]
+        for resource in deployment.all("AWS::ApiGatewayV2::Integration")
+    }
     authorizers = {
         resource.name: Authorizer(
             issuer=resource.properties["JwtConfiguration"]["Issuer"],
@@ -93,7 +100,9 @@ def routes(deployment: Deployment) -> list[Route]:
         Route(
             key=resource.properties["RouteKey"],
             function=integrations[resource.properties["Target"].removeprefix("integrations/")],
-            authorizer=authorizers[resource.properties["AuthorizerId"]] if resource.properties["AuthorizationType"] == "JWT" else None,
+            authorizer=authorizers[resource.properties["AuthorizerId"]]
+            if resource.properties["AuthorizationType"] == "JWT"
+            else None,
             scopes=frozenset(resource.properties.get("AuthorizationScopes", ())),
         )
         for resource in deployment.all("AWS::ApiGatewayV2::Route")
@@ -131,7 +140,13 @@ def authorize(route: Route, request: Request, keys: Mapping[str, Any], now: date
             key,
             algorithms=["RS256"],
             issuer=route.authorizer.issuer,
-            options={"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "iss"]},
+            options={
+                "verify_aud": False,
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                "require": ["exp", "iss"],
+            },
         )
     except jwt.PyJWTError as error:
         raise Unauthorized(str(error)) from error
@@ -171,7 +186,12 @@ def event(
     for name, value in request.headers:
         if name not in ("host", "connection", "cookie", "transfer-encoding", "keep-alive", "upgrade"):
             headers[name] = f"{headers[name]},{value}" if name in headers else value
-    headers |= {"host": host, "x-forwarded-for": request.source_ip, "x-forwarded-port": "443", "x-forwarded-proto": "https"}
+    headers |= {
+        "host": host,
+        "x-forwarded-for": request.source_ip,
+        "x-forwarded-port": "443",
+        "x-forwarded-proto": "https",
+    }
     context: dict[str, Any] = {
         "accountId": ACCOUNT,
         "apiId": api_id,
@@ -192,7 +212,9 @@ def event(
     }
     if claims is not None:
         scopes = sorted(route.scopes) or None
-        context["authorizer"] = {"jwt": {"claims": {name: _claim(value) for name, value in claims.items()}, "scopes": scopes}}
+        context["authorizer"] = {
+            "jwt": {"claims": {name: _claim(value) for name, value in claims.items()}, "scopes": scopes}
+        }
     made: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route.key,
@@ -202,7 +224,13 @@ def event(
         "requestContext": context,
         "isBase64Encoded": False,
     }
-    cookies = [cookie.strip() for name, value in request.headers if name == "cookie" for cookie in value.split(";") if cookie.strip()]
+    cookies = [
+        cookie.strip()
+        for name, value in request.headers
+        if name == "cookie"
+        for cookie in value.split(";")
+        if cookie.strip()
+    ]
     if cookies:
         made["cookies"] = cookies
     query: dict[str, str] = {}
@@ -241,7 +269,10 @@ def _body(request: Request) -> tuple[str, bool]:
 
 
 def answer(result: Any) -> Answer:
-    """The HTTP answer that a function's result stands for. Raises ValueError for a result that API Gateway would answer 500 for."""
+    """The HTTP answer that a function's result stands for.
+
+    Raises ValueError for a result that API Gateway would answer 500 for.
+    """
     if not isinstance(result, dict) or "statusCode" not in result:
         # A result without a status is the body itself.
         text = result if isinstance(result, str) else json.dumps(result)
@@ -263,4 +294,8 @@ def answer(result: Any) -> Answer:
 
 def message(status: int, text: str, *headers: tuple[str, str]) -> Answer:
     """What API Gateway itself answers when no function is asked."""
-    return Answer(status=status, headers=(("content-type", "application/json"), *headers), body=json.dumps({"message": text}).encode())
+    return Answer(
+        status=status,
+        headers=(("content-type", "application/json"), *headers),
+        body=json.dumps({"message": text}).encode(),
+    )

@@ -1,4 +1,6 @@
-"""Instances of moto's EC2 that outlast it: written to a file when they change, and running again, the same ones, after a restart."""
+"""Instances of moto's EC2 that outlast it: written to a file when they change, and running again, the same ones, after
+a restart.
+"""
 
 from __future__ import annotations
 

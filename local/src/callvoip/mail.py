@@ -33,8 +33,12 @@ class Mail:
 def read(request: Mapping[str, Any], message_id: str, now: datetime) -> Mail:
     """The message of a SendEmail request, simple or raw. Raises KeyError for a template: nothing here knows those."""
     destination = request.get("Destination", {})
-    recipients = tuple(address for kind in ("ToAddresses", "CcAddresses", "BccAddresses") for address in destination.get(kind, ()))
-    subject, text, html = _raw(request["Content"]["Raw"]) if "Raw" in request["Content"] else _simple(request["Content"]["Simple"])
+    recipients = tuple(
+        address for kind in ("ToAddresses", "CcAddresses", "BccAddresses") for address in destination.get(kind, ())
+    )
+    subject, text, html = (
+        _raw(request["Content"]["Raw"]) if "Raw" in request["Content"] else _simple(request["Content"]["Simple"])
+    )
     sender = request.get("FromEmailAddress", "")
     return Mail(message_id, now.astimezone(UTC).isoformat(timespec="seconds"), sender, recipients, subject, text, html)
 

@@ -1,4 +1,6 @@
-"""`/_local/mail/`: what the emulated SES has sent, newest first, for whoever tries the system; `/_local/mail.json` for programs."""
+"""`/_local/mail/`: what the emulated SES has sent, newest first, for whoever tries the system; `/_local/mail.json` for
+programs.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,10 @@ class MailPage:
     async def _mails(self) -> list[dict[str, Any]]:
         async with aiohttp.ClientSession(self._emulated.endpoint) as session, session.get("/callvoip/mail") as answer:
             mails: list[dict[str, Any]] = await answer.json()
-        return [{**mail, **{part: translate(mail[part], self._aliases) for part in ("text", "html")}} for mail in reversed(mails)]
+        return [
+            {**mail, **{part: translate(mail[part], self._aliases) for part in ("text", "html")}}
+            for mail in reversed(mails)
+        ]
 
 
 def page(mails: Sequence[Mapping[str, Any]]) -> str:
@@ -94,6 +99,8 @@ def _article(mail: Mapping[str, Any]) -> str:
         at=escape(mail["at"]),
         when=at.strftime("%d-%m-%Y %H.%M.%S uur"),
         text=escape(mail["text"]),
-        html=_FRAME.format(subject=subject, sandbox=_SANDBOX, html=escape(_NEW_TAB + mail["html"])) if mail["html"] else "",
+        html=_FRAME.format(subject=subject, sandbox=_SANDBOX, html=escape(_NEW_TAB + mail["html"]))
+        if mail["html"]
+        else "",
         open="" if mail["html"] else " open",
     )

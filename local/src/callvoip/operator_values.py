@@ -43,13 +43,21 @@ def parse_trunk(text: str) -> Trunk:
     address, _, parameter = text.partition(";")
     host, _, port = address.rpartition(":")
     name, _, transport = (parameter or "transport=udp").partition("=")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 or name != "transport" or transport not in ("udp", "tcp", "tls"):
+    if (
+        not host
+        or not port.isdigit()
+        or not 0 < int(port) < 65536
+        or name != "transport"
+        or transport not in ("udp", "tcp", "tls")
+    ):
         raise ValueError(f"{text!r} is no trunk; give HOST:PORT or HOST:PORT;transport=tcp")
     return Trunk(host=host, port=int(port), transport=transport)
 
 
 def issue(domain: str, now: datetime) -> Certificate:
-    """A certificate for a SIP domain (RFC 5922: the domain itself in subjectAltName) by an authority made for the occasion."""
+    """A certificate for a SIP domain (RFC 5922: the domain itself in subjectAltName) by an authority made for the
+    occasion.
+    """
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callvoip local authority")])
     start, end = now - timedelta(hours=1), now + timedelta(days=DAYS)
@@ -98,11 +106,15 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def kept(path: Path | None, domain: str, now: datetime) -> Certificate:
-    """The certificate that `path` keeps: phones go on trusting its authority. A new one for another domain, or before it ends."""
+    """The certificate that `path` keeps: phones go on trusting its authority. A new one for another domain, or before
+    it ends.
+    """
     if path and path.exists():
         certificate = Certificate(**json.loads(path.read_text(encoding="utf-8")))
         read = x509.load_pem_x509_certificate(certificate.chain.encode())
-        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.DNSName
+        )
         if names == [domain] and read.not_valid_after_utc - now > timedelta(days=DAYS / 3):
             return certificate
     certificate = issue(domain, now)
@@ -111,11 +123,15 @@ def kept(path: Path | None, domain: str, now: datetime) -> Certificate:
     return certificate
 
 
-def put(emulated: Emulated, node_config: Mapping[str, Any], trunk: Trunk | None, keep: Path | None = None) -> Certificate:
+def put(
+    emulated: Emulated, node_config: Mapping[str, Any], trunk: Trunk | None, keep: Path | None = None
+) -> Certificate:
     """Put all values under the names that the nodes' configuration gives them; `keep` is the certificate's file."""
     sip = node_config["sip"]
     certificate = kept(keep, sip["domain"], datetime.now(UTC))
-    trunk_value = "{}" if trunk is None else json.dumps({"host": trunk.host, "port": trunk.port, "transport": trunk.transport})
+    trunk_value = (
+        "{}" if trunk is None else json.dumps({"host": trunk.host, "port": trunk.port, "transport": trunk.transport})
+    )
     parameters = emulated.client("ssm")
     for name, value, kind in (
         (sip["certificate_parameter"], certificate.chain, "String"),

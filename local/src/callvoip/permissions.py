@@ -1,4 +1,5 @@
-"""IAM's decision: whether the policies of a role allow a request. Identity policies only; nothing else gives rights here.
+"""IAM's decision: whether the policies of a role allow a request. Identity policies only; nothing else gives rights
+here.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -80,7 +81,9 @@ def _holds(operator: str, wanted: Sequence[str], values: Sequence[str] | None) -
     optional = name.endswith("IfExists")
     name = name.removesuffix("IfExists")
     if name not in _OPERATORS:
-        raise NotImplementedError(f"the condition operator {operator!r} is not known to local/; add it to callvoip.permissions")
+        raise NotImplementedError(
+            f"the condition operator {operator!r} is not known to local/; add it to callvoip.permissions"
+        )
     if not values:
         return optional or quantifier == "ForAllValues"
     met = [any(_OPERATORS[name](value, one) for one in wanted) for value in values]

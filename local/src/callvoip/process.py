@@ -19,7 +19,9 @@ STOP_SECONDS = 8.0
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: the kernel ends this process when its parent is gone, even one that was killed and could tell nobody (prctl(2))."""
+    """For `preexec_fn`: the kernel ends this process when its parent is gone, even one that was killed and could tell
+    nobody (prctl(2)).
+    """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -31,7 +33,13 @@ class Child:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], *, log: Path | IO[bytes], env: Mapping[str, str], cwd: Path | None = None, pass_fds: Sequence[int] = ()
+        cls,
+        command: Sequence[str],
+        *,
+        log: Path | IO[bytes],
+        env: Mapping[str, str],
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> Child:
         """Start `command`; both its outputs are appended to `log`."""
         with contextlib.ExitStack() as stack:

@@ -69,9 +69,16 @@ class Ready:
 
 @asynccontextmanager
 async def system(
-    assembly_directory: Path, *, port: int, trunk: Trunk | None, logs: Path | None, data: Path | None, say: Callable[[str], None]
+    assembly_directory: Path,
+    *,
+    port: int,
+    trunk: Trunk | None,
+    logs: Path | None,
+    data: Path | None,
+    say: Callable[[str], None],
 ) -> AsyncIterator[Ready]:
-    """Start everything that a cloud assembly says; stop everything when left. `data` is the directory that keeps what lasts.
+    """Start everything that a cloud assembly says; stop everything when left. `data` is the directory that keeps what
+    lasts.
 
     Raises OSError when the port is taken, DataError, and MissingError when DynamoDB Local cannot run.
     """
@@ -90,11 +97,17 @@ async def system(
         disks.symlink_to(kept.disks) if kept else disks.mkdir()
 
         assembly = template.load(assembly_directory)
-        say(f"starting the emulated AWS with the data in {data} ..." if data else "starting the emulated AWS; nothing is kept ...")
+        say(
+            f"starting the emulated AWS with the data in {data} ..."
+            if data
+            else "starting the emulated AWS; nothing is kept ..."
+        )
         emulated = await _emulator(stack, assembly.stacks[0].region, logs, kept)
         deployment = await asyncio.to_thread(deploy, assembly, emulated, kept.secrets if kept else None)
         config = ec2.node_config(ec2.launch_template_user_data(deployment))
-        certificate = await asyncio.to_thread(operator_values.put, emulated, config, trunk, kept.certificate if kept else None)
+        certificate = await asyncio.to_thread(
+            operator_values.put, emulated, config, trunk, kept.certificate if kept else None
+        )
         ca_file = scratch / "ca.pem"
         ca_file.write_text(certificate.authority)
 
@@ -104,14 +117,25 @@ async def system(
         aliases = local_origins(deployment, site=site, login=login)
         signer = sign_in.read(deployment, aliases, password=secrets.token_urlsafe(12))
         await _serve(stack, signer.application(), login_socket)
-        runtime = await stack.enter_async_context(Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch))
+        runtime = await stack.enter_async_context(
+            Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch)
+        )
         edge = await stack.enter_async_context(EdgeFunctions())
         mails = MailPage(emulated, aliases)
         served = front.application(front.Front(deployment, runtime, edge, signer.keys, aliases), mails.routes())
         await _serve(stack, served, site_socket)
-        triggers = await stack.enter_async_context(Triggers(deployment, emulated, runtime, kept.positions if kept else None))
+        triggers = await stack.enter_async_context(
+            Triggers(deployment, emulated, runtime, kept.positions if kept else None)
+        )
         await stack.enter_async_context(
-            ec2.Ec2(emulated, port=port, role=_node_role(deployment), disks=disks, logs=logs / "nodes", publish=triggers.publish)
+            ec2.Ec2(
+                emulated,
+                port=port,
+                role=_node_role(deployment),
+                disks=disks,
+                logs=logs / "nodes",
+                publish=triggers.publish,
+            )
         )
         yield Ready(
             site=site,
@@ -119,7 +143,12 @@ async def system(
             console=f"{site}/console/",
             mail=f"{site}{PATH}",
             aws_endpoint=emulated.endpoint,
-            sip=Sip(host=ec2.address(port, 1), port=config["sip"]["port"], domain=config["sip"]["domain"], ca_file=str(ca_file)),
+            sip=Sip(
+                host=ec2.address(port, 1),
+                port=config["sip"]["port"],
+                domain=config["sip"]["domain"],
+                ca_file=str(ca_file),
+            ),
             sales=Sales(user=signer.user.name, password=signer.user.password),
             logs=str(logs),
             pid=os.getpid(),
@@ -129,7 +158,9 @@ async def system(
 def local_origins(deployment: Deployment, *, site: str, login: str) -> dict[str, str]:
     """What AWS's origins are called here: the site's and the sign-in page's."""
     distribution = deployment.the("AWS::CloudFront::Distribution")
-    names = distribution.properties["DistributionConfig"].get("Aliases") or [f"{distribution.name.lower()}.cloudfront.net"]
+    names = distribution.properties["DistributionConfig"].get("Aliases") or [
+        f"{distribution.name.lower()}.cloudfront.net"
+    ]
     prefix = deployment.the("AWS::Cognito::UserPoolDomain").name
     return {
         **{f"https://{name}": site for name in names},

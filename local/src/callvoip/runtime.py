@@ -76,7 +76,10 @@ def _function(deployment: Deployment, resource: Deployed) -> Function:
         label=re.sub(r"[^a-z0-9]+", "-", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", resource.path.split("/")[-2]).lower()),
         handler=properties["Handler"],
         code=deployment.assembly.asset(properties["Code"]["S3Key"]),
-        environment={name: deployment.secret(value) for name, value in properties.get("Environment", {}).get("Variables", {}).items()},
+        environment={
+            name: deployment.secret(value)
+            for name, value in properties.get("Environment", {}).get("Variables", {}).items()
+        },
         role=Principal(resource.name, deployment.statements(properties["Role"])),
         timeout=float(properties.get("Timeout", 3)),
         memory=int(properties.get("MemorySize", 128)),
@@ -126,7 +129,9 @@ class _Worker:
         self._watcher = asyncio.create_task(self._watch(self._child))
 
     async def invoke(self, event: bytes) -> Outcome:
-        """Hand over one event and wait; a worker does one thing at a time. One whose function took too long is dead afterwards."""
+        """Hand over one event and wait; a worker does one thing at a time. One whose function took too long is dead
+        afterwards.
+        """
         invocation = _Invocation(event, str(uuid.uuid4()), asyncio.get_running_loop().create_future())
         self._current = invocation
         self._waiting.put_nowait(invocation)
@@ -203,7 +208,9 @@ class Runtime:
             await self._emulated.announce(function.access_key, function.role)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.gather(*(worker.stop() for worker in self._workers))
 
     def find(self, name: str) -> Function:
@@ -214,7 +221,10 @@ class Runtime:
         raise LookupError(f"the template has no function {name}")
 
     async def invoke(self, name: str, event: Any) -> Any:
-        """The function's result for `event`. Raises FunctionError when it returned none, LookupError when there is no such function."""
+        """The function's result for `event`.
+
+        Raises FunctionError when it returned none, LookupError when there is no such function.
+        """
         function = self.find(name)
         async with self._slots[function.name]:
             worker = await self._worker(function)

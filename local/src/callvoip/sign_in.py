@@ -1,6 +1,7 @@
 """Stands in for Cognito's hosted sign-in page: the same paths, with a key of its own that lives as long as the system.
 
-Authorization code flow with PKCE (RFC 6749 section 4.1, RFC 7636). Nothing signed here is accepted anywhere but by this local system.
+Authorization code flow with PKCE (RFC 6749 section 4.1, RFC 7636). Nothing signed here is accepted anywhere but by this
+local system.
 https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-userpools-server-contract-reference.html
 """
 
@@ -151,8 +152,12 @@ class SignIn:
 
     def _page(self, request: web.Request, *, username: str = "", wrong: bool = False) -> web.Response:
         alert = '<p role="alert">De gebruikersnaam of het wachtwoord klopt niet.</p>' if wrong else ""
-        text = _PAGE.format(alert=alert, query=html.escape(request.rel_url.raw_query_string), username=html.escape(username))
-        return web.Response(status=400 if wrong else 200, text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+        text = _PAGE.format(
+            alert=alert, query=html.escape(request.rel_url.raw_query_string), username=html.escape(username)
+        )
+        return web.Response(
+            status=400 if wrong else 200, text=text, content_type="text/html", headers={"Cache-Control": "no-store"}
+        )
 
     async def _login(self, request: web.Request) -> web.Response:
         query = request.query
@@ -234,7 +239,9 @@ def _redirect(target: str, **parameters: str | None) -> web.Response:
 
 def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:
     # Cognito lets any origin read these two answers: the console's script asks from the site's.
-    return web.json_response(body, status=status, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"})
+    return web.json_response(
+        body, status=status, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
+    )
 
 
 def read(deployment: Deployment, aliases: Mapping[str, str], *, password: str) -> SignIn:

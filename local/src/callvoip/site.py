@@ -17,7 +17,9 @@ PORT = 1313
 
 def main(arguments: list[str]) -> int:
     """Serve until Ctrl-C; otherwise Hugo's own status."""
-    parser = argparse.ArgumentParser(prog="./dev site", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="./dev site", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--port", type=int, default=PORT, help="port on this machine (default %(default)s)")
     parser.add_argument("--drafts", action="store_true", help="show drafts, and articles of a later date, too")
     options = parser.parse_args(arguments)

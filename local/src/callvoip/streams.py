@@ -1,4 +1,5 @@
-"""DynamoDB streams as Lambda reads them: filtered, in batches, in order; a batch that fails is retried, halved, and in the end given up.
+"""DynamoDB streams as Lambda reads them: filtered, in batches, in order; a batch that fails is retried, halved, and in
+the end given up.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
 """
@@ -66,7 +67,9 @@ def _source(resource: Deployed) -> Source:
         stream=properties["EventSourceArn"],
         function=properties["FunctionName"],
         batch=int(properties.get("BatchSize", 100)),
-        filters=tuple(json.loads(entry["Pattern"]) for entry in properties.get("FilterCriteria", {}).get("Filters", [])),
+        filters=tuple(
+            json.loads(entry["Pattern"]) for entry in properties.get("FilterCriteria", {}).get("Filters", [])
+        ),
         partial="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
         bisect=bool(properties.get("BisectBatchOnFunctionError")),
         retries=None if retries < 0 else retries,
@@ -76,7 +79,13 @@ def _source(resource: Deployed) -> Source:
 
 
 async def process(
-    source: Source, records: Sequence[Record], handle: Handle, give_up: GiveUp, *, attempt: int = 0, pause: float = RETRY_SECONDS
+    source: Source,
+    records: Sequence[Record],
+    handle: Handle,
+    give_up: GiveUp,
+    *,
+    attempt: int = 0,
+    pause: float = RETRY_SECONDS,
 ) -> None:
     """Get one batch done, whatever it takes: the records before the first failed one are done, the rest is tried again.
 
@@ -107,7 +116,9 @@ async def process(
 
 
 def _first_failed(records: Sequence[Record], result: Any) -> int | None:
-    """Index of the first record that the result names as failed; all failed when it names one that is not in the batch."""
+    """Index of the first record that the result names as failed; all failed when it names one that is not in the
+    batch.
+    """
     failures = (result or {}).get("batchItemFailures") or []
     if not failures:
         return None
@@ -117,7 +128,9 @@ def _first_failed(records: Sequence[Record], result: Any) -> int | None:
 
 
 async def follow(source: Source, emulated: Emulated, runtime: Runtime, positions: Positions) -> None:
-    """Read the stream for ever and hand what the filters let through to the function; a read that fails is made again."""
+    """Read the stream for ever and hand what the filters let through to the function; a read that fails is made
+    again.
+    """
     while True:
         try:
             await _follow(source, emulated, runtime, positions)
@@ -171,13 +184,17 @@ class Position:
 
 
 class Positions:
-    """How far each function has read each stream, kept in a file when there is one: after a restart it goes on from there."""
+    """How far each function has read each stream, kept in a file when there is one: after a restart it goes on from
+    there.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._known: dict[str, Position] = {}
         if path and path.exists():
-            self._known = {name: Position(**kept) for name, kept in json.loads(path.read_text(encoding="utf-8")).items()}
+            self._known = {
+                name: Position(**kept) for name, kept in json.loads(path.read_text(encoding="utf-8")).items()
+            }
 
     def of(self, source: Source) -> Position | None:
         """Where the source's function is; None when it has read nothing yet."""
@@ -195,7 +212,10 @@ def _name(source: Source) -> str:
 
 
 class _Reader:
-    """Reads on from a position. An iterator is taken anew each time: moto's die with the copy of the table they were made for."""
+    """Reads on from a position.
+
+    An iterator is taken anew each time: moto's die with the copy of the table they were made for.
+    """
 
     def __init__(self, source: Source, emulated: Emulated) -> None:
         self._source = source
@@ -216,7 +236,10 @@ class _Reader:
 
     def _shards(self, after: Position | None) -> list[str]:
         """From the one that we are in; a table of this size has one after the other, each the parent of the next."""
-        shards = [shard["ShardId"] for shard in self._client.describe_stream(StreamArn=self._source.stream)["StreamDescription"]["Shards"]]
+        shards = [
+            shard["ShardId"]
+            for shard in self._client.describe_stream(StreamArn=self._source.stream)["StreamDescription"]["Shards"]
+        ]
         return shards[shards.index(after.shard) :] if after and after.shard in shards else shards
 
     def _records(self, shard: str, after: str | None) -> Iterator[Record]:
@@ -225,7 +248,9 @@ class _Reader:
             if after is None
             else {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after}
         )
-        iterator = self._client.get_shard_iterator(StreamArn=self._source.stream, ShardId=shard, **position)["ShardIterator"]
+        iterator = self._client.get_shard_iterator(StreamArn=self._source.stream, ShardId=shard, **position)[
+            "ShardIterator"
+        ]
         while iterator:
             answer = self._client.get_records(ShardIterator=iterator, Limit=_PAGE)
             yield from answer["Records"]

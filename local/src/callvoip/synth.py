@@ -35,7 +35,10 @@ class Assembly:
     def digest(self, arguments: Sequence[str]) -> str:
         """What it depends on: infra's app, the tables it reads, and the assets by what they were made from."""
         salt = " ".join((*arguments, *(build.stamp(name) for name in self.assets)))
-        return build.digest((ROOT / "infra" / "src", *(ROOT / "site" / "data" / name for name in ("brand.toml", "retention.toml"))), salt)
+        return build.digest(
+            (ROOT / "infra" / "src", *(ROOT / "site" / "data" / name for name in ("brand.toml", "retention.toml"))),
+            salt,
+        )
 
     @property
     def made_with(self) -> str:
@@ -83,7 +86,9 @@ def say(line: str) -> None:
 def main(arguments: list[str]) -> int:
     """Build and synthesise; what is left of the arguments goes to infra's app."""
     parser = argparse.ArgumentParser(prog="./dev synth", description=__doc__)
-    parser.add_argument("--certificate-arn", help="for the site's domain, in us-east-1; without it CloudFront's name is used")
+    parser.add_argument(
+        "--certificate-arn", help="for the site's domain, in us-east-1; without it CloudFront's name is used"
+    )
     parser.add_argument("--region", help="where everything stands")
     options = parser.parse_args(arguments)
     further = [f"--{name.replace('_', '-')}={value}" for name, value in vars(options).items() if value]

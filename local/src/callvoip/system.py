@@ -43,15 +43,32 @@ class LocalSystem:
 
     @classmethod
     def start(
-        cls, *, port: int = 0, trunk: str | None = None, logs: Path | None = None, data: Path | None = None, quiet: bool = True
+        cls,
+        *,
+        port: int = 0,
+        trunk: str | None = None,
+        logs: Path | None = None,
+        data: Path | None = None,
+        quiet: bool = True,
     ) -> LocalSystem:
-        """Start one on `port` (0: any free one) with a trunk `HOST:PORT`; progress goes to standard error unless `quiet`.
+        """Start one on `port` (0: any free one) with a trunk `HOST:PORT`; progress goes to standard error unless
+        `quiet`.
 
         Logs and data are kept only when `logs` and `data` say where. Raises StartError.
         """
         with tempfile.TemporaryDirectory(prefix="callvoip-start-") as directory:
             ready_file, output = Path(directory) / "ready.json", Path(directory) / "output"
-            command = [sys.executable, "-m", "callvoip", "up", "--port", str(port), "--ready-file", str(ready_file), "--json"]
+            command = [
+                sys.executable,
+                "-m",
+                "callvoip",
+                "up",
+                "--port",
+                str(port),
+                "--ready-file",
+                str(ready_file),
+                "--json",
+            ]
             command += ["--trunk", trunk] if trunk else []
             command += ["--logs", str(logs)] if logs else []
             command += ["--data", str(data)] if data else []
@@ -95,13 +112,17 @@ class LocalSystem:
     def __enter__(self) -> LocalSystem:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     async def __aenter__(self) -> LocalSystem:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 

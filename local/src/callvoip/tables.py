@@ -1,4 +1,6 @@
-"""The template's tables, made over DynamoDB's own API: they are called the same at each start, and one that is there is kept."""
+"""The template's tables, made over DynamoDB's own API: they are called the same at each start, and one that is there is
+kept.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def make(dynamodb: Any, name: str, properties: Mapping[str, Any]) -> str:
     except dynamodb.exceptions.ResourceNotFoundException:
         table = dynamodb.create_table(TableName=name, **_wanted(properties))["TableDescription"]
     if table["KeySchema"] != properties["KeySchema"]:
-        raise RuntimeError(f"the table {name} was kept with other keys than the template has now; start with another --data directory")
+        raise RuntimeError(
+            f"the table {name} was kept with other keys than the template has now; start with another --data directory"
+        )
     there = {index["IndexName"]: _shape(index) for index in table.get("GlobalSecondaryIndexes", ())}
     for index in properties.get("GlobalSecondaryIndexes", ()):
         name_of_index = index["IndexName"]
@@ -49,10 +53,15 @@ def _shape(index: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _change_index(dynamodb: Any, table: str, properties: Mapping[str, Any], change: Mapping[str, Any]) -> None:
     """One change of one index, and the wait for it: a table has one change at a time."""
-    dynamodb.update_table(TableName=table, AttributeDefinitions=properties["AttributeDefinitions"], GlobalSecondaryIndexUpdates=[change])
+    dynamodb.update_table(
+        TableName=table, AttributeDefinitions=properties["AttributeDefinitions"], GlobalSecondaryIndexUpdates=[change]
+    )
     for _ in range(_POLLS):
         described = dynamodb.describe_table(TableName=table)["Table"]
-        states = {described["TableStatus"], *(index["IndexStatus"] for index in described.get("GlobalSecondaryIndexes", ()))}
+        states = {
+            described["TableStatus"],
+            *(index["IndexStatus"] for index in described.get("GlobalSecondaryIndexes", ())),
+        }
         if states == {"ACTIVE"}:
             return
         time.sleep(_POLL_SECONDS)

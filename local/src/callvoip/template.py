@@ -59,13 +59,18 @@ class Stack:
 
 @dataclass(frozen=True)
 class Assembly:
-    """A cloud assembly (cdk.out): stacks in the order they deploy in, and the directory or file behind each asset's hash."""
+    """A cloud assembly (cdk.out): stacks in the order they deploy in, and the directory or file behind each asset's
+    hash.
+    """
 
     stacks: tuple[Stack, ...]
     assets: Mapping[str, Path]
 
     def asset(self, object_key: str) -> Path:
-        """The directory or file that would be uploaded as `object_key` (hash.zip). Raises KeyError for an unknown one."""
+        """The directory or file that would be uploaded as `object_key` (hash.zip).
+
+        Raises KeyError for an unknown one.
+        """
         return self.assets[object_key.partition(".")[0]]
 
 

@@ -26,14 +26,18 @@ ALL_TESTS = ["--quiet", "--numprocesses=2", "--dist=loadfile"]
 def main(arguments: list[str]) -> int:
     """Run every check and test; with arguments, only pytest with those arguments."""
     parser = argparse.ArgumentParser(
-        prog="./dev test", description="Lint, types, unit, infra, site and end-to-end tests. Arguments are handed to pytest, alone."
+        prog="./dev test",
+        description="Lint, types, unit, infra, site and end-to-end tests. Arguments are handed to pytest, alone.",
     )
     _, pytest_arguments = parser.parse_known_args(arguments)
 
     missing = install_missing()
     if missing:
         names = " ".join(program.package for program in missing)
-        print(f"Not installed: {names}\nInstall with: sudo apt-get install --no-install-recommends {names}", file=sys.stderr)
+        print(
+            f"Not installed: {names}\nInstall with: sudo apt-get install --no-install-recommends {names}",
+            file=sys.stderr,
+        )
         if os.environ.get("CI"):
             return 1
         print("Tests that need them are skipped.", file=sys.stderr)

@@ -1,4 +1,5 @@
-"""What starts functions without anyone asking: DynamoDB streams, EventBridge rules and schedules, and the deploy itself.
+"""What starts functions without anyone asking: DynamoDB streams, EventBridge rules and schedules, and the deploy
+itself.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 """
@@ -59,7 +60,11 @@ class Asynchronous:
 
 def rules(deployment: Deployment) -> list[Rule]:
     """The template's enabled rules. Raises NotImplementedError for a schedule that is not a rate."""
-    return [_rule(resource) for resource in deployment.all("AWS::Events::Rule") if resource.properties.get("State") != "DISABLED"]
+    return [
+        _rule(resource)
+        for resource in deployment.all("AWS::Events::Rule")
+        if resource.properties.get("State") != "DISABLED"
+    ]
 
 
 def _rule(resource: Deployed) -> Rule:
@@ -107,7 +112,9 @@ def event(
 class Triggers:
     """Async context manager: reads streams and runs schedules until it is left."""
 
-    def __init__(self, deployment: Deployment, emulated: Emulated, runtime: Runtime, positions: Path | None = None) -> None:
+    def __init__(
+        self, deployment: Deployment, emulated: Emulated, runtime: Runtime, positions: Path | None = None
+    ) -> None:
         """`positions` is the file that keeps how far the streams were read."""
         self._positions = streams.Positions(positions)
         self._sources = streams.sources(deployment)
@@ -135,7 +142,9 @@ class Triggers:
                 self._start(self._on_schedule(rule, rule.every))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -148,7 +157,9 @@ class Triggers:
 
     async def _on_schedule(self, rule: Rule, seconds: float) -> None:
         while True:
-            self._deliver(rule, event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=datetime.now(UTC)))
+            self._deliver(
+                rule, event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=datetime.now(UTC))
+            )
             await asyncio.sleep(seconds)
 
     def _deliver(self, rule: Rule, happened: Mapping[str, Any]) -> None:
@@ -164,11 +175,22 @@ class Triggers:
                 return
             except FunctionError as error:
                 reason = str(error)
-                _log.warning("%s failed on an event, attempt %d: %s", function.label, attempt + 1, reason.partition(":")[0])
+                _log.warning(
+                    "%s failed on an event, attempt %d: %s", function.label, attempt + 1, reason.partition(":")[0]
+                )
                 await asyncio.sleep(RETRY_SECONDS * 2**attempt)
         if config.dead_letters:
-            context = {"functionArn": function.arn, "condition": "RetriesExhausted", "approximateInvokeCount": config.retries + 1}
-            message = {"version": "1.0", "requestContext": context, "requestPayload": payload, "responsePayload": reason}
+            context = {
+                "functionArn": function.arn,
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": config.retries + 1,
+            }
+            message = {
+                "version": "1.0",
+                "requestContext": context,
+                "requestPayload": payload,
+                "responsePayload": reason,
+            }
             await send(self._emulated, config.dead_letters, message)
 
     def _start(self, work: Any) -> None:

@@ -39,17 +39,27 @@ def main(arguments: list[str]) -> int:
         print(f"dev: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"dev: port {options.port} cannot be used: {error.strerror}. Choose another with --port.", file=sys.stderr)
+        print(
+            f"dev: port {options.port} cannot be used: {error.strerror}. Choose another with --port.", file=sys.stderr
+        )
         return 1
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev up", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT, help="port of the site (default %(default)s; 0: any free one)")
+    parser.add_argument(
+        "--port", type=int, default=PORT, help="port of the site (default %(default)s; 0: any free one)"
+    )
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="write one JSON object there when all is up")
-    parser.add_argument("--trunk", type=_trunk, metavar="HOST:PORT[;transport=tcp]", help="where calls to other providers go")
-    parser.add_argument("--data", type=Path, metavar="DIRECTORY", help="keep orders, catalogue and fleet there; otherwise nothing lasts")
-    parser.add_argument("--logs", type=Path, metavar="DIRECTORY", help="keep the logs there; otherwise they go when the system stops")
+    parser.add_argument(
+        "--trunk", type=_trunk, metavar="HOST:PORT[;transport=tcp]", help="where calls to other providers go"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIRECTORY", help="keep orders, catalogue and fleet there; otherwise nothing lasts"
+    )
+    parser.add_argument(
+        "--logs", type=Path, metavar="DIRECTORY", help="keep the logs there; otherwise they go when the system stops"
+    )
     parser.add_argument("--json", action="store_true", help="print the ready file's object instead of lines for people")
     return parser.parse_args(arguments)
 
@@ -76,7 +86,12 @@ async def _up(options: argparse.Namespace, started: float) -> int:
         loop.add_signal_handler(number, stop)
     try:
         running = system(
-            synth.FOR_LOCAL.output, port=options.port, trunk=options.trunk, logs=options.logs, data=options.data, say=synth.say
+            synth.FOR_LOCAL.output,
+            port=options.port,
+            trunk=options.trunk,
+            logs=options.logs,
+            data=options.data,
+            say=synth.say,
         )
         async with running as ready:
             ready_file = options.ready_file or Path(os.devnull)

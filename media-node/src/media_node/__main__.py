@@ -14,7 +14,10 @@ from media_node.node import Node
 
 
 def main() -> int:
-    """Runs the node until SIGTERM or SIGINT. Exit status 0 after a drain, 1 when it could not start or go on, 2 for a bad configuration."""
+    """Runs the node until SIGTERM or SIGINT.
+
+    Exit status 0 after a drain, 1 when it could not start or go on, 2 for a bad configuration.
+    """
     parser = argparse.ArgumentParser(prog="media-node", description="SIP over TLS exchange and SRTP relay")
     parser.add_argument("--config", type=Path, required=True, help="node.toml")
     path = parser.parse_args().config

@@ -1,7 +1,7 @@
 """What call/ asks of a media worker and what it hears back: the vocabulary of the Unix socket between them.
 
-Messages are JSON objects, one a line. A request carries `id` and `op`; its answer carries the same `id` and either `result` or
-`error`. A line without `id` is an event of the worker.
+Messages are JSON objects, one a line. A request carries `id` and `op`; its answer carries the same `id` and either
+`result` or `error`. A line without `id` is an event of the worker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Suite(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Crypto:
-    """Keys of one SRTP leg: `send_key` protects what the node sends, `receive_key` verifies what it receives (base64)."""
+    """Keys of one SRTP leg: `send_key` protects what the node sends, `receive_key` verifies what it receives
+    (base64).
+    """
 
     suite: Suite
     send_key: str
@@ -36,7 +38,8 @@ class Crypto:
 
 @dataclass(frozen=True, kw_only=True)
 class Dtls:
-    """That one SRTP leg gets its keys by a DTLS handshake (RFC 5763): `fingerprint` is the peer's certificate's, as "sha-256 AB:CD...".
+    """That one SRTP leg gets its keys by a DTLS handshake (RFC 5763): `fingerprint` is the peer's certificate's, as
+    "sha-256 AB:CD...".
 
     `active` tells that the node begins the handshake (its a=setup is active, the peer's passive).
     """
@@ -47,10 +50,12 @@ class Dtls:
 
 @dataclass(frozen=True, kw_only=True)
 class Leg:
-    """One side of a call as negotiated in SDP. Keys come by `crypto` or by `dtls`; both are None on a plain RTP leg (a trunk).
+    """One side of a call as negotiated in SDP. Keys come by `crypto` or by `dtls`; both are None on a plain RTP leg (a
+    trunk).
 
-    `address`, `port`, `rtcp_port` are what the peer announced; on an SRTP leg they are only a hint until a packet verifies.
-    `peer` is the address its signalling comes from, a second hint. `direction` is as the peer announced (RFC 3264).
+    `address`, `port`, `rtcp_port` are what the peer announced; on an SRTP leg they are only a hint until a packet
+    verifies. `peer` is the address its signalling comes from, a second hint. `direction` is as the peer announced (RFC
+    3264).
     """
 
     crypto: Crypto | None
@@ -83,7 +88,9 @@ class Local:
 
 @dataclass(frozen=True, kw_only=True)
 class LegStats:
-    """What one leg saw: packets received and believed, sent, and refused by reason; RFC 3550 figures of the receiver."""
+    """What one leg saw: packets received and believed, sent, and refused by reason; RFC 3550 figures of the
+    receiver.
+    """
 
     suite: str | None
     received: int = 0
@@ -106,7 +113,9 @@ class LegStats:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a worker carries: calls, packets, and what it refused without knowing whose it was; `dropped` by the kernel for want of room."""
+    """What a worker carries: calls, packets, and what it refused without knowing whose it was; `dropped` by the kernel
+    for want of room.
+    """
 
     calls: int
     received: int = 0
@@ -118,13 +127,13 @@ class Load:
 # Requests: op, arguments -> result.
 #   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}}
 #                                                           -> {"a": Local, "b": Local}   reserves both legs' ports
-#   set     {call: str, leg: "a"|"b", remote: Leg}          -> {}                          first description or any later change
+#   set     {call: str, leg: "a"|"b", remote: Leg}          -> {}                          first or changed description
 #   stats   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   load    {}                                              -> Load
 # Events:
 #   {"event": "timeout", "call": str, "leg": "a"|"b"}        nothing believed from a leg for the media timeout
-#   {"event": "gone", "worker": int, "calls": [str]}         said by the client, not the worker: the process ended and its calls with it
+#   {"event": "gone", "worker": int, "calls": [str]}         by the client: the process ended, its calls with it
 
 
 def encode(value: object) -> Any:

@@ -1,4 +1,6 @@
-"""The node's configuration: a TOML file written by the instance's user data. It names parameters and never holds a secret."""
+"""The node's configuration: a TOML file written by the instance's user data. It names parameters and never holds a
+secret.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from media_node.bridge import Suite
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """/etc/media-node/node.toml. Ports are UDP but for `port`, the TLS port; times are in seconds, `cdr_days` in days."""
+    """/etc/media-node/node.toml.
+
+    Ports are UDP but for `port`, the TLS port; times are in seconds, `cdr_days` in days.
+    """
 
     fleet_table: str
     cdr_table: str

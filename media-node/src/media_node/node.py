@@ -1,4 +1,6 @@
-"""The media node as a whole: joins signalling, media workers and control, and keeps them going until it is told to stop."""
+"""The media node as a whole: joins signalling, media workers and control, and keeps them going until it is told to
+stop.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ class Node:
         self._chain = ""
         self._here: Instance
         self._listener: Listener
-        self.exchange = Exchange(domain=config.domain, media=self._worker, records=self._record, log=log, suites=config.suites)
+        self.exchange = Exchange(
+            domain=config.domain, media=self._worker, records=self._record, log=log, suites=config.suites
+        )
 
     def stop(self) -> None:
         """Begins to drain; a second time it no longer waits for calls to end."""
@@ -77,7 +81,9 @@ class Node:
     async def run(self) -> None:
         """Starts, serves and, once stopped, drains. Raises OSError when the TLS port is taken."""
         config = self._config
-        self._here = await self._patiently("instance metadata", lambda: asyncio.to_thread(instance.read, instance.endpoint()))
+        self._here = await self._patiently(
+            "instance metadata", lambda: asyncio.to_thread(instance.read, instance.endpoint())
+        )
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
         self._voice = Voice(self._dynamodb, config.fleet_table, self._here.arn)
         await self._patiently("parameters", self._refresh)
@@ -91,7 +97,9 @@ class Node:
                 context=self._tls,
                 announced_host=self._here.announced,
             )
-            log("listening", address=self._here.address, port=self._listener.local.port, instance=self._here.instance_id)
+            log(
+                "listening", address=self._here.address, port=self._listener.local.port, instance=self._here.instance_id
+            )
             _notify("READY=1")
             await self._serve()
         finally:
@@ -234,7 +242,10 @@ class Node:
             log("call records sent", records=sent)
 
     async def _refresh(self) -> None:
-        """Certificate and trunk as they are now. Raises LookupError, ValueError or ssl.SSLError for parameters that cannot be used."""
+        """Certificate and trunk as they are now.
+
+        Raises LookupError, ValueError or ssl.SSLError for parameters that cannot be used.
+        """
         config = self._config
         names = [config.certificate_parameter, config.private_key_parameter, *filter(None, [config.trunk_parameter])]
         values = await asyncio.to_thread(parameters.read, self._ssm, names)
@@ -265,14 +276,19 @@ class Node:
         return probed is not None and probed.ok
 
     async def _probe(self, environment: Environment) -> Probed:
-        accounts = [Account(f"{environment.customer_id}-{_GUEST}{name}", secrets.token_urlsafe(24)) for name in ("1", "2")]
+        accounts = [
+            Account(f"{environment.customer_id}-{_GUEST}{name}", secrets.token_urlsafe(24)) for name in ("1", "2")
+        ]
         self._guests = tuple(
             Phone(
                 username=account.username,
                 extension=account.username.removeprefix(f"{environment.customer_id}-"),
                 customer_id=environment.customer_id,
                 encrypted=environment.encrypted,
-                ha1={algorithm.value: algorithm.ha1(account.username, self._config.domain, account.password) for algorithm in Algorithm},
+                ha1={
+                    algorithm.value: algorithm.ha1(account.username, self._config.domain, account.password)
+                    for algorithm in Algorithm
+                },
             )
             for account in accounts
         )
@@ -326,8 +342,13 @@ class Node:
                 await asyncio.wait_for(self._stopping.wait(), wait)
                 raise asyncio.CancelledError
 
-    async def _again(self, name: str, work: Callable[[], Awaitable[None]], seconds: float, wake: asyncio.Event | None) -> None:
-        """Does the work every so many seconds, or when woken. Whatever goes wrong in control is logged and tried again: calls go on."""
+    async def _again(
+        self, name: str, work: Callable[[], Awaitable[None]], seconds: float, wake: asyncio.Event | None
+    ) -> None:
+        """Does the work every so many seconds, or when woken.
+
+        Whatever goes wrong in control is logged and tried again: calls go on.
+        """
         failing = False
         while True:
             if wake is not None:

@@ -1,4 +1,6 @@
-"""A telephone that keys its media by DTLS, with a handshake of its own on OpenSSL, so that a bug in ours cannot hide behind itself."""
+"""A telephone that keys its media by DTLS, with a handshake of its own on OpenSSL, so that a bug in ours cannot hide
+behind itself.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ KEY_AND_SALT = {CM80: (16, 14), CM32: (16, 14), GCM128: (16, 12), GCM256: (32, 1
 
 
 class DtlsPhone(Phone):
-    """`suites` are what it offers in the handshake; it is the client unless `node_active`. `lose` tells which of its datagrams get lost."""
+    """`suites` are what it offers in the handshake; it is the client unless `node_active`. `lose` tells which of its
+    datagrams get lost.
+    """
 
     def __init__(self, *suites: Suite, node_active: bool = False) -> None:
         super().__init__(None)
@@ -58,8 +62,12 @@ class DtlsPhone(Phone):
         fingerprint = says.pop("fingerprint", self.fingerprint)
         return replace(super().leg(**says), dtls=Dtls(fingerprint=fingerprint, active=self.node_active))
 
-    def shake_hands(self, local: Local, *, rtcp: bool = False, by: socket.socket | None = None, patience: float = 8.0) -> SSL.Connection:
-        """A whole handshake; afterwards the phone has keys. Raises SSL.Error when the node refuses, TimeoutError when it is silent."""
+    def shake_hands(
+        self, local: Local, *, rtcp: bool = False, by: socket.socket | None = None, patience: float = 8.0
+    ) -> SSL.Connection:
+        """A whole handshake; afterwards the phone has keys. Raises SSL.Error when the node refuses, TimeoutError when
+        it is silent.
+        """
         by = by or (self.rtcp if rtcp else self.rtp)
         there = (local.address, local.rtcp_port if rtcp else local.rtp_port)
         connection = SSL.Connection(self.context, None)

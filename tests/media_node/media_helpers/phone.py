@@ -1,4 +1,6 @@
-"""A telephone's media side for tests, with an SRTP of its own (pylibsrtp's public API), so that a bug in ours cannot hide behind itself."""
+"""A telephone's media side for tests, with an SRTP of its own (pylibsrtp's public API), so that a bug in ours cannot
+hide behind itself.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,10 @@ class Rtp:
 
     def __bytes__(self) -> bytes:
         second = self.payload_type | (0x80 if self.marker else 0)
-        return struct.pack(">BBHII", 0x80, second, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc) + self.payload
+        return (
+            struct.pack(">BBHII", 0x80, second, self.sequence & 0xFFFF, self.timestamp & 0xFFFFFFFF, self.ssrc)
+            + self.payload
+        )
 
     @classmethod
     def parse(cls, packet: bytes) -> Rtp:
@@ -103,7 +108,14 @@ class Phone:
             self.receive_key = os.urandom(self.suite.key_length)
             self.inbound = session(self.suite, self.receive_key, outbound=False)
 
-    def leg(self, *, direction: str = "sendrecv", rtcp_mux: bool = False, peer: str | None = None, address: str | None = None) -> Leg:
+    def leg(
+        self,
+        *,
+        direction: str = "sendrecv",
+        rtcp_mux: bool = False,
+        peer: str | None = None,
+        address: str | None = None,
+    ) -> Leg:
         """This phone as the node hears of it: the node receives under what the phone sends with."""
         crypto = None
         if self.suite is not None:
@@ -123,9 +135,18 @@ class Phone:
             direction=direction,
         )
 
-    def next(self, payload: bytes | None = None, *, payload_type: int = 8, marker: bool = False, step: int = 160) -> Rtp:
+    def next(
+        self, payload: bytes | None = None, *, payload_type: int = 8, marker: bool = False, step: int = 160
+    ) -> Rtp:
         """The next packet of this phone's stream, in plain."""
-        packet = Rtp(self.sequence, self.timestamp, self.ssrc, audio(self.sent) if payload is None else payload, payload_type, marker)
+        packet = Rtp(
+            self.sequence,
+            self.timestamp,
+            self.ssrc,
+            audio(self.sent) if payload is None else payload,
+            payload_type,
+            marker,
+        )
         self.sequence = self.sequence + 1 & 0xFFFF
         self.timestamp = self.timestamp + step & 0xFFFFFFFF
         self.sent += 1
@@ -144,7 +165,9 @@ class Phone:
         (by or self.rtp).sendto(datagram, (local.address, local.rtp_port))
 
     def receive(self, timeout: float = 1.0) -> Rtp | None:
-        """The next packet that reaches the phone and verifies, in plain; None when none comes. Raises pylibsrtp.Error."""
+        """The next packet that reaches the phone and verifies, in plain; None when none comes. Raises
+        pylibsrtp.Error.
+        """
         datagram = self.receive_raw(timeout)
         if datagram is None:
             return None

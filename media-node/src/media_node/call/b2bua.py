@@ -1,7 +1,7 @@
 """One call: two dialogs and one bridge between them (a back-to-back user agent, RFC 7092).
 
-A call is one task that takes one event at a time from its inbox, so that nothing in it happens twice or at once. It reads as the
-call goes: `_ring` until somebody answers, `_talk` until somebody hangs up, then the record.
+A call is one task that takes one event at a time from its inbox, so that nothing in it happens twice or at once. It
+reads as the call goes: `_ring` until somebody answers, `_talk` until somebody hangs up, then the record.
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ class Call:
             raise Refused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
         try:
             self._offer = read_offer(session, self.plan.caller_protection, suites=self.suites)
-            self.parties[Side.A] = Party(Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection)
+            self.parties[Side.A] = Party(
+                Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection
+            )
         except NotAcceptable as error:
             raise Refused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
         except ValueError as error:
@@ -231,7 +233,9 @@ class Call:
         attach(request, offer)
         branch = Branch(target, offer)
         self._branches.append(branch)
-        branch.outgoing = self.endpoint.send(target.connection, request, lambda response: self._branch_heard(branch, response))
+        branch.outgoing = self.endpoint.send(
+            target.connection, request, lambda response: self._branch_heard(branch, response)
+        )
 
     @property
     def _agreed_offer(self) -> Audio:
@@ -246,7 +250,9 @@ class Call:
             # It answered while its CANCEL was under way, or somebody else was first (section 13.2.2.4).
             self._decline(branch, response)
 
-    def _decline(self, branch: Branch, response: Response, reason: str = because(200, "Call completed elsewhere")) -> None:
+    def _decline(
+        self, branch: Branch, response: Response, reason: str = because(200, "Call completed elsewhere")
+    ) -> None:
         if branch.outgoing is None:
             return
         with contextlib.suppress(ValueError):
@@ -469,7 +475,9 @@ class Call:
             self._pending.incoming.respond(487)
 
     def _settle(self) -> None:
-        """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed another."""
+        """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed
+        another.
+        """
         while not self._inbox.empty():
             match self._inbox.get_nowait():
                 case Heard(branch, response) if 200 <= response.code < 300:
@@ -530,23 +538,44 @@ def _description(message: Request | Response) -> Session | None:
 
 
 def _knows_no_sdes(branch: Branch, response: Response) -> bool:
-    """Whether a phone that was offered SDES says it cannot do it: by refusing it, or by agreeing to SRTP without giving any keys."""
+    """Whether a phone that was offered SDES says it cannot do it: by refusing it, or by agreeing to SRTP without giving
+    any keys.
+    """
     if not branch.offered.media[0].cryptos:
         return False
     if response.code >= 300:
         return response.code in _UNACCEPTABLE
     with contextlib.suppress(Refused):
         session = _description(response)
-        return session is not None and len(session.media) == 1 and is_secure(session.media[0].protocol) and not session.media[0].cryptos
+        return (
+            session is not None
+            and len(session.media) == 1
+            and is_secure(session.media[0].protocol)
+            and not session.media[0].cryptos
+        )
     return False
 
 
 def _best(failures: list[Response]) -> Refused:
-    """The response that stands for all (RFC 3261 section 16.7 step 6): a global refusal first, then the lowest class and code."""
-    best = min(failures, key=lambda response: (response.code // 100 != 6, response.code // 100, response.code in (408, 503), response.code))
+    """The response that stands for all (RFC 3261 section 16.7 step 6): a global refusal first, then the lowest class
+    and code.
+    """
+    best = min(
+        failures,
+        key=lambda response: (
+            response.code // 100 != 6,
+            response.code // 100,
+            response.code in (408, 503),
+            response.code,
+        ),
+    )
     if best.code in _CHALLENGES or best.code < 400:
         return Refused(502, f"The called side answered {best.code}")
     if best.code in (408, 503):
         return Refused(480, "The called side cannot be reached")
-    kept = {name.replace("-", "_"): value for name in ("Retry-After", "Warning", "Reason") if (value := best.headers.get(name))}
+    kept = {
+        name.replace("-", "_"): value
+        for name in ("Retry-After", "Warning", "Reason")
+        if (value := best.headers.get(name))
+    }
     return Refused(best.code, PHRASES.get(best.code, best.phrase), **kept)

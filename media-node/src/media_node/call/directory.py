@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
-    """One SIP account. `ha1` maps an algorithm's name to H(A1) in hexadecimal; a phone without it cannot register yet."""
+    """One SIP account.
+
+    `ha1` maps an algorithm's name to H(A1) in hexadecimal; a phone without it cannot register yet.
+    """
 
     username: str
     extension: str
@@ -19,7 +22,9 @@ class Phone:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What one order put on this node: a customer's phones, whether their calls are protected, and how many at a time."""
+    """What one order put on this node: a customer's phones, whether their calls are protected, and how many at a
+    time.
+    """
 
     order_id: str
     customer_id: str
@@ -46,7 +51,9 @@ class Directory:
         return self._phones.get(username)
 
     def colleague(self, caller: Phone, dialled: str) -> Phone | None:
-        """The phone of the caller's own customer that `dialled` means, an extension or a whole username; None for any other."""
+        """The phone of the caller's own customer that `dialled` means, an extension or a whole username; None for any
+        other.
+        """
         found = self._phones.get(dialled) or self._phones.get(f"{caller.customer_id}-{dialled}")
         return found if found is not None and found.customer_id == caller.customer_id else None
 

@@ -80,13 +80,20 @@ class Exchange:
             self._register(incoming, waited=True)
 
     def use_trunk(
-        self, address: TrunkAddress | None, *, local_host: str, announced_host: str | None = None, context: ssl.SSLContext | None = None
+        self,
+        address: TrunkAddress | None,
+        *,
+        local_host: str,
+        announced_host: str | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         """Sets the way out, or takes it away; calls over the old one go on until its connection closes."""
         if address == (self._trunk.address if self._trunk else None):
             return
         self._trunk = (
-            Trunk(address, self.endpoint, local_host=local_host, announced_host=announced_host, context=context) if address else None
+            Trunk(address, self.endpoint, local_host=local_host, announced_host=announced_host, context=context)
+            if address
+            else None
         )
 
     def media_event(self, event: dict[str, Any]) -> None:
@@ -103,13 +110,17 @@ class Exchange:
                         self.calls[number].post(Stop("the media relay failed", cause=503))
 
     async def drain(self, patience: float, emergency_patience: float) -> None:
-        """Takes no new calls but to 112, waits `patience` seconds for those that run (longer for 112), then says goodbye to the rest."""
+        """Takes no new calls but to 112, waits `patience` seconds for those that run (longer for 112), then says
+        goodbye to the rest.
+        """
         self.draining = True
         loop = asyncio.get_running_loop()
         began = loop.time()
         while self.calls:
             waited = loop.time() - began
-            if waited >= emergency_patience or (waited >= patience and not any(call.plan.emergency for call in self.calls.values())):
+            if waited >= emergency_patience or (
+                waited >= patience and not any(call.plan.emergency for call in self.calls.values())
+            ):
                 break
             await asyncio.sleep(0.05)
         for call in self.calls.values():
@@ -181,19 +192,27 @@ class Exchange:
         if phone is None:
             return
         request, now = incoming.request, _now()
-        if request.uri.host.lower() not in (self.domain.lower(), incoming.connection.contact.host, incoming.connection.local.host):
+        if request.uri.host.lower() not in (
+            self.domain.lower(),
+            incoming.connection.contact.host,
+            incoming.connection.local.host,
+        ):
             incoming.respond(404)
             return
         if request.to_address.uri.user != phone.username:
             incoming.respond(403, Warning=warning("A phone registers only itself"))
             return
         try:
-            bindings = self.registrar.register(request, username=phone.username, connection=incoming.connection.number, now=now)
+            bindings = self.registrar.register(
+                request, username=phone.username, connection=incoming.connection.number, now=now
+            )
         except Rejected as error:
             headers = {"Min_Expires": str(error.min_expires)} if error.min_expires else {}
             incoming.respond(error.status, **headers)
             return
-        contacts = ", ".join(f"<{binding.contact}>;expires={max(1, round(binding.expires_at - now))}" for binding in bindings)
+        contacts = ", ".join(
+            f"<{binding.contact}>;expires={max(1, round(binding.expires_at - now))}" for binding in bindings
+        )
         self.log("registered" if bindings else "unregistered", customer=phone.customer_id)
         if contacts:
             incoming.respond(200, Contact=contacts)
@@ -227,7 +246,9 @@ class Exchange:
                 return None
             stale = True
         response = reply(request, status, to_tag=incoming.tag)
-        response.headers.setlist(challenge, self._authenticator.challenges(now, stale=stale, agent=request.headers.get("User-Agent") or ""))
+        response.headers.setlist(
+            challenge, self._authenticator.challenges(now, stale=stale, agent=request.headers.get("User-Agent") or "")
+        )
         incoming.send(response)
         return None
 
@@ -321,11 +342,20 @@ class Exchange:
         self._connections[connection.number] = connection
         uri = trunk.uri(decision.number)
         await self._run(
-            self._plan(incoming, caller, decision.number, Address(uri), (Target(uri, connection),), decision.protection), incoming
+            self._plan(
+                incoming, caller, decision.number, Address(uri), (Target(uri, connection),), decision.protection
+            ),
+            incoming,
         )
 
     def _plan(
-        self, incoming: Incoming, caller: Phone, called: str, to_address: Address, targets: tuple[Target, ...], protection: Protection
+        self,
+        incoming: Incoming,
+        caller: Phone,
+        called: str,
+        to_address: Address,
+        targets: tuple[Target, ...],
+        protection: Protection,
     ) -> Plan:
         emergency = is_emergency(called)
         name = incoming.request.from_address.name
@@ -388,7 +418,9 @@ def _now() -> float:
 
 
 def _same_uri(text: str, uri: URI) -> bool:
-    """Whether the uri of credentials is the Request-URI (RFC 7616 section 3.4.6); phones may write it a little differently."""
+    """Whether the uri of credentials is the Request-URI (RFC 7616 section 3.4.6); phones may write it a little
+    differently.
+    """
     try:
         return URI.parse(text) == uri
     except ValueError:

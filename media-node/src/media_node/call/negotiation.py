@@ -1,6 +1,7 @@
 """Offer and answer on both legs of a call (RFC 3264, RFC 4568, RFC 5763): what each peer described, what it is told.
 
-The node is the far end of both legs: it chooses suites and keys per leg, and passes on only what describes the audio itself.
+The node is the far end of both legs: it chooses suites and keys per leg, and passes on only what describes the audio
+itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ SUITES: Final = tuple(Suite)
 """Our order of suites, where none is configured."""
 
 _DESK_PHONES: Final = (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
-"""What desk phones know. What stands behind these in our order is answered to those who offer it, and offered to nobody."""
+"""What desk phones know.
+
+What stands behind these in our order is answered to those who offer it, and offered to nobody.
+"""
 
 
 def offered(suites: tuple[Suite, ...]) -> tuple[Suite, ...]:
@@ -45,7 +49,9 @@ class NotAcceptable(ValueError):
 
 @dataclass(frozen=True)
 class Audio:
-    """The stream of a peer's description that the call uses, and how it is keyed: by the crypto line taken, by DTLS, or not at all."""
+    """The stream of a peer's description that the call uses, and how it is keyed: by the crypto line taken, by DTLS, or
+    not at all.
+    """
 
     session: Session
     index: int
@@ -73,11 +79,14 @@ class Audio:
         return self.session.direction(self.media)
 
 
-def read_offer(session: Session, protection: Protection, current: Audio | None = None, *, suites: tuple[Suite, ...] = SUITES) -> Audio:
-    """The first stream of an offer that may be used, under the first suite of ours that it offers. Raises NotAcceptable with what lacks.
+def read_offer(
+    session: Session, protection: Protection, current: Audio | None = None, *, suites: tuple[Suite, ...] = SUITES
+) -> Audio:
+    """The first stream of an offer that may be used, under the first suite of ours that it offers. Raises NotAcceptable
+    with what lacks.
 
-    RTP/AVP with crypto lines or a fingerprint counts as protected (RFC 8643), as phones set to "optional" offer it. `current` is what
-    is in force on this leg: its way of keying and its suite are kept when they are offered again.
+    RTP/AVP with crypto lines or a fingerprint counts as protected (RFC 8643), as phones set to "optional" offer it.
+    `current` is what is in force on this leg: its way of keying and its suite are kept when they are offered again.
     """
     refusals: list[str] = []
     plain: Audio | None = None
@@ -109,7 +118,10 @@ def read_offer(session: Session, protection: Protection, current: Audio | None =
 
 
 def read_answer(session: Session, offered: Session) -> Audio:
-    """The stream of an answer to our one-stream offer. Raises NotAcceptable when it is refused, unprotected or protected otherwise."""
+    """The stream of an answer to our one-stream offer.
+
+    Raises NotAcceptable when it is refused, unprotected or protected otherwise.
+    """
     ours = offered.media[0]
     if len(session.media) != 1 or session.media[0].kind != "audio" or not session.media[0].port:
         raise NotAcceptable("The audio was refused")
@@ -131,19 +143,25 @@ def read_answer(session: Session, offered: Session) -> Audio:
 
 
 def _dtls(session: Session, media: Media, current: Dtls | None) -> Dtls | None:
-    """The handshake a description asks for; None when it asks for none. The node begins it only for a peer that will not.
+    """The handshake a description asks for; None when it asks for none. The node begins it only for a peer that will
+    not.
 
     Whoever began an association keeps that part when it is described again (RFC 8842 section 5.5).
     """
     fingerprint, setup = session.fingerprint(media), session.setup(media)
     if not fingerprint or setup == "holdconn":
         return None
-    return Dtls(fingerprint=fingerprint, active=setup == "passive" or (setup != "active" and current is not None and current.active))
+    return Dtls(
+        fingerprint=fingerprint,
+        active=setup == "passive" or (setup != "active" and current is not None and current.active),
+    )
 
 
 @dataclass
 class LegMedia:
-    """Our own end of one leg: address, keys and the description last sent. Keys stay the same for the length of the call."""
+    """Our own end of one leg: address, keys and the description last sent. Keys stay the same for the length of the
+    call.
+    """
 
     local: Local
     suites: tuple[Suite, ...] = SUITES
@@ -165,7 +183,9 @@ class LegMedia:
         return Suite(self.remote.crypto.suite) if self.remote and self.remote.crypto else None
 
     def offer(self, source: Audio, *, secure: bool, dtls: bool = False) -> Session:
-        """An offer to this leg of what `source`, the other leg's peer, wants to hear and say; `dtls` instead of SDES keys it."""
+        """An offer to this leg of what `source`, the other leg's peer, wants to hear and say; `dtls` instead of SDES
+        keys it.
+        """
         if secure and (dtls or (self.remote is not None and self.remote.dtls)):
             protocol, keying = "UDP/TLS/RTP/SAVP", self._certified("actpass", muxed=True)
         elif secure:
@@ -186,7 +206,10 @@ class LegMedia:
         direction = source.direction.limited_to(offer.direction.reversed)
         accepted = self._media(offer.media.protocol, source.media, direction, keying)
         return self._session(
-            tuple(accepted if index == offer.index else media.rejected() for index, media in enumerate(offer.session.media))
+            tuple(
+                accepted if index == offer.index else media.rejected()
+                for index, media in enumerate(offer.session.media)
+            )
         )
 
     def again(self) -> Session | None:
@@ -199,7 +222,9 @@ class LegMedia:
             raise ValueError("nothing agreed yet")
         media, crypto = self.remote.media, self.remote.crypto
         return bridge.Leg(
-            crypto=Crypto(suite=Suite(crypto.suite), send_key=self._key(Suite(crypto.suite)), receive_key=_padded(crypto.key))
+            crypto=Crypto(
+                suite=Suite(crypto.suite), send_key=self._key(Suite(crypto.suite)), receive_key=_padded(crypto.key)
+            )
             if crypto
             else None,
             address=self.remote.session.address(media),
@@ -209,7 +234,8 @@ class LegMedia:
             dtls=self.remote.dtls,
             peer=peer,
             direction=self.remote.direction.value,
-            # A plain leg has no tag to prove its source. Its signalling peer is as good a witness as its SDP, and the only one behind NAT.
+            # A plain leg has no tag to prove its source. Its signalling peer is as good a witness as its SDP, and the
+            # only one behind NAT.
             symmetric=not self.remote.secure,
         )
 

@@ -50,7 +50,10 @@ class Plan:
 
 
 class Media(Protocol):
-    """What a call needs of a media worker (bridge.py). Each method raises an exception of the worker's own when it refuses or is gone."""
+    """What a call needs of a media worker (bridge.py).
+
+    Each method raises an exception of the worker's own when it refuses or is gone.
+    """
 
     async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, Local]:
         """Reserves both legs."""

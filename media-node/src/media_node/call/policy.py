@@ -66,7 +66,9 @@ class ToTrunk:
 
 @dataclass(frozen=True)
 class Refusal:
-    """The call is not made; `status` and `reason` go to the caller, `retry_after` in seconds where trying again helps."""
+    """The call is not made; `status` and `reason` go to the caller, `retry_after` in seconds where trying again
+    helps.
+    """
 
     status: int
     reason: str

@@ -19,7 +19,10 @@ def mask(party: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
-    """One call, from the moment it was asked for. Times are UTC; `caller` and `called` are masked; `reason` says how it ended."""
+    """One call, from the moment it was asked for.
+
+    Times are UTC; `caller` and `called` are masked; `reason` says how it ended.
+    """
 
     call_id: str
     customer_id: str

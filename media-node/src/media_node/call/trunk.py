@@ -56,7 +56,10 @@ class Trunk:
         self._connecting = asyncio.Lock()
 
     async def connection(self) -> Connection:
-        """The open connection, made anew when there is none. Raises OSError or TimeoutError when the trunk cannot be reached."""
+        """The open connection, made anew when there is none.
+
+        Raises OSError or TimeoutError when the trunk cannot be reached.
+        """
         async with self._connecting:
             if self._connection is None or self._connection.closed:
                 async with asyncio.timeout(CONNECT_TIMEOUT):

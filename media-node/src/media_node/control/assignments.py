@@ -17,7 +17,9 @@ PREFIX = "ASSIGNMENT#"
 
 @dataclass(frozen=True)
 class Assigned:
-    """The environments to serve, and what is wrong with items that are none: one bad item does not take the others away."""
+    """The environments to serve, and what is wrong with items that are none: one bad item does not take the others
+    away.
+    """
 
     environments: tuple[Environment, ...]
     errors: tuple[str, ...] = ()

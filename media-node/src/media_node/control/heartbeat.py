@@ -61,7 +61,10 @@ class Voice:
 
     def beat(self, *, state: str, address: str, sip_port: int, calls: int, registrations: int) -> None:
         """The node lives and is this busy."""
-        self._put("HEARTBEAT", {"state": state, "address": address, "sipPort": sip_port, "calls": calls, "registrations": registrations})
+        self._put(
+            "HEARTBEAT",
+            {"state": state, "address": address, "sipPort": sip_port, "calls": calls, "registrations": registrations},
+        )
 
     def report(self, assignments: dict[str, Any]) -> None:
         """The node has loaded and probed this."""

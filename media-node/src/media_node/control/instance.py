@@ -44,7 +44,9 @@ def endpoint() -> str:
 
 
 def read(base: str) -> Instance:
-    """Asks the metadata service; blocks. Raises OSError when it does not answer, ValueError for an answer that is not one."""
+    """Asks the metadata service; blocks. Raises OSError when it does not answer, ValueError for an answer that is not
+    one.
+    """
     headers = {"X-aws-ec2-metadata-token": _ask(f"{base}/latest/api/token", _LIFETIME, "PUT")}
     document = json.loads(_ask(f"{base}/latest/dynamic/instance-identity/document", headers))
     try:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def read(client: SSMClient, names: list[str]) -> dict[str, str]:
-    """The values of these parameters, decrypted; blocks. Raises aws.Unavailable, or LookupError naming those that do not exist."""
+    """The values of these parameters, decrypted; blocks. Raises aws.Unavailable, or LookupError naming those that do
+    not exist.
+    """
     answer = client.get_parameters(Names=names, WithDecryption=True)
     if missing := answer.get("InvalidParameters"):
         raise LookupError(f"no such parameter: {', '.join(missing)}")

@@ -1,7 +1,7 @@
 """Call records on their way to the cdr table: first a file of their own, then DynamoDB, then the file goes.
 
-A record that is in the spool survives a crash, a reboot and an AWS that does not answer. Writing one twice does no harm: its key is
-its own.
+A record that is in the spool survives a crash, a reboot and an AWS that does not answer. Writing one twice does no
+harm: its key is its own.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Spool:
         return sorted(self._directory.glob("*.json"), key=lambda path: path.stat().st_mtime)
 
     def upload(self, client: DynamoDBClient, table: str) -> int:
-        """Sends what waits and returns how many went; blocks. Raises aws.Unavailable at the first that did not; the rest waits."""
+        """Sends what waits and returns how many went; blocks. Raises aws.Unavailable at the first that did not; the
+        rest waits.
+        """
         with self._uploading:  # one at a time: the last upload of a node that stops meets the one under way
             return sum(self._send(path, client, table) for path in self.waiting())
 

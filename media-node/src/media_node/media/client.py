@@ -19,7 +19,9 @@ STOP_TIMEOUT_S = 3.0
 LINE_LIMIT = 1 << 20
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""A worker's memory is SRTP contexts that every 20 ms are all touched once: on huge pages that costs some 3 % less CPU (glibc 2.35)."""
+"""A worker's memory is SRTP contexts that every 20 ms are all touched once: on huge pages that costs some 3 % less CPU
+(glibc 2.35).
+"""
 
 Event = dict[str, Any]
 
@@ -35,8 +37,8 @@ class WorkerGone(MediaError):
 class MediaWorker:
     """One worker process and the Unix socket to it.
 
-    The parent listens and the worker connects once its ports are bound, so a connection means ready and a lost connection means gone,
-    on either side.
+    The parent listens and the worker connects once its ports are bound, so a connection means ready and a lost
+    connection means gone, on either side.
     """
 
     def __init__(self, index: int, process: asyncio.subprocess.Process, on_event: Callable[[Event], None]) -> None:
@@ -67,15 +69,17 @@ class MediaWorker:
     ) -> MediaWorker:
         """Start worker `index`, bound to `address` and announced as `announce`, and wait until its ports are open.
 
-        Worker k takes `srtp_port`+2k for SRTP and the next port for SRTCP (0: any free pair); plain RTP legs take even ports from
-        `rtp_ports`, both ends included, which workers may share. `timeout_s` is how long a leg may be unheard before an event
-        {"event": "timeout", "call", "leg"}. A worker that dies is told as {"event": "gone", "worker", "calls": [...]}. Both come through
-        `on_event`, in the event loop. `options` are further arguments of the worker's command line. Raises WorkerGone when it does
-        not come up.
+        Worker k takes `srtp_port`+2k for SRTP and the next port for SRTCP (0: any free pair); plain RTP legs take even
+        ports from `rtp_ports`, both ends included, which workers may share. `timeout_s` is how long a leg may be
+        unheard before an event {"event": "timeout", "call", "leg"}. A worker that dies is told as {"event": "gone",
+        "worker", "calls": [...]}. Both come through `on_event`, in the event loop. `options` are further arguments of
+        the worker's command line. Raises WorkerGone when it does not come up.
         """
         path = run_directory / f"media-{index}.sock"
         path.unlink(missing_ok=True)
-        connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.get_running_loop().create_future()
+        connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
+            asyncio.get_running_loop().create_future()
+        )
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if connected.done():
@@ -86,7 +90,14 @@ class MediaWorker:
         server = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "media_node.media.worker", "--socket", str(path)),
-            *("--address", address, "--announce", announce, "--srtp-port", str(srtp_port + 2 * index if srtp_port else 0)),
+            *(
+                "--address",
+                address,
+                "--announce",
+                announce,
+                "--srtp-port",
+                str(srtp_port + 2 * index if srtp_port else 0),
+            ),
             *("--rtp-ports", f"{rtp_ports[0]}-{rtp_ports[1]}", "--timeout", str(timeout_s), *options),
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "GLIBC_TUNABLES": HUGE_PAGES},
@@ -97,7 +108,10 @@ class MediaWorker:
             await asyncio.wait(both, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
             if not connected.done():
                 status = process.returncode
-                raise WorkerGone(f"media worker {index} did not come up: " + ("too slow" if status is None else f"exit status {status}"))
+                raise WorkerGone(
+                    f"media worker {index} did not come up: "
+                    + ("too slow" if status is None else f"exit status {status}")
+                )
         except BaseException:
             if process.returncode is None:
                 process.kill()
@@ -121,11 +135,13 @@ class MediaWorker:
         """The worker's process id."""
         return self._process.pid
 
-    async def open(self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None) -> dict[str, Local]:
+    async def open(
+        self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None
+    ) -> dict[str, Local]:
         """Reserve both legs of a call ("a" and "b"; True for SRTP) and say where their media must be sent.
 
-        `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. Raises MediaError when the
-        call exists or no port is free.
+        `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. Raises
+        MediaError when the call exists or no port is free.
         """
         arguments: dict[str, Any] = {"call": call, "secure": secure}
         if families is not None:
@@ -135,7 +151,10 @@ class MediaWorker:
         return {leg: Local(**local) for leg, local in result.items()}
 
     async def set(self, call: str, leg: str, remote: Leg) -> None:
-        """Give a leg its negotiated description, the first or a later one. Raises MediaError for an unknown call or a wrong key."""
+        """Give a leg its negotiated description, the first or a later one.
+
+        Raises MediaError for an unknown call or a wrong key.
+        """
         await self._ask("set", {"call": call, "leg": leg, "remote": encode(remote)})
 
     async def stats(self, call: str) -> dict[str, LegStats]:

@@ -1,7 +1,7 @@
 """DTLS-SRTP handshakes over datagrams that others carry (RFC 5764, RFC 6347): the only file that touches OpenSSL.
 
-No socket, no clock: a datagram goes in, datagrams come out. A peer proves itself by the fingerprint of its certificate, which came over
-authenticated signalling (RFC 5763); keys cannot be had without naming it.
+No socket, no clock: a datagram goes in, datagrams come out. A peer proves itself by the fingerprint of its certificate,
+which came over authenticated signalling (RFC 5763); keys cannot be had without naming it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,12 @@ VALIDITY: Final = timedelta(days=3650)
 
 def is_client_hello(datagram: bytes) -> bool:
     """Whether a datagram begins an association: an unencrypted ClientHello (RFC 6347 sections 4.1 and 4.3.2)."""
-    return len(datagram) > RECORD_HEADER and datagram[0] == HANDSHAKE and datagram[3:5] == b"\0\0" and datagram[13] == CLIENT_HELLO
+    return (
+        len(datagram) > RECORD_HEADER
+        and datagram[0] == HANDSHAKE
+        and datagram[3:5] == b"\0\0"
+        and datagram[13] == CLIENT_HELLO
+    )
 
 
 def datagrams(records: bytes) -> list[bytes]:
@@ -69,14 +74,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class _Peer:
-    """What OpenSSL's callbacks have to know of the other end. Must not lead back to its connection: nothing collects cycles here."""
+    """What OpenSSL's callbacks have to know of the other end.
+
+    Must not lead back to its connection: nothing collects cycles here.
+    """
 
     source: bytes
     expected: Callable[[], Collection[str]]
 
 
 class Association:
-    """One end of a DTLS association: until its keys are known, and as long as the peer may ask for the last flight again."""
+    """One end of a DTLS association: until its keys are known, and as long as the peer may ask for the last flight
+    again.
+    """
 
     def __init__(self, connection: SSL.Connection, *, active: bool) -> None:
         self.done = self.failed = False
@@ -103,7 +113,10 @@ class Association:
         return self._outgoing()
 
     def again(self) -> list[bytes]:
-        """What is to be sent once more by now, because no answer came (RFC 6347 section 4.2.4). Ask a few times a second."""
+        """What is to be sent once more by now, because no answer came (RFC 6347 section 4.2.4).
+
+        Ask a few times a second.
+        """
         try:
             self._connection.DTLSv1_handle_timeout()
         except SSL.Error:
@@ -111,7 +124,9 @@ class Association:
         return self._outgoing()
 
     def keys(self, fingerprint: str) -> Keys | None:
-        """The keys (RFC 5764 section 4.2), for whoever names the fingerprint ("sha-256 AB:CD...") of the peer's certificate."""
+        """The keys (RFC 5764 section 4.2), for whoever names the fingerprint ("sha-256 AB:CD...") of the peer's
+        certificate.
+        """
         selected = self._connection.get_selected_srtp_profile()
         suite = next((suite for suite, profile in PROFILES.items() if profile == selected), None)
         certificate = self._connection.get_peer_certificate()
@@ -140,7 +155,9 @@ def proves(certificate: crypto.X509, fingerprint: str) -> bool:
 
 
 class Identity:
-    """A key and a self-signed certificate of our own, and the associations begun under it, for `suites` in our order."""
+    """A key and a self-signed certificate of our own, and the associations begun under it, for `suites` in our
+    order.
+    """
 
     def __init__(self, suites: Iterable[Suite] = Suite) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -163,18 +180,25 @@ class Identity:
         context.set_tlsext_use_srtp(b":".join(PROFILES[suite] for suite in suites))
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _is_expected)
         context.set_cookie_generate_callback(self._cookie)
-        context.set_cookie_verify_callback(lambda connection, cookie: hmac.compare_digest(cookie, self._cookie(connection)))
+        context.set_cookie_verify_callback(
+            lambda connection, cookie: hmac.compare_digest(cookie, self._cookie(connection))
+        )
 
     def begin(self, expected: Callable[[], Collection[str]]) -> Association:
-        """An association of which we are the client; `take()` gives its first flight. `expected` are the fingerprints that pass."""
+        """An association of which we are the client; `take()` gives its first flight. `expected` are the fingerprints
+        that pass.
+        """
         connection = self._connection(_Peer(b"", expected))
         connection.set_connect_state()
         return Association(connection, active=True)
 
-    def answer(self, hello: bytes, source: bytes, expected: Callable[[], Collection[str]]) -> tuple[Association | None, list[bytes]]:
+    def answer(
+        self, hello: bytes, source: bytes, expected: Callable[[], Collection[str]]
+    ) -> tuple[Association | None, list[bytes]]:
         """An association that a ClientHello from `source` begins, and what to send; None until it has shown our cookie.
 
-        The cookie (RFC 6347 section 4.2.1) is kept nowhere: who forges its source address costs a digest, and no memory.
+        The cookie (RFC 6347 section 4.2.1) is kept nowhere: who forges its source address costs a digest, and no
+        memory.
         """
         connection = self._connection(_Peer(source, expected))
         connection.set_accept_state()

@@ -1,8 +1,8 @@
 """DTLS-SRTP on the ports all calls share: which handshakes run, what they may cost, and whose leg a finished one keys.
 
-A leg that is keyed by DTLS waits here from its description on. The datagrams of a handshake do not say which call they are for; the
-certificate does, as an SRTP packet's tag tells its leg (RFC 5763: its fingerprint came by signalling). A finished handshake gives keys and
-nothing else: where media is sent remains for the latch to say.
+A leg that is keyed by DTLS waits here from its description on. The datagrams of a handshake do not say which call they
+are for; the certificate does, as an SRTP packet's tag tells its leg (RFC 5763: its fingerprint came by signalling). A
+finished handshake gives keys and nothing else: where media is sent remains for the latch to say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ LIFETIME_S = 60.0
 
 EARLY = 64
 EARLY_S = 2.0
-"""A called phone may begin before its answer has reached the worker: so many hellos that nobody waited for are kept for so long."""
+"""A called phone may begin before its answer has reached the worker: so many hellos that nobody waited for are kept for
+so long.
+"""
 
 ASSOCIATIONS = 512
 """Associations remembered at once; the oldest is forgotten first."""
@@ -29,7 +31,9 @@ ASSOCIATIONS = 512
 
 @dataclass(frozen=True)
 class Finished:
-    """A handshake gave a leg its keys; `rtcp` when it ran on the RTCP port, whose keys are its own (RFC 5764 section 3)."""
+    """A handshake gave a leg its keys; `rtcp` when it ran on the RTCP port, whose keys are its own (RFC 5764 section
+    3).
+    """
 
     leg: Leg
     rtcp: bool
@@ -84,8 +88,12 @@ class Handshakes:
         self._waiting.pop(leg, None)
         self._drop(leg)
 
-    def take(self, port: Port, source: Source, datagram: bytes, now: float) -> Finished | tuple[Leg | None, Refusal] | None:
-        """A DTLS datagram: the keys it brought, or why it was refused and at whose cost; None when it was just one of a flight."""
+    def take(
+        self, port: Port, source: Source, datagram: bytes, now: float
+    ) -> Finished | tuple[Leg | None, Refusal] | None:
+        """A DTLS datagram: the keys it brought, or why it was refused and at whose cost; None when it was just one of a
+        flight.
+        """
         running = self._running.get((port, source))
         owners = self._legs.legs(source)
         blamed = running.owner if running is not None and running.owner is not None else next(iter(owners), None)
@@ -173,7 +181,9 @@ class Handshakes:
             found = [
                 Finished(leg, port is leg.rtcp, keys)
                 for leg in legs
-                if leg.dtls is not None and port in (leg.rtp, leg.rtcp) and (keys := running.association.keys(leg.dtls.fingerprint))
+                if leg.dtls is not None
+                and port in (leg.rtp, leg.rtcp)
+                and (keys := running.association.keys(leg.dtls.fingerprint))
             ]
             if len(found) == 1 or (found and several):
                 return found[0]

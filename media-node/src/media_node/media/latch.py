@@ -4,8 +4,8 @@
                              ▲ │ verified from another source                                                    │ ▲
                              └─┘                                                                                 └─┘
 
-Only a verified packet and the signalling (over TLS) drive it. A packet that does not verify proves nothing, neither for nor against its
-source: it can move no media, and it cannot keep an honest phone from proving itself either.
+Only a verified packet and the signalling (over TLS) drive it. A packet that does not verify proves nothing, neither for
+nor against its source: it can move no media, and it cannot keep an honest phone from proving itself either.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class State(StrEnum):
 
 @dataclass
 class Latch(Generic[Address]):
-    """The state of one leg's RTP, or of its RTCP where that has ports of its own. `now` is seconds on any monotonic clock."""
+    """The state of one leg's RTP, or of its RTCP where that has ports of its own.
+
+    `now` is seconds on any monotonic clock.
+    """
 
     proofs: int = PROOFS
     silence: float = SILENCE_S
@@ -55,12 +58,17 @@ class Latch(Generic[Address]):
     def admits(self, source: Address, now: float) -> bool:
         """Whether a packet from `source` may be tried at all: not while the believed source is alive elsewhere.
 
-        Asked before decryption, so that a copy which overtakes the real packet does not use up its place in the replay list.
+        Asked before decryption, so that a copy which overtakes the real packet does not use up its place in the replay
+        list.
         """
-        return self.source is None or source == self.source or now < self._open_until or now - self._heard >= self.silence
+        return (
+            self.source is None or source == self.source or now < self._open_until or now - self._heard >= self.silence
+        )
 
     def verified(self, source: Address, newer: bool, now: float) -> bool:
-        """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the believed source changed."""
+        """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the believed
+        source changed.
+        """
         if source == self.source:
             self._heard = now
             self._candidate, self._proved = None, 0
@@ -82,9 +90,13 @@ class Latch(Generic[Address]):
         return True
 
     def redirect(self, now: float) -> None:
-        """The signalling announced another address: whoever proves itself soon is believed without waiting for silence."""
+        """The signalling announced another address: whoever proves itself soon is believed without waiting for
+        silence.
+        """
         self._open_until = now + REDIRECT_S
 
     def heard(self, now: float) -> None:
-        """Packets of the believed source verified until `now`; what the relay's fast path tells instead of `verified` for each."""
+        """Packets of the believed source verified until `now`; what the relay's fast path tells instead of `verified`
+        for each.
+        """
         self._heard = max(self._heard, now)

@@ -119,7 +119,10 @@ class Leg:
     # What was negotiated
 
     def describe(self, remote: bridge.Leg, now: float) -> None:
-        """Take the negotiated description, the first or a later one. Raises Unnegotiable or UnusableKey, and then nothing changed."""
+        """Take the negotiated description, the first or a later one.
+
+        Raises Unnegotiable or UnusableKey, and then nothing changed.
+        """
         if remote.secure != self.secure:
             raise Unnegotiable(f"leg {self.name} was opened {'with' if self.secure else 'without'} SRTP")
         announced = self._source(remote.address, remote.port)
@@ -127,7 +130,12 @@ class Leg:
             raise Unnegotiable(f"leg {self.name} cannot send to its address over IPv{self.rtp.family}")
         if remote.crypto is not None:
             crypto = remote.crypto
-            self._take_keys(crypto.suite, decode_key(crypto.suite, crypto.receive_key), decode_key(crypto.suite, crypto.send_key), now)
+            self._take_keys(
+                crypto.suite,
+                decode_key(crypto.suite, crypto.receive_key),
+                decode_key(crypto.suite, crypto.send_key),
+                now,
+            )
             self.rtcp_keys = None
         if self.remote is not None and announced != self._announced:
             self.latch.redirect(now)
@@ -146,7 +154,9 @@ class Leg:
         return self.remote.dtls if self.remote is not None else None
 
     def lacks_keys(self, *, rtcp: bool) -> bool:
-        """Whether DTLS has yet to key this flow under the announced certificate; there is no RTCP flow where it shares the port."""
+        """Whether DTLS has yet to key this flow under the announced certificate; there is no RTCP flow where it shares
+        the port.
+        """
         if self.remote is None or self.remote.dtls is None or (rtcp and self.remote.rtcp_mux):
             return False
         return self._certified.get(rtcp) != self.remote.dtls.fingerprint
@@ -173,7 +183,10 @@ class Leg:
             self.outbound.under(SendContext(suite, send))
 
     def _begin(self, suite: bridge.Suite, key: bytes) -> list[ReceiveContext]:
-        """Contexts for a new key. A stream that was running may start its rollover counter over or let it run on: one context for each."""
+        """Contexts for a new key.
+
+        A stream that was running may start its rollover counter over or let it run on: one context for each.
+        """
         contexts = [ReceiveContext(suite, key)]
         running = [stream for stream in self.inbound.values() if stream.highest >= 0x10000]
         if running:
@@ -204,7 +217,9 @@ class Leg:
         return source_of(host, port)
 
     def _vouched(self, port: int) -> Source | None:
-        """The announced address, when an authenticated signalling connection comes from the same host: sending there harms no other."""
+        """The announced address, when an authenticated signalling connection comes from the same host: sending there
+        harms no other.
+        """
         if self.remote is None:
             return None
         announced = self._source(self.remote.address, port)
@@ -248,7 +263,9 @@ class Leg:
         return {source for source in found if source is not None}
 
     def believes(self, source: Source, *, rtcp: bool) -> bool:
-        """Of a plain leg, whose only proof is its address: whether `source` is what was negotiated, or may pass for it behind NAT."""
+        """Of a plain leg, whose only proof is its address: whether `source` is what was negotiated, or may pass for it
+        behind NAT.
+        """
         remote = self.remote
         if remote is None:
             return False
@@ -256,7 +273,12 @@ class Leg:
         if source == self._source(remote.address, port) or source == (self.rtcp_latch if rtcp else self.latch).source:
             return True
         peer = self._source(remote.peer, 1)
-        return remote.symmetric and peer is not None and host_of(source) == host_of(peer) and (rtcp or self.latch.source is None)
+        return (
+            remote.symmetric
+            and peer is not None
+            and host_of(source) == host_of(peer)
+            and (rtcp or self.latch.source is None)
+        )
 
     # What it sends
 
@@ -275,7 +297,9 @@ class Leg:
         """SRTP to RTP under whichever of the leg's keys verifies it. Raises SrtpError: what the last key said."""
         if len(self.contexts) > 1 and now >= self._retire_at:
             current = self.contexts[0]
-            self.contexts = [context for context in self.contexts if (context.suite, context.key) == (current.suite, current.key)]
+            self.contexts = [
+                context for context in self.contexts if (context.suite, context.key) == (current.suite, current.key)
+            ]
         failure: SrtpError = AuthenticationFailed(7, "no key")
         for context in self.contexts:
             try:
@@ -303,13 +327,17 @@ class Leg:
         raise failure
 
     def stream(self, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> Inbound | None:
-        """The inbound stream of `ssrc`, begun if it is new; None when there are too many. It feeds the other side from here on."""
+        """The inbound stream of `ssrc`, begun if it is new; None when there are too many. It feeds the other side from
+        here on.
+        """
         assert self.other is not None  # noqa: S101 - both legs exist from the moment a call is opened
         stream = self.inbound.get(ssrc)
         if stream is None:
             if len(self.inbound) >= SSRC_LIMIT:
                 return None
-            stream = self.inbound[ssrc] = Inbound(self, self.other.outbound, ssrc, sequence, timestamp, payload_type, now)
+            stream = self.inbound[ssrc] = Inbound(
+                self, self.other.outbound, ssrc, sequence, timestamp, payload_type, now
+            )
         return stream
 
     # Its reports
@@ -336,7 +364,9 @@ class Leg:
         return None if self.lacks_keys(rtcp=True) else self.outbound.context
 
     def report(self, now: float, clock: float) -> Report:
-        """The node's own report to this leg (RFC 3550 section 6.4): what it sent since the last one, what it received."""
+        """The node's own report to this leg (RFC 3550 section 6.4): what it sent since the last one, what it
+        received.
+        """
         out = self.outbound
         sender = None
         if out.packets and out.sent != self._packets_reported:
@@ -372,6 +402,10 @@ class Leg:
         if main is None:
             return stats
         opinion = mean_opinion_score(
-            lost=stats.lost, expected=expected, jitter=main.jitter, round_trip_s=self.round_trip or 0.0, payload_type=main.payload_type
+            lost=stats.lost,
+            expected=expected,
+            jitter=main.jitter,
+            round_trip_s=self.round_trip or 0.0,
+            payload_type=main.payload_type,
         )
         return replace(stats, jitter_ms=round(1000 * main.jitter, 3), mos=opinion)

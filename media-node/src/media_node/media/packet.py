@@ -1,4 +1,6 @@
-"""RTP and RTCP as octets (RFC 3550): what a datagram is, the fields a relay reads, and the reports the node writes itself."""
+"""RTP and RTCP as octets (RFC 3550): what a datagram is, the fields a relay reads, and the reports the node writes
+itself.
+"""
 
 from __future__ import annotations
 
@@ -58,17 +60,20 @@ def ssrc_of(packet: bytes | memoryview, is_rtcp: bool) -> int:
 
 
 def looks_plain(packet: bytes | memoryview) -> bool:
-    """Whether a refused RTP packet's payload looks like unencrypted audio: 64 octets of cipher text hardly ever repeat so much.
+    """Whether a refused RTP packet's payload looks like unencrypted audio: 64 octets of cipher text hardly ever repeat
+    so much.
 
-    A guess for a counter, never for a decision: of 64 random octets 57 differ, more than 47 in all but one case in 10,000; G.711 has far
-    fewer, a compressed codec may not.
+    A guess for a counter, never for a decision: of 64 random octets 57 differ, more than 47 in all but one case in
+    10,000; G.711 has far fewer, a compressed codec may not.
     """
     sample = packet[RTP_HEADER : RTP_HEADER + 64]
     return len(sample) == 64 and len(set(sample)) <= 47
 
 
 def is_plain_rtcp(packet: bytes | memoryview) -> bool:
-    """Whether lengths chain exactly to the end of the datagram, as they do in RTCP and, but for chance, never in SRTCP."""
+    """Whether lengths chain exactly to the end of the datagram, as they do in RTCP and, but for chance, never in
+    SRTCP.
+    """
     try:
         for _ in _chunks(packet):
             pass
@@ -79,7 +84,10 @@ def is_plain_rtcp(packet: bytes | memoryview) -> bool:
 
 @dataclass(frozen=True)
 class ReportBlock:
-    """What a receiver says of one source (RFC 3550 section 6.4.1). `lsr` and `dlsr` are in 1/65536 s, jitter in timestamp units."""
+    """What a receiver says of one source (RFC 3550 section 6.4.1).
+
+    `lsr` and `dlsr` are in 1/65536 s, jitter in timestamp units.
+    """
 
     ssrc: int
     fraction_lost: int = 0
@@ -92,13 +100,21 @@ class ReportBlock:
     def __bytes__(self) -> bytes:
         lost = max(-0x800000, min(self.lost, 0x7FFFFF)) & 0xFFFFFF
         return struct.pack(
-            ">6I", self.ssrc, self.fraction_lost << 24 | lost, self.highest & 0xFFFFFFFF, self.jitter & 0xFFFFFFFF, self.lsr, self.dlsr
+            ">6I",
+            self.ssrc,
+            self.fraction_lost << 24 | lost,
+            self.highest & 0xFFFFFFFF,
+            self.jitter & 0xFFFFFFFF,
+            self.lsr,
+            self.dlsr,
         )
 
 
 @dataclass(frozen=True)
 class SenderInfo:
-    """The sender's half of a sender report: 64-bit NTP time, the RTP timestamp of that moment, packets and payload octets sent."""
+    """The sender's half of a sender report: 64-bit NTP time, the RTP timestamp of that moment, packets and payload
+    octets sent.
+    """
 
     ntp: int
     timestamp: int
@@ -126,13 +142,17 @@ def middle_32(ntp: int) -> int:
 
 
 def write_compound(report: Report, cname: str) -> bytes:
-    """A compound RTCP packet: the report, then the source description every compound must have (RFC 3550 section 6.1)."""
+    """A compound RTCP packet: the report, then the source description every compound must have (RFC 3550 section
+    6.1).
+    """
     body = struct.pack(">I", report.ssrc)
     packet_type = RtcpType.RECEIVER_REPORT
     if report.sender is not None:
         packet_type = RtcpType.SENDER_REPORT
         sender = report.sender
-        body += struct.pack(">Q3I", sender.ntp, sender.timestamp, sender.packets & 0xFFFFFFFF, sender.octets & 0xFFFFFFFF)
+        body += struct.pack(
+            ">Q3I", sender.ntp, sender.timestamp, sender.packets & 0xFFFFFFFF, sender.octets & 0xFFFFFFFF
+        )
     body += b"".join(map(bytes, report.blocks))
     item = bytes((1, len(cname))) + cname.encode("ascii")
     description = struct.pack(">I", report.ssrc) + item + bytes(4 - len(item) % 4)
@@ -140,7 +160,9 @@ def write_compound(report: Report, cname: str) -> bytes:
 
 
 def read_reports(packet: bytes) -> list[Report]:
-    """The sender and receiver reports in a compound RTCP packet; what else it holds is skipped. Raises MalformedRtcp."""
+    """The sender and receiver reports in a compound RTCP packet; what else it holds is skipped. Raises
+    MalformedRtcp.
+    """
     reports = []
     for count, packet_type, body in _chunks(packet):
         if packet_type not in (RtcpType.SENDER_REPORT, RtcpType.RECEIVER_REPORT):

@@ -1,7 +1,8 @@
 """UDP in batches: recvmmsg(2) and sendmmsg(2) over buffers that are made once, and the sockets they serve.
 
-A batch is read as columns (all source addresses, all SSRCs, all timestamps), because one operation on a column costs Python little more
-than one on a single packet. The structures are the same on Linux x86-64 and arm64; nothing is compiled.
+A batch is read as columns (all source addresses, all SSRCs, all timestamps), because one operation on a column costs
+Python little more than one on a single packet. The structures are the same on Linux x86-64 and arm64; nothing is
+compiled.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from typing import Any, Literal
 from cffi import FFI
 
 BATCH = 32
-"""Packets taken in or given out by one system call. A packet waits until the last of its batch is through, so more would cost the slowest
-ones time, and save no CPU (docs/decisions/0026)."""
+"""Packets taken in or given out by one system call. A packet waits until the last of its batch is through, so more
+would cost the slowest ones time, and save no CPU (docs/decisions/0026)."""
 
 ROOM = 1600
 """Octets a packet may have, above any Ethernet payload; longer ones arrive cut off and are refused."""
 
 SLOT = 1728
-"""Octets from one packet's buffer to the next: ROOM and a trailer, an odd multiple of 64 so that headers spread over the CPU's cache."""
+"""Octets from one packet's buffer to the next: ROOM and a trailer, an odd multiple of 64 so that headers spread over
+the CPU's cache.
+"""
 
 NAME = 32
 """Octets from one socket address to the next: sockaddr_in6 (28), rounded up to whole words."""
@@ -33,7 +36,9 @@ NAME = 32
 NAME_LENGTH = 28
 CONTROL = 32
 RECEIVE_BUFFER = 32 << 20
-"""Octets; the kernel counts some 800 for a packet of audio: a second of 500 calls both ways. A limit, not a reservation."""
+"""Octets; the kernel counts some 800 for a packet of audio: a second of 500 calls both ways. A limit, not a
+reservation.
+"""
 EXPEDITED_FORWARDING = 46 << 2
 """The differentiated services code point of telephony (RFC 4594 section 4.1), as the octet it stands in."""
 
@@ -59,20 +64,28 @@ MSG_LEN_WORD = ffi.offsetof("struct mmsghdr", "msg_len") // 4
 CONTROLLEN_QUAD = ffi.offsetof("struct msghdr", "msg_controllen") // 8
 
 Source = int | tuple[int, int, int]
-"""A transport address as the kernel wrote it, in the cheapest form that hashes: family, port and host of IPv4 are one 64-bit word."""
+"""A transport address as the kernel wrote it, in the cheapest form that hashes: family, port and host of IPv4 are one
+64-bit word.
+"""
 
 
 def source_of(host: str, port: int) -> Source:
     """The Source of a numeric host and a port. Raises ValueError for a name."""
     address = ipaddress.ip_address(host)
     if address.version == 4:
-        return int.from_bytes(struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + address.packed, sys.byteorder)
-    first, second, third = struct.unpack("=3Q", struct.pack("=H", socket.AF_INET6) + struct.pack(">HI", port, 0) + address.packed)
+        return int.from_bytes(
+            struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + address.packed, sys.byteorder
+        )
+    first, second, third = struct.unpack(
+        "=3Q", struct.pack("=H", socket.AF_INET6) + struct.pack(">HI", port, 0) + address.packed
+    )
     return first, second, third
 
 
 def name_of(source: Source) -> bytes:
-    """A Source as a socket address of NAME_LENGTH octets, for sendmmsg (which allows an IPv4 address to be longer than it is)."""
+    """A Source as a socket address of NAME_LENGTH octets, for sendmmsg (which allows an IPv4 address to be longer than
+    it is).
+    """
     octets = source.to_bytes(8, sys.byteorder) if isinstance(source, int) else struct.pack("=3Q", *source)
     return octets.ljust(NAME_LENGTH, b"\0")
 
@@ -136,7 +149,10 @@ class Port:
 
 
 def open_pair(address: str, ports: Sequence[int]) -> tuple[Port, Port]:
-    """An even port from `ports` and the odd one above it, RTP and RTCP (RFC 3550 section 11). Raises OSError when none is free."""
+    """An even port from `ports` and the odd one above it, RTP and RTCP (RFC 3550 section 11).
+
+    Raises OSError when none is free.
+    """
     for number in ports:
         try:
             rtp = Port(address, number)
@@ -194,10 +210,12 @@ class Column:
 
 
 class Batch:
-    """Room for BATCH packets, their addresses, and the two message vectors the kernel reads. One serves all ports of a process.
+    """Room for BATCH packets, their addresses, and the two message vectors the kernel reads. One serves all ports of a
+    process.
 
-    `numbers`, `timestamps` and `ssrcs` are the packets' RTP headers but for the first two octets, `sizes` their lengths. `slots[i]` and
-    `lengths[i]` are C pointers to packet i and its length (int, written by the kernel, updated in place by whoever changes the packet).
+    `numbers`, `timestamps` and `ssrcs` are the packets' RTP headers but for the first two octets, `sizes` their
+    lengths. `slots[i]` and `lengths[i]` are C pointers to packet i and its length (int, written by the kernel, updated
+    in place by whoever changes the packet).
     """
 
     def __init__(self) -> None:
@@ -268,7 +286,8 @@ class Batch:
         self.sizes[index] = len(packet)
 
     def send(self, port: Port, indexes: Sequence[int], destinations: Sequence[int]) -> int:
-        """Send the packets at `indexes` to the socket addresses at `destinations` (pointers as integers); how many the kernel took.
+        """Send the packets at `indexes` to the socket addresses at `destinations` (pointers as integers); how many the
+        kernel took.
 
         A range of indexes begins at 0.
         """

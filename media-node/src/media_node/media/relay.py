@@ -1,8 +1,9 @@
 """The relay's loop: packets in, verified and decrypted under one leg's key, encrypted under the other's, packets out.
 
-Two paths. A packet whose source address and SSRC stand in its inlet's table takes the fast one, in columns of up to BATCH. Every other
-packet is considered by itself: what it is, whose it might be, whether it verifies, whether its leg may send now. The table holds no
-decision of its own: it remembers what considering a packet came to, and is emptied of a call whenever something about the call changes.
+Two paths. A packet whose source address and SSRC stand in its inlet's table takes the fast one, in columns of up to
+BATCH. Every other packet is considered by itself: what it is, whose it might be, whether it verifies, whether its leg
+may send now. The table holds no decision of its own: it remembers what considering a packet came to, and is emptied of
+a call whenever something about the call changes.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ REPORT_INTERVAL_S = 5.0
 Route = tuple[Any, Any, int, int, Inbound, tuple[ReceiveContext | None, SendContext | None, Name]]
 """What the fast path does with a stream's packets, as a row, so that a batch of them turns into columns by one zip.
 
-C pointers to the SRTP contexts that decrypt and that encrypt (None on a plain leg); the outward SSRC as the machine reads that word; a
-pointer to the destination's socket address, as a number; the stream; and what keeps all that alive until the last batch that saw this
-route is through, whatever becomes of the call meanwhile. A bare tuple: Python reads it faster than a named one.
+C pointers to the SRTP contexts that decrypt and that encrypt (None on a plain leg); the outward SSRC as the machine
+reads that word; a pointer to the destination's socket address, as a number; the stream; and what keeps all that alive
+until the last batch that saw this route is through, whatever becomes of the call meanwhile. A bare tuple: Python reads
+it faster than a named one.
 """
 
 Table = dict[tuple[Source, int], Route]
@@ -75,8 +77,8 @@ class UnknownCall(LookupError):
 class Relay:
     """All calls of one worker. Does no waiting and has no clock: `now` is monotonic seconds, `clock` Unix time.
 
-    `shared` are the SRTP ports (RTP, RTCP) by address family; `new_pair` opens a pair for a plain leg of a family and may raise OSError.
-    `suites` are those that a DTLS handshake may choose.
+    `shared` are the SRTP ports (RTP, RTCP) by address family; `new_pair` opens a pair for a plain leg of a family and
+    may raise OSError. `suites` are those that a DTLS handshake may choose.
     """
 
     def __init__(
@@ -107,7 +109,10 @@ class Relay:
     # Calls
 
     def open(self, name: str, secure: dict[str, bool], families: dict[str, int], now: float) -> dict[str, Leg]:
-        """Begin a call and reserve its ports. Raises ValueError when it exists or a family is not served, OSError without free ports."""
+        """Begin a call and reserve its ports.
+
+        Raises ValueError when it exists or a family is not served, OSError without free ports.
+        """
         if name in self.calls:
             raise ValueError(f"call {name} exists")
         if set(secure) != {"a", "b"}:
@@ -292,11 +297,20 @@ class Relay:
         for port in set(ports):
             mine = [k for k, each in enumerate(ports) if each is port]
             self._protect_and_send(
-                port, [indexes[k] for k in mine], [contexts[k] for k in mine], [destinations[k] for k in mine], [streams[k] for k in mine]
+                port,
+                [indexes[k] for k in mine],
+                [contexts[k] for k in mine],
+                [destinations[k] for k in mine],
+                [streams[k] for k in mine],
             )
 
     def _protect_and_send(
-        self, port: Port, chosen: Sequence[int], contexts: Sequence[Any], destinations: Sequence[int], streams: Sequence[Inbound]
+        self,
+        port: Port,
+        chosen: Sequence[int],
+        contexts: Sequence[Any],
+        destinations: Sequence[int],
+        streams: Sequence[Inbound],
     ) -> None:
         """Send these packets by one port, encrypted unless it is a plain leg's."""
         batch = self._batch
@@ -317,7 +331,9 @@ class Relay:
     # The considered path
 
     def _consider_safely(self, inlet: Inlet, i: int, source: Source, now: float, clock: float) -> Route | None:
-        """Consider packet `i`; its route when it may be relayed, and is then decrypted in place. One packet must not end all calls."""
+        """Consider packet `i`; its route when it may be relayed, and is then decrypted in place. One packet must not
+        end all calls.
+        """
         packet = self._batch.packet(i)
         try:
             kind = rtp.kind(packet)
@@ -388,7 +404,9 @@ class Relay:
             self._of_leg[leg].routes.append((inlet.table, key))
         return route
 
-    def _prove(self, packet: bytes, ssrc: int, sequence: int, source: Source, now: float) -> tuple[Leg, bytes, ReceiveContext] | None:
+    def _prove(
+        self, packet: bytes, ssrc: int, sequence: int, source: Source, now: float
+    ) -> tuple[Leg, bytes, ReceiveContext] | None:
         """The leg whose key verifies an SRTP packet from a source not on the fast path, and the packet in plain."""
         blamed: Leg | None = None
         why = Refusal.STRANGER
@@ -474,7 +492,9 @@ class Relay:
     # What time brings
 
     def tick(self, now: float, clock: float) -> list[tuple[str, str]]:
-        """Send the reports that are due; the (call, leg) pairs that have just been silent for the timeout. Call it a few times a second."""
+        """Send the reports that are due; the (call, leg) pairs that have just been silent for the timeout. Call it a
+        few times a second.
+        """
         self._handshakes.tick(now)
         silent = []
         for name, call in self.calls.items():

@@ -1,8 +1,8 @@
 """SRTP and SRTCP cryptographic contexts (RFC 3711, RFC 7714): the only file that touches libsrtp.
 
-pylibsrtp's public API copies every packet; its binding works in place. `protect` and `unprotect` are that binding, bare, for the relay's
-loop; everything else goes through the two contexts, which turn every return code into an exception. A context's `pointer` is valid only
-while the context itself lives.
+pylibsrtp's public API copies every packet; its binding works in place. `protect` and `unprotect` are that binding,
+bare, for the relay's loop; everything else goes through the two contexts, which turn every return code into an
+exception. A context's `pointer` is valid only while the context itself lives.
 """
 
 from __future__ import annotations
@@ -25,13 +25,19 @@ TRAILER = 20
 """Octets a packet may grow by: the longest tag (16) and the SRTCP index (4). No MKI."""
 
 ROLLOVER_STEP = 0x4000
-"""A stride through the sequence space that every index estimate reads as forward (RFC 3711 section 3.3.1: less than 2**15)."""
+"""A stride through the sequence space that every index estimate reads as forward (RFC 3711 section 3.3.1: less than
+2**15).
+"""
 
 protect = lib.srtp_protect
-"""protect(pointer, buffer, int *length) -> code: RTP to SRTP in place; the buffer needs TRAILER octets of room. 0 is success."""
+"""protect(pointer, buffer, int *length) -> code: RTP to SRTP in place; the buffer needs TRAILER octets of room. 0 is
+success.
+"""
 
 unprotect = lib.srtp_unprotect
-"""unprotect(pointer, buffer, int *length) -> code: SRTP to RTP in place; after a failure under GCM the buffer is destroyed."""
+"""unprotect(pointer, buffer, int *length) -> code: SRTP to RTP in place; after a failure under GCM the buffer is
+destroyed.
+"""
 
 
 class SrtpError(Exception):
@@ -85,7 +91,10 @@ def failure(code: int) -> SrtpError:
 
 
 def decode_key(suite: Suite, key: str) -> bytes:
-    """Master key and salt from the base64 of RFC 4568 section 6.1. Raises UnusableKey when it does not fit the suite exactly."""
+    """Master key and salt from the base64 of RFC 4568 section 6.1.
+
+    Raises UnusableKey when it does not fit the suite exactly.
+    """
     try:
         octets = base64.b64decode(key, validate=True)
     except binascii.Error:
@@ -96,13 +105,17 @@ def decode_key(suite: Suite, key: str) -> bytes:
 
 
 def rtcp_index(suite: Suite, packet: bytes) -> int:
-    """The index of an SRTCP packet, which stands in clear before the tag (RFC 3711 section 3.4) or, under GCM, at the end (RFC 7714)."""
+    """The index of an SRTCP packet, which stands in clear before the tag (RFC 3711 section 3.4) or, under GCM, at the
+    end (RFC 7714).
+    """
     end = len(packet) - (0 if "GCM" in suite else 10)
     return int.from_bytes(packet[end - 4 : end], "big") & 0x7FFFFFFF
 
 
 class _Context:
-    """One direction of one leg: any number of SSRCs under one master key, each with a rollover counter and replay list of its own."""
+    """One direction of one leg: any number of SSRCs under one master key, each with a rollover counter and replay list
+    of its own.
+    """
 
     def __init__(self, suite: Suite, key: bytes, ssrc_type: int) -> None:
         if len(key) != suite.key_length:
@@ -167,8 +180,8 @@ class ReceiveContext(_Context):
     def advance(self, ssrc: int, index: int) -> None:
         """Bring the stream of `ssrc` to packet index `index` (rollover counter and sequence number, 48 bits).
 
-        The library offers no way to set a rollover counter, but whoever holds the key can write the packets that lead there: a few for
-        each 65536. Only for a stream not yet seen. Raises SrtpError.
+        The library offers no way to set a rollover counter, but whoever holds the key can write the packets that lead
+        there: a few for each 65536. Only for a stream not yet seen. Raises SrtpError.
         """
         sender = SendContext(self.suite, self.key)
         for step in [*range(0, index, ROLLOVER_STEP), index]:

@@ -1,4 +1,6 @@
-"""What a receiver can say of a stream: loss and jitter (RFC 3550 appendices A.3 and A.8), round trip, and an E-model estimate."""
+"""What a receiver can say of a stream: loss and jitter (RFC 3550 appendices A.3 and A.8), round trip, and an E-model
+estimate.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from dataclasses import dataclass
 from media_node.media.packet import ReportBlock, middle_32
 
 CLOCK_RATES = {9: 8000, 10: 44100, 11: 44100, 14: 90000, 6: 16000, 16: 11025, 17: 22050}
-"""RTP clock rates of static payload types (RFC 3551 section 6) that are not 8000 Hz; G.722 (9) is 8000 by historical accident."""
+"""RTP clock rates of static payload types (RFC 3551 section 6) that are not 8000 Hz; G.722 (9) is 8000 by historical
+accident.
+"""
 
 FIRST_DYNAMIC = 96
 DYNAMIC_RATES = (8000, 16000, 24000, 32000, 44100, 48000, 90000)
@@ -31,10 +35,11 @@ TICK_EPOCHS = 0x80000000
 
 
 class Reception:
-    """What arrived of one SSRC. Times are seconds on any monotonic clock; `highest` and `base` are extended sequence numbers.
+    """What arrived of one SSRC. Times are seconds on any monotonic clock; `highest` and `base` are extended sequence
+    numbers.
 
-    Every packet is counted by `arrived`; but where `next` is not negative, a packet that bears that number may be counted by moving
-    `next` on instead, which is all the relay's loop does for most.
+    Every packet is counted by `arrived`; but where `next` is not negative, a packet that bears that number may be
+    counted by moving `next` on instead, which is all the relay's loop does for most.
     """
 
     __slots__ = (
@@ -74,7 +79,10 @@ class Reception:
 
     @property
     def highest(self) -> int:
-        """The highest extended sequence number so far (one below the first while there is none). To be read once in 65535 packets."""
+        """The highest extended sequence number so far (one below the first while there is none).
+
+        To be read once in 65535 packets.
+        """
         if self.next >= 0:
             self._highest += self.next - 1 - self._highest & 0xFFFF
         return self._highest
@@ -106,7 +114,8 @@ class Reception:
         self.next = -1
 
     def sample(self, timestamp: int, payload_type: int, now: float) -> None:
-        """One step of the jitter filter (RFC 3550 section 6.4.1). Between packets of equal timestamp (RFC 4733 events) there is none.
+        """One step of the jitter filter (RFC 3550 section 6.4.1). Between packets of equal timestamp (RFC 4733 events)
+        there is none.
 
         Need not see every packet: the difference in transit time between any two serves.
         """
@@ -151,21 +160,28 @@ class Reception:
         self._expected_reported, self._lost_reported = self.expected, self.lost
         fraction = 0 if expected <= 0 else max(0, min(255, lost * 256 // expected))
         delay = int(dlsr_s * 65536) & 0xFFFFFFFF if lsr else 0
-        return ReportBlock(self.ssrc, fraction, self.lost, self.highest & 0xFFFFFFFF, int(self.jitter * self.rate), lsr, delay)
+        return ReportBlock(
+            self.ssrc, fraction, self.lost, self.highest & 0xFFFFFFFF, int(self.jitter * self.rate), lsr, delay
+        )
 
 
 def round_trip(block: ReportBlock, ntp_now: int) -> float | None:
-    """Seconds to the reporter and back, from the report it sent on our last one; None when it has not seen one (section 6.4.1)."""
+    """Seconds to the reporter and back, from the report it sent on our last one; None when it has not seen one (section
+    6.4.1).
+    """
     if block.lsr == 0:
         return None
     ticks = middle_32(ntp_now) - block.lsr - block.dlsr & 0xFFFFFFFF
     return None if ticks >= TICK_EPOCHS else ticks / 65536
 
 
-def mean_opinion_score(*, lost: int, expected: int, jitter: float, round_trip_s: float, payload_type: int) -> float | None:
+def mean_opinion_score(
+    *, lost: int, expected: int, jitter: float, round_trip_s: float, payload_type: int
+) -> float | None:
     """The E-model's estimate (ITU-T G.107) for what one leg delivered: 1.0 to 4.41; None when nothing was expected.
 
-    One-way delay is taken as half the round trip and a jitter buffer of twice the jitter; loss as random; all else at its default.
+    One-way delay is taken as half the round trip and a jitter buffer of twice the jitter; loss as random; all else at
+    its default.
     """
     if expected <= 0:
         return None

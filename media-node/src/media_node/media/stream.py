@@ -21,14 +21,30 @@ FRAME_S = 0.02
 
 
 class Inbound(Reception):
-    """What comes from one SSRC of a leg, and how it is carried over: outward = inward + `shift`, and + `drift` for timestamps.
+    """What comes from one SSRC of a leg, and how it is carried over: outward = inward + `shift`, and + `drift` for
+    timestamps.
 
     The relay's loop reads these fields itself; that is why they are plain.
     """
 
-    __slots__ = ("_measured", "_octets", "_restart", "_size", "context", "drift", "held", "leg", "out", "paused", "routed", "shift")
+    __slots__ = (
+        "_measured",
+        "_octets",
+        "_restart",
+        "_size",
+        "context",
+        "drift",
+        "held",
+        "leg",
+        "out",
+        "paused",
+        "routed",
+        "shift",
+    )
 
-    def __init__(self, leg: Leg, out: Outbound, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> None:
+    def __init__(
+        self, leg: Leg, out: Outbound, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float
+    ) -> None:
         super().__init__(ssrc, sequence, timestamp, payload_type, now)
         self.leg = leg
         self.out = out
@@ -55,7 +71,9 @@ class Inbound(Reception):
         return self.received - self.held
 
     def irregular(self, sequence: int, timestamp: int, now: float) -> None:
-        """Count a packet that is not the next one of the source that feeds the outward stream, and say how it is carried over."""
+        """Count a packet that is not the next one of the source that feeds the outward stream, and say how it is
+        carried over.
+        """
         if self.out.source is not self:
             self.out.carry_on(self, sequence, timestamp, now)
         back = self.highest - sequence & 0xFFFF
@@ -69,7 +87,10 @@ class Inbound(Reception):
         self.next = self.highest + 1 & 0xFFFF
 
     def measure(self, size: int) -> None:
-        """Packets since the last measurement had payloads of `size` octets, like this one. Exact where they are all of one size."""
+        """Packets since the last measurement had payloads of `size` octets, like this one.
+
+        Exact where they are all of one size.
+        """
         carried = self.carried
         self._octets += (carried - self._measured) * size
         self._measured, self._size = carried, size
@@ -81,9 +102,11 @@ class Inbound(Reception):
 
 
 class Outbound:
-    """What the node sends to one leg: an SSRC and a sequence space of its own, whatever sources feed it one after the other.
+    """What the node sends to one leg: an SSRC and a sequence space of its own, whatever sources feed it one after the
+    other.
 
-    The sequence begins below 2**15 so that an early loss cannot make the receiver guess a wrong rollover counter (RFC 3711 section 3.3.1).
+    The sequence begins below 2**15 so that an early loss cannot make the receiver guess a wrong rollover counter (RFC
+    3711 section 3.3.1).
     """
 
     __slots__ = ("_before", "_first", "_sources", "context", "failed", "name", "source", "ssrc", "word")
@@ -121,7 +144,10 @@ class Outbound:
         return sum(source.octets for source in self._sources) - self._before[1]
 
     def under(self, context: SendContext) -> None:
-        """Protect with another key. It comes with another SSRC: then no receiver need guess whether the rollover counter goes on."""
+        """Protect with another key.
+
+        It comes with another SSRC: then no receiver need guess whether the rollover counter goes on.
+        """
         if self.source is not None:
             self.source.interrupt()
         self.context = context
@@ -137,7 +163,9 @@ class Outbound:
         return 0 if self.source is None else self.source.timestamp(now) + self.source.drift & 0xFFFFFFFF
 
     def carry_on(self, source: Inbound, sequence: int, timestamp: int, now: float) -> None:
-        """`source` feeds this stream from its packet `sequence` on: the next number outward, and the time that has passed since."""
+        """`source` feeds this stream from its packet `sequence` on: the next number outward, and the time that has
+        passed since.
+        """
         last = self.source
         if last is None:
             source.shift, source.drift = self._first - sequence, 0

@@ -1,7 +1,9 @@
-"""Whose packet might this be? On one port for all calls, only a key that verifies it can tell; this bounds how many are tried.
+"""Whose packet might this be? On one port for all calls, only a key that verifies it can tell; this bounds how many are
+tried.
 
-A packet from an address and SSRC the relay knows never comes here. The others are tried under the keys of those who most likely sent
-them, at most TRIALS; where nothing but the neighbourhood points at a leg, the trials come out of a budget of the packet's source.
+A packet from an address and SSRC the relay knows never comes here. The others are tried under the keys of those who
+most likely sent them, at most TRIALS; where nothing but the neighbourhood points at a leg, the trials come out of a
+budget of the packet's source.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ STRANGERS = 4096
 
 
 class Budget:
-    """Trials a stranger may still cost: BURST at once, REFILL_PER_S from then on. `now` is seconds on any monotonic clock."""
+    """Trials a stranger may still cost: BURST at once, REFILL_PER_S from then on. `now` is seconds on any monotonic
+    clock.
+    """
 
     def __init__(self, burst: float = BURST, refill: float = REFILL_PER_S, strangers: int = STRANGERS) -> None:
         self._burst = burst
@@ -74,7 +78,10 @@ class Index(Generic[Leg]):
 
 
 class Directory(Generic[Leg]):
-    """Which legs each trace points at. Traces are any hashable: a transport address, a host, an SSRC; two kinds never compare equal."""
+    """Which legs each trace points at.
+
+    Traces are any hashable: a transport address, a host, an SSRC; two kinds never compare equal.
+    """
 
     def __init__(self, budget: Budget | None = None) -> None:
         self._budget = budget or Budget()
@@ -107,7 +114,9 @@ class Directory(Generic[Leg]):
         self._exact.remove(leg)
 
     def candidates(self, traces: tuple[Hashable, ...], host: Hashable, stranger: Hashable, now: float) -> Iterator[Leg]:
-        """The legs to try, likeliest first and at most TRIALS: owners of a trace, legs expected at `host`, then any leg still expected."""
+        """The legs to try, likeliest first and at most TRIALS: owners of a trace, legs expected at `host`, then any leg
+        still expected.
+        """
         return islice(self._ordered(traces, host, stranger, now), TRIALS)
 
     def _ordered(self, traces: tuple[Hashable, ...], host: Hashable, stranger: Hashable, now: float) -> Iterator[Leg]:

@@ -1,4 +1,5 @@
-"""A media worker: the process that relays, and the Unix socket over which call/ tells it what (bridge.py is the vocabulary).
+"""A media worker: the process that relays, and the Unix socket over which call/ tells it what (bridge.py is the
+vocabulary).
 
 One thread, no asyncio. It connects to the socket once its ports are open, and ends when that connection does.
 """
@@ -27,7 +28,9 @@ from media_node.media.srtp import SrtpError
 
 TICK_S = 0.25
 GATHER_S = 0.0008
-"""Seconds from one batch to the next while there is traffic: packets gather, and with the batch itself wait less than a millisecond."""
+"""Seconds from one batch to the next while there is traffic: packets gather, and with the batch itself wait less than a
+millisecond.
+"""
 
 ROUNDS = 8
 """Full batches taken from one port before the others have their turn."""
@@ -38,7 +41,8 @@ EPHEMERAL_TRIES = 200
 
 
 def open_srtp_pairs(addresses: list[str], port: int) -> dict[int, tuple[Port, Port]]:
-    """The SRTP and SRTCP ports by address family, the same numbers on each address; any free even pair when `port` is 0.
+    """The SRTP and SRTCP ports by address family, the same numbers on each address; any free even pair when `port` is
+    0.
 
     Raises OSError when taken.
     """
@@ -76,7 +80,9 @@ class Worker:
     ) -> None:
         self._control = control
         self._by_family = {ipaddress.ip_address(address).version: address for address in addresses}
-        self._announce = {ipaddress.ip_address(address).version: name for address, name in zip(addresses, announce, strict=True)}
+        self._announce = {
+            ipaddress.ip_address(address).version: name for address, name in zip(addresses, announce, strict=True)
+        }
         self._rtp_ports = rtp_ports
         self._next_port = 0
         self._gather_s = gather_s
@@ -88,7 +94,9 @@ class Worker:
             self._epoll.register(fd, select.EPOLLIN)
 
     def _open_pair(self, family: int) -> tuple[Port, Port]:
-        """The next free pair of the range, round and round, so that a port just freed rests before another call has it."""
+        """The next free pair of the range, round and round, so that a port just freed rests before another call has
+        it.
+        """
         if family not in self._by_family:
             raise ValueError(f"this worker has no IPv{family} address")
         span = len(self._rtp_ports)
@@ -171,7 +179,9 @@ class Worker:
 
 
 def prepare_process() -> None:
-    """Have the kernel end this process when its parent ends, however that goes, and wake it from its naps to the microsecond."""
+    """Have the kernel end this process when its parent ends, however that goes, and wake it from its naps to the
+    microsecond.
+    """
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(PR_SET_TIMERSLACK, 1000)

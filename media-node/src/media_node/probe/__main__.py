@@ -19,7 +19,9 @@ _ATTEMPTS = {"no-crypto": (), "unknown-suite": ("F8_128_HMAC_SHA1_80",), "wrong-
 
 
 def main() -> int:
-    """Exit status 0: protected on both legs and heard (or, with --attempt, refused as it ought to be); 1: not; 2: could not be tried."""
+    """Exit status 0: protected on both legs and heard (or, with --attempt, refused as it ought to be); 1: not; 2: could
+    not be tried.
+    """
     options = _options()
     context = ssl.create_default_context(cafile=str(options.ca_file) if options.ca_file else None)
     try:

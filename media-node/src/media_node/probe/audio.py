@@ -18,7 +18,8 @@ PAYLOAD_TYPE: Final = 8
 def pattern(voice: int) -> tuple[bytes, ...]:
     """The packets one voice says, as A-law: a tone that rises from packet to packet. Two voices share no packet."""
     return tuple(
-        bytes(alaw(round(8000 * math.sin(_step(voice, packet) * sample + packet))) for sample in range(SAMPLES)) for packet in range(PERIOD)
+        bytes(alaw(round(8000 * math.sin(_step(voice, packet) * sample + packet))) for sample in range(SAMPLES))
+        for packet in range(PERIOD)
     )
 
 

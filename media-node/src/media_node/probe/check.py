@@ -32,7 +32,9 @@ class Account:
 
 @dataclass(frozen=True)
 class Leg:
-    """What one phone saw: its suite (None for plain RTP), the packets that reached it and verified, and how many were said to it."""
+    """What one phone saw: its suite (None for plain RTP), the packets that reached it and verified, and how many were
+    said to it.
+    """
 
     suite: str | None
     packets: int
@@ -41,7 +43,9 @@ class Leg:
 
 @dataclass(frozen=True)
 class Result:
-    """A probe call: caller's leg, called leg, packets in the clear, and whether each heard exactly what the other said."""
+    """A probe call: caller's leg, called leg, packets in the clear, and whether each heard exactly what the other
+    said.
+    """
 
     legs: tuple[Leg, Leg]
     plaintext_packets: int
@@ -81,7 +85,10 @@ async def check(
     callee_suites: tuple[str, ...] = SUITES,
     media_host: str | None = None,
 ) -> Result:
-    """Registers both phones over TLS, calls, talks for `seconds` and hangs up. Raises Refused, OSError or TimeoutError."""
+    """Registers both phones over TLS, calls, talks for `seconds` and hangs up.
+
+    Raises Refused, OSError or TimeoutError.
+    """
     calling = Phone(caller.username, caller.password, domain, caller_suites, media_host)
     called = Phone(callee.username, callee.password, domain, callee_suites, media_host)
     try:
@@ -121,6 +128,14 @@ def verdict(caller: Conversation, callee: Conversation) -> Result:
 
 
 def understood(tally: Tally, said: int) -> bool:
-    """Whether what was heard is what was said: nothing else, nothing twice, in order, and all but what latching and a busy host cost."""
+    """Whether what was heard is what was said: nothing else, nothing twice, in order, and all but what latching and a
+    busy host cost.
+    """
     heard = len(tally.heard)
-    return heard > 0 and tally.foreign == 0 and tally.unverified == 0 and tally.in_order and heard >= 0.95 * said - LATCHING
+    return (
+        heard > 0
+        and tally.foreign == 0
+        and tally.unverified == 0
+        and tally.in_order
+        and heard >= 0.95 * said - LATCHING
+    )

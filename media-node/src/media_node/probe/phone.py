@@ -1,4 +1,6 @@
-"""A SIP phone without a person: registers over TLS, calls or answers, and says a voice that the other end can recognise."""
+"""A SIP phone without a person: registers over TLS, calls or answers, and says a voice that the other end can
+recognise.
+"""
 
 from __future__ import annotations
 
@@ -81,10 +83,14 @@ class Conversation:
         except Refused:
             self._direction = before
             raise
-        self.phone.endpoint.acknowledge(self.connection, self.dialog.request("ACK", self.phone.contact, request.cseq.sequence))
+        self.phone.endpoint.acknowledge(
+            self.connection, self.dialog.request("ACK", self.phone.contact, request.cseq.sequence)
+        )
         self.agree(Session.parse(response.body))
 
-    def description(self, suites: tuple[str, ...], answered: tuple[Media, CryptoAttribute | None] | None = None) -> Session:
+    def description(
+        self, suites: tuple[str, ...], answered: tuple[Media, CryptoAttribute | None] | None = None
+    ) -> Session:
         """This phone's SDP: an offer of `suites`, or the answer to an offered stream with the crypto line taken."""
         host = self.connection.local.host
         if answered is None:
@@ -108,7 +114,10 @@ class Conversation:
         )
 
     def agree(self, remote: Session, taken: CryptoAttribute | None = None) -> None:
-        """Takes the other side's answer (or offer, with the line taken) in force. Raises ValueError for one that does not fit."""
+        """Takes the other side's answer (or offer, with the line taken) in force.
+
+        Raises ValueError for one that does not fit.
+        """
         media = remote.media[0]
         if not media.port:
             raise ValueError("the stream was refused")
@@ -132,7 +141,9 @@ class Conversation:
         """The answer to an offer, or None when it cannot be taken."""
         media = offer.media[0]
         suites = self.phone.suites
-        taken = next((line for suite in suites for line in media.cryptos if line.suite == suite and line.refusal is None), None)
+        taken = next(
+            (line for suite in suites for line in media.cryptos if line.suite == suite and line.refusal is None), None
+        )
         if suites and taken is None:
             return None
         self.agree(offer, taken)
@@ -154,7 +165,11 @@ class Conversation:
 
 @dataclass(eq=False)
 class Phone:
-    """One account. `suites` are offered and preferred in this order; none means plain RTP. `media_host` overrides the SDP's address."""
+    """One account.
+
+    `suites` are offered and preferred in this order; none means plain RTP. `media_host` overrides the SDP's
+    address.
+    """
 
     username: str
     password: str
@@ -236,15 +251,22 @@ class Phone:
         try:
             response = await self.invite(self.connection, request, conversation)
             conversation.dialog = Dialog.as_client(request, response)
-            self.endpoint.acknowledge(self.connection, conversation.dialog.request("ACK", self.contact, conversation.dialog.local_sequence))
+            self.endpoint.acknowledge(
+                self.connection, conversation.dialog.request("ACK", self.contact, conversation.dialog.local_sequence)
+            )
             conversation.agree(Session.parse(response.body))
         except BaseException:
             conversation.close("refused")
             raise
         return conversation
 
-    async def invite(self, connection: Connection, request: Request, conversation: Conversation | None = None) -> Response:
-        """Sends an INVITE, with credentials when they are asked for, and waits for its 2xx. Raises Refused, or TimeoutError."""
+    async def invite(
+        self, connection: Connection, request: Request, conversation: Conversation | None = None
+    ) -> Response:
+        """Sends an INVITE, with credentials when they are asked for, and waits for its 2xx.
+
+        Raises Refused, or TimeoutError.
+        """
         async with asyncio.timeout(TIMEOUT):
             response = await self._final(connection, request, conversation)
             if response.code in _CHALLENGE:
@@ -308,7 +330,11 @@ class Phone:
 
     def _of(self, call_id: str, tag: str) -> Conversation | None:
         return next(
-            (c for c in self.conversations if c.dialog and (c.dialog.id.call_id, c.dialog.id.local_tag) == (call_id, tag)),
+            (
+                c
+                for c in self.conversations
+                if c.dialog and (c.dialog.id.call_id, c.dialog.id.local_tag) == (call_id, tag)
+            ),
             None,
         )
 
@@ -365,7 +391,13 @@ class Phone:
         asked, given = _CHALLENGE[challenged.code]
         for challenge in challenged.headers.getlist(asked):
             with contextlib.suppress(ValueError):
-                credentials = answer(challenge, username=self.username, password=self.password, method=request.method, uri=str(request.uri))
+                credentials = answer(
+                    challenge,
+                    username=self.username,
+                    password=self.password,
+                    method=request.method,
+                    uri=str(request.uri),
+                )
                 request.headers.set(given, str(credentials))
                 self.algorithm = credentials.algorithm.value
                 return request

@@ -44,7 +44,9 @@ class Tally:
 
     @property
     def in_order(self) -> bool:
-        """Whether the other voice's packets came one after the other, none changed, twice or out of turn; a lost one is not disorder."""
+        """Whether the other voice's packets came one after the other, none changed, twice or out of turn; a lost one is
+        not disorder.
+        """
         steps = [(after - before) % PERIOD for before, after in zip(self.heard, self.heard[1:], strict=False)]
         return all(0 < step < PERIOD // 2 for step in steps)
 
@@ -71,7 +73,10 @@ class Stream(asyncio.DatagramProtocol):
         """Binds an even port with a free odd one above it (RFC 3550 section 11) and returns it."""
         loop = asyncio.get_running_loop()
         for _ in range(100):
-            rtp, rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            rtp, rtcp = (
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            )
             rtp.bind((host, 0))
             port: int = rtp.getsockname()[1]
             try:
@@ -89,7 +94,9 @@ class Stream(asyncio.DatagramProtocol):
             return port
         raise OSError("no free pair of ports")
 
-    def agree(self, remote: tuple[str, int], *, suite: Suite | None = None, send_key: str = "", receive_key: str = "") -> None:
+    def agree(
+        self, remote: tuple[str, int], *, suite: Suite | None = None, send_key: str = "", receive_key: str = ""
+    ) -> None:
         """Takes the negotiated description in force; the stream begins to speak at the first."""
         if suite is not None:
             profile = _PROFILES[suite]
@@ -120,7 +127,9 @@ class Stream(asyncio.DatagramProtocol):
             await asyncio.sleep(max(0.0, at - loop.time()))
 
     def _next(self) -> bytes:
-        header = _HEADER.pack(0x80, PAYLOAD_TYPE, self._sequence & 0xFFFF, self._said * SAMPLES & 0xFFFFFFFF, self._ssrc)
+        header = _HEADER.pack(
+            0x80, PAYLOAD_TYPE, self._sequence & 0xFFFF, self._said * SAMPLES & 0xFFFFFFFF, self._ssrc
+        )
         packet = header + self._says[self._said % PERIOD]
         self._sequence += 1
         self._said += 1

@@ -39,7 +39,10 @@ class Dialog:
 
     @classmethod
     def as_server(cls, request: Request, local_tag: str) -> Dialog:
-        """The dialog that our 1xx or 2xx to `request` makes (section 12.1.1). Raises ValueError without a usable Contact."""
+        """The dialog that our 1xx or 2xx to `request` makes (section 12.1.1).
+
+        Raises ValueError without a usable Contact.
+        """
         to = request.headers["To"]
         return cls(
             id=DialogId(request.call_id, local_tag, tag(request.from_address)),
@@ -53,7 +56,10 @@ class Dialog:
 
     @classmethod
     def as_client(cls, request: Request, response: Response) -> Dialog:
-        """The dialog that the peer's 1xx or 2xx to our `request` makes (section 12.1.2). Raises ValueError without a usable Contact."""
+        """The dialog that the peer's 1xx or 2xx to our `request` makes (section 12.1.2).
+
+        Raises ValueError without a usable Contact.
+        """
         return cls(
             id=DialogId(request.call_id, tag(request.from_address), tag(response.to_address)),
             local=request.headers["From"],

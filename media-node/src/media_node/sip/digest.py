@@ -1,6 +1,7 @@
 """Digest authentication (RFC 7616) with SHA-256 before MD5 (RFC 8760), from H(username:realm:password) alone.
 
-sipmessage refuses `qop="auth,auth-int"` and its pattern for credentials backtracks exponentially, so the parameters are read here.
+sipmessage refuses `qop="auth,auth-int"` and its pattern for credentials backtracks exponentially, so the parameters are
+read here.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ NONCE_LIFETIME: Final = 300.0
 _MAX_NONCES: Final = 10_000
 _MAX_LENGTH: Final = 2048
 _ONLY_MD5: Final = re.compile(r"baresip v[0-2]\.")
-"""User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC 8760 section 2.4).
-MD5 is accepted from every phone, so nobody gains by calling himself one of these."""
-_PARAMETER: Final = re.compile(r'[ \t]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?:,|$)')
+"""User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC
+8760 section 2.4). MD5 is accepted from every phone, so nobody gains by calling himself one of these."""
+_PARAMETER: Final = re.compile(
+    r'[ \t]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?:,|$)'
+)
 
 
 class Algorithm(StrEnum):
@@ -100,7 +103,13 @@ class Credentials:
         return credentials
 
     def __str__(self) -> str:
-        quoted = {"username": self.username, "realm": self.realm, "nonce": self.nonce, "uri": self.uri, "response": self.response}
+        quoted = {
+            "username": self.username,
+            "realm": self.realm,
+            "nonce": self.nonce,
+            "uri": self.uri,
+            "response": self.response,
+        }
         quoted |= {"cnonce": self.cnonce} | ({"opaque": self.opaque} if self.opaque else {})
         return (
             "Digest "
@@ -110,7 +119,10 @@ class Credentials:
 
 
 def parameters(value: str) -> dict[str, str]:
-    """The parameters of a `Digest` challenge or credentials, names in lower case. Raises ValueError for another scheme or broken syntax."""
+    """The parameters of a `Digest` challenge or credentials, names in lower case.
+
+    Raises ValueError for another scheme or broken syntax.
+    """
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest" or len(rest) > _MAX_LENGTH:
         raise ValueError("not Digest credentials")
@@ -129,7 +141,10 @@ def parameters(value: str) -> dict[str, str]:
 
 
 def answer(challenge: str, *, username: str, password: str, method: str, uri: str, count: int = 1) -> Credentials:
-    """A client's credentials for a challenge. Raises ValueError for a broken challenge or an algorithm that is not known here."""
+    """A client's credentials for a challenge.
+
+    Raises ValueError for a broken challenge or an algorithm that is not known here.
+    """
     asked = parameters(challenge)
     if not {"realm", "nonce"} <= asked.keys():
         raise ValueError("a challenge needs realm and nonce")
@@ -166,10 +181,14 @@ class Authenticator:
         nonce = self._nonce(now)
         offered = (Algorithm.MD5,) if _ONLY_MD5.match(agent) else tuple(Algorithm)
         suffix = ", stale=true" if stale else ""
-        return [f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in offered]
+        return [
+            f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in offered
+        ]
 
     def judge(self, credentials: Credentials, *, method: str, uri: str, ha1: Ha1 | None, now: float) -> Verdict:
-        """What the credentials are worth for this request; `ha1` is None for an unknown user, who costs the same time to refuse."""
+        """What the credentials are worth for this request; `ha1` is None for an unknown user, who costs the same time
+        to refuse.
+        """
         if credentials.realm != self.realm or credentials.uri != uri:
             return Verdict.MALFORMED
         issued = self._issued(credentials.nonce)
@@ -177,7 +196,13 @@ class Authenticator:
             return Verdict.STALE
         known = (ha1 or {}).get(credentials.algorithm)
         expected = _response(
-            credentials.algorithm, known or "", credentials.nonce, credentials.count, credentials.cnonce, method, credentials.uri
+            credentials.algorithm,
+            known or "",
+            credentials.nonce,
+            credentials.count,
+            credentials.cnonce,
+            method,
+            credentials.uri,
         )
         if not hmac.compare_digest(expected.encode(), credentials.response.encode()) or known is None:
             return Verdict.WRONG
@@ -206,5 +231,7 @@ class Authenticator:
 
     def _remember(self, nonce: str, count: int, now: float) -> None:
         if len(self._counts) >= _MAX_NONCES:
-            self._counts = {kept: seen for kept, seen in self._counts.items() if now - (self._issued(kept) or 0) <= NONCE_LIFETIME}
+            self._counts = {
+                kept: seen for kept, seen in self._counts.items() if now - (self._issued(kept) or 0) <= NONCE_LIFETIME
+            }
         self._counts[nonce] = count

@@ -146,7 +146,12 @@ class _Run:
     """One machine at work: performs its actions and wakes it."""
 
     def __init__(
-        self, machine: Machine, connection: Connection, *, on_pass: Callable[[Request | Response], None], on_end: Callable[[], object]
+        self,
+        machine: Machine,
+        connection: Connection,
+        *,
+        on_pass: Callable[[Request | Response], None],
+        on_end: Callable[[], object],
     ) -> None:
         self.machine = machine
         self.connection = connection
@@ -201,10 +206,21 @@ class Endpoint:
     def contact(self, connection: Connection, user: str | None = None) -> Address:
         """Our Contact on a connection."""
         here = connection.contact
-        return Address(URI("sip", here.host, user=user, port=here.port, parameters=Parameters(transport=connection.transport.parameter)))
+        return Address(
+            URI(
+                "sip",
+                here.host,
+                user=user,
+                port=here.port,
+                parameters=Parameters(transport=connection.transport.parameter),
+            )
+        )
 
     def send(self, connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
-        """Starts a client transaction. `on_response` hears every response; silence and failure come as a 408 or 503 of our own."""
+        """Starts a client transaction.
+
+        `on_response` hears every response; silence and failure come as a 408 or 503 of our own.
+        """
         here = connection.contact
         branch = f"z9hG4bK{secrets.token_hex(12)}"
         parameters = Parameters(branch=branch, rport=None)
@@ -219,7 +235,14 @@ class Endpoint:
     def acknowledge(self, connection: Connection, ack: Request) -> None:
         """Sends the ACK to a 2xx, which is no transaction (section 13.2.2.4)."""
         here = connection.contact
-        ack.via = [Via(connection.transport.value, here.host, here.port, Parameters(branch=f"z9hG4bK{secrets.token_hex(12)}", rport=None))]
+        ack.via = [
+            Via(
+                connection.transport.value,
+                here.host,
+                here.port,
+                Parameters(branch=f"z9hG4bK{secrets.token_hex(12)}", rport=None),
+            )
+        ]
         connection.send(ack)
 
     async def ask(self, connection: Connection, request: Request) -> Response:
@@ -262,7 +285,12 @@ class Endpoint:
         def on_fail(cause: Cause) -> None:
             outgoing.heard(reply(request, _FAILURE[cause]))
 
-        run = _Run(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=lambda: self._clients.pop(key, None))
+        run = _Run(
+            kind(request, connection.transport.reliable),
+            connection,
+            on_pass=on_pass,
+            on_end=lambda: self._clients.pop(key, None),
+        )
         run.on_fail = on_fail
         outgoing._run = self._clients[key] = run
         # The caller gets its handle before the first response can come, a failure to send included.
@@ -319,7 +347,9 @@ class Endpoint:
 
 
 def _note_source(request: Request, connection: Connection) -> None:
-    """Writes where the request came from into its top Via (RFC 3261 section 18.2.1, RFC 3581), for the response to carry."""
+    """Writes where the request came from into its top Via (RFC 3261 section 18.2.1, RFC 3581), for the response to
+    carry.
+    """
     top, *others = request.via
     changes: dict[str, str] = {}
     if top.host != connection.peer.host:

@@ -1,7 +1,8 @@
 """SIP messages on a wire: where one ends (RFC 3261 section 18.3), and what sipmessage cannot read by itself.
 
-sipmessage parses the values. This module frames a byte stream, unfolds headers (section 7.3.1), decodes Latin-1, refuses what could
-smuggle a header into a copied message, and checks the header fields every request must have (section 8.1.1).
+sipmessage parses the values. This module frames a byte stream, unfolds headers (section 7.3.1), decodes Latin-1,
+refuses what could smuggle a header into a copied message, and checks the header fields every request must have (section
+8.1.1).
 """
 
 from __future__ import annotations
@@ -67,11 +68,16 @@ PHRASES: Final = {
 
 
 class FramingError(ValueError):
-    """The stream is not SIP, or a message passes a limit: what follows cannot be trusted, so the connection has to close."""
+    """The stream is not SIP, or a message passes a limit: what follows cannot be trusted, so the connection has to
+    close.
+    """
 
 
 class Malformed(ValueError):
-    """A framed message that is not valid SIP. `status` is what a request deserves; `headers` is what could be read of it."""
+    """A framed message that is not valid SIP.
+
+    `status` is what a request deserves; `headers` is what could be read of it.
+    """
 
     def __init__(self, status: int, reason: str, headers: Headers | None = None) -> None:
         super().__init__(reason)
@@ -139,7 +145,10 @@ class Framer:
 
 
 def content_length(head: bytes) -> int:
-    """The Content-Length of a head. Raises FramingError when it is absent, repeated with another value, or out of bounds."""
+    """The Content-Length of a head.
+
+    Raises FramingError when it is absent, repeated with another value, or out of bounds.
+    """
     values = set(_LENGTH.findall(re.sub(rb"\r\n[ \t]+", b" ", head)))
     if len(values) != 1:
         raise FramingError("a stream needs exactly one Content-Length")
@@ -152,7 +161,9 @@ def content_length(head: bytes) -> int:
 
 
 def datagram(data: bytes) -> bytes:
-    """The message in one datagram: octets past Content-Length are cut off (section 18.3). Raises Malformed when it is incomplete."""
+    """The message in one datagram: octets past Content-Length are cut off (section 18.3). Raises Malformed when it is
+    incomplete.
+    """
     end = data.find(_END)
     if end < 0 or len(data) > MAX_HEAD + MAX_BODY:
         raise Malformed(400, "no end of headers")
@@ -191,7 +202,8 @@ def _unfold(head: bytes) -> list[str]:
         text = head.decode("latin-1")
     lines = _FOLD.sub(" ", text).split("\r\n")
     if any("\r" in line or "\n" in line for line in lines):
-        # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the sender's choosing.
+        # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the
+        # sender's choosing.
         raise Malformed(400, "a lone CR or LF in a header")
     if any(_LONG_NUMBER.search(line) for line in lines):
         raise Malformed(400, "a telephone number without end")
@@ -281,7 +293,9 @@ def reply(request: Request, status: int, phrase: str = "", *, to_tag: str = "") 
 
 
 def reply_to_malformed(error: Malformed) -> Response | None:
-    """The response to a request that could not be parsed, or None when too little of it could be read (or it was a response)."""
+    """The response to a request that could not be parsed, or None when too little of it could be read (or it was a
+    response).
+    """
     headers = error.headers
     if headers is None or not all(headers.get(name) for name in ("Via", "From", "To", "Call-ID", "CSeq")):
         return None

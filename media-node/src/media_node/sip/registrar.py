@@ -1,7 +1,7 @@
 """The registrar (RFC 3261 section 10.3). Pure: bindings are values, the clock is passed in.
 
-A binding belongs to the live connection it was made over (RFC 5626): requests for the phone go back over that connection, whatever
-address its Contact claims, and the binding ends with it.
+A binding belongs to the live connection it was made over (RFC 5626): requests for the phone go back over that
+connection, whatever address its Contact claims, and the binding ends with it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ class Registrar:
     _bindings: dict[str, tuple[Binding, ...]] = field(default_factory=dict)
 
     def register(self, request: Request, *, username: str, connection: int, now: float) -> tuple[Binding, ...]:
-        """Applies an authenticated REGISTER and returns the user's bindings afterwards. Raises Rejected and changes nothing."""
+        """Applies an authenticated REGISTER and returns the user's bindings afterwards.
+
+        Raises Rejected and changes nothing.
+        """
         present = self.lookup(username, now)
         wanted = self._wanted(request, username, connection, now)
         for binding in present:
@@ -79,7 +82,9 @@ class Registrar:
 
     def users(self, connection: int, now: float) -> list[str]:
         """Who is registered over a connection: one phone, or the lines of one device."""
-        return [binding.username for binding in self._all() if binding.connection == connection and binding.expires_at > now]
+        return [
+            binding.username for binding in self._all() if binding.connection == connection and binding.expires_at > now
+        ]
 
     def drop_connection(self, connection: int) -> None:
         """Forgets what was bound to a connection that is gone."""
@@ -132,7 +137,9 @@ class Registrar:
 
 
 def _lifetime(contact: Address, request: Request) -> int:
-    """Seconds a binding lives: the contact's own parameter, else the Expires header, within our bounds (section 10.3 step 7)."""
+    """Seconds a binding lives: the contact's own parameter, else the Expires header, within our bounds (section 10.3
+    step 7).
+    """
     value = contact.parameters.get("expires")
     if value is None:
         seconds = request.expires if request.expires is not None else DEFAULT_EXPIRES

@@ -1,4 +1,5 @@
-"""SDP (RFC 4566) as far as one audio stream needs it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and answer (RFC 3264).
+"""SDP (RFC 4566) as far as one audio stream needs it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and answer
+(RFC 3264).
 
 Values are frozen; `parse` raises only ValueError and `str()` writes.
 """
@@ -22,7 +23,8 @@ CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400
 _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
-"""Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer."""
+"""Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer.
+"""
 _FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s+((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*")
 _HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
 _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
@@ -98,7 +100,10 @@ class CryptoAttribute:
 
     @property
     def refusal(self) -> str | None:
-        """Why this line is not used, or None. Only whole, protected, authenticated streams with one key of full length pass."""
+        """Why this line is not used, or None.
+
+        Only whole, protected, authenticated streams with one key of full length pass.
+        """
         if self.suite not in tuple(Suite):
             return f"suite {self.suite[:40]} is not supported"
         try:
@@ -110,7 +115,8 @@ class CryptoAttribute:
         if self.mki:
             return "a master key identifier is not supported"
         for parameter in self.parameters:
-            # RFC 4568 section 6.3.7: one that is not understood rules the line out, unless it begins with "-". WSH is only a hint.
+            # RFC 4568 section 6.3.7: one that is not understood rules the line out, unless it begins with "-". WSH is
+            # only a hint.
             if not parameter.startswith(("-", "WSH=")) and parameter != "KDR=0":
                 return f"session parameter {parameter.partition('=')[0][:40]} is not supported"
         return None
@@ -229,24 +235,34 @@ class Session:
             return ""
 
     def fingerprint(self, media: Media) -> str:
-        """The fingerprint of the certificate that a stream's peer will show, as "sha-256 AB:CD..."; empty when it gives no usable one.
+        """The fingerprint of the certificate that a stream's peer will show, as "sha-256 AB:CD..."; empty when it gives
+        no usable one.
 
         The strongest of several (RFC 8122 section 5); the stream's own stand above the session's.
         """
-        for values in (media.values("fingerprint"), [each.value or "" for each in self.attributes if each.name == "fingerprint"]):
-            found = [f"{match[1].lower()} {match[2].upper()}" for value in values if (match := _FINGERPRINT.fullmatch(value))]
+        for values in (
+            media.values("fingerprint"),
+            [each.value or "" for each in self.attributes if each.name == "fingerprint"],
+        ):
+            found = [
+                f"{match[1].lower()} {match[2].upper()}" for value in values if (match := _FINGERPRINT.fullmatch(value))
+            ]
             found = [each for each in found if len(each.split()[1]) == _HEX_LENGTH[each.split()[0]]]
             if found:
                 return max(found)
         return ""
 
     def setup(self, media: Media) -> str:
-        """Who is to begin the handshake, in the peer's words (RFC 4145 section 4): active, passive, actpass or holdconn; or empty."""
+        """Who is to begin the handshake, in the peer's words (RFC 4145 section 4): active, passive, actpass or
+        holdconn; or empty.
+        """
         values = media.values("setup") or [each.value or "" for each in self.attributes if each.name == "setup"]
         return values[0].strip().lower() if values else ""
 
     def direction(self, media: Media) -> Direction:
-        """The stream's direction: its own, else the session's, else sendrecv. 0.0.0.0 is the old way to hold (RFC 3264 section 8.4)."""
+        """The stream's direction: its own, else the session's, else sendrecv. 0.0.0.0 is the old way to hold (RFC 3264
+        section 8.4).
+        """
         found = Direction.SENDRECV
         for attribute in (*self.attributes, *media.attributes):
             if attribute.name in tuple(Direction):
@@ -258,7 +274,11 @@ class Session:
 
 def _media(value: str) -> Media:
     parts = value.split()
-    if len(parts) < 4 or not re.fullmatch(r"[0-9]{1,5}(/[0-9]{1,3})?", parts[1]) or not all(map(_TOKEN.fullmatch, parts[2].split("/"))):
+    if (
+        len(parts) < 4
+        or not re.fullmatch(r"[0-9]{1,5}(/[0-9]{1,3})?", parts[1])
+        or not all(map(_TOKEN.fullmatch, parts[2].split("/")))
+    ):
         raise ValueError("broken m= line")
     port = int(parts[1].partition("/")[0])
     if port > 65535:
@@ -289,7 +309,9 @@ def is_rtp(protocol: str) -> bool:
 
 def crypto_lines(keys: Iterable[tuple[Suite, str]]) -> tuple[Attribute, ...]:
     """Crypto attributes numbered from 1 for suites and their base64 keys."""
-    return tuple(Attribute("crypto", str(CryptoAttribute(tag, suite, key))) for tag, (suite, key) in enumerate(keys, start=1))
+    return tuple(
+        Attribute("crypto", str(CryptoAttribute(tag, suite, key))) for tag, (suite, key) in enumerate(keys, start=1)
+    )
 
 
 class OtherBody(ValueError):

@@ -1,7 +1,8 @@
-"""The four transaction state machines of RFC 3261 section 17 with the corrections of RFC 6026. Pure: no I/O and no clock.
+"""The four transaction state machines of RFC 3261 section 17 with the corrections of RFC 6026. Pure: no I/O and no
+clock.
 
-A machine takes an event and `now` (seconds on any monotonic clock) and returns what is to be done. Its running timers are a value,
-`timers`; whoever runs it wakes it at `wake` with `fire`.
+A machine takes an event and `now` (seconds on any monotonic clock) and returns what is to be done. Its running timers
+are a value, `timers`; whoever runs it wakes it at `wake` with `fire`.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ Step = Callable[[Event, float], list[Action]]
 
 @dataclass
 class Machine:
-    """What the four have in common: the request, whether the transport is reliable, the state and the running timers."""
+    """What the four have in common: the request, whether the transport is reliable, the state and the running
+    timers.
+    """
 
     request: Request
     reliable: bool

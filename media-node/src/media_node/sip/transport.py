@@ -14,7 +14,17 @@ from typing import Final, Protocol, cast
 
 from sipmessage import Request, Response
 
-from media_node.sip.message import PONG, Framer, FramingError, KeepAlive, Malformed, datagram, parse, reply_to_malformed, serialise
+from media_node.sip.message import (
+    PONG,
+    Framer,
+    FramingError,
+    KeepAlive,
+    Malformed,
+    datagram,
+    parse,
+    reply_to_malformed,
+    serialise,
+)
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 FIRST_MESSAGE_TIMEOUT: Final = 32.0
@@ -100,7 +110,9 @@ class Connection:
 class StreamConnection(Connection, asyncio.Protocol):
     """A TCP or TLS connection, accepted or made."""
 
-    def __init__(self, receiver: Receiver, transport: Transport, gate: Gate | None = None, announced: HostPort | None = None) -> None:
+    def __init__(
+        self, receiver: Receiver, transport: Transport, gate: Gate | None = None, announced: HostPort | None = None
+    ) -> None:
         super().__init__(receiver, transport, announced=announced)
         self._gate = gate
         self._framer = Framer()
@@ -297,7 +309,9 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
-async def listen_tls(receiver: Receiver, *, host: str, port: int, context: ssl.SSLContext, announced_host: str | None = None) -> Listener:
+async def listen_tls(
+    receiver: Receiver, *, host: str, port: int, context: ssl.SSLContext, announced_host: str | None = None
+) -> Listener:
     """Opens the TLS port. Raises OSError when it is taken."""
     gate = Gate()
     announced: list[HostPort] = []
