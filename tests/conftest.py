@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from callvoip.programs import programs
+from callvoip.commands.programs import programs
 
 # A loaded machine is no counterexample; a fixture that is shared by all examples of a test is made for that.
 settings.register_profile(

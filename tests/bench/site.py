@@ -32,8 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from callvoip.edge import NODE
-from callvoip.paths import BUILD
+from callvoip.paths import BUILD, NODE
 from callvoip.system import LocalSystem
 from tests.site.conftest import build
 from tests.site.document import Document, broken_links, pages, read

@@ -27,7 +27,7 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from callvoip import dynamodb as local_dynamodb
+from callvoip.aws import dynamodb_local as local_dynamodb
 from callvoip.process import die_with_parent
 
 HERE = Path(__file__).parent

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from callvoip.edge import NODE
-from callvoip.paths import ROOT
+from callvoip.paths import NODE, ROOT
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from callvoip.aws import Deployed, Deployment, Emulated, listening_socket
-from callvoip.process import Child, base_environment
-from callvoip.template import Assembly
+from callvoip.aws.deployment import Deployed, Deployment
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.template import Assembly
+from callvoip.process import Child, base_environment, listening_socket
 
 REGION = "eu-central-1"
 
@@ -19,7 +20,7 @@ async def emulated(tmp_path: Path) -> AsyncIterator[Emulated]:
     """The emulated AWS as `./dev up` starts it."""
     with listening_socket() as listening:
         port, descriptor = listening.getsockname()[1], listening.fileno()
-        command = [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor)]
+        command = [sys.executable, "-m", "callvoip.aws.emulator", "--fd", str(descriptor)]
         child = await Child.start(command, log=tmp_path / "aws.log", env=base_environment(), pass_fds=[descriptor])
     yield Emulated(f"http://127.0.0.1:{port}", REGION)
     await child.stop()

@@ -11,12 +11,13 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from callvoip import dynamodb, tables
-from callvoip.aws import Emulated, _secrets, listening_socket
+from callvoip.aws import dynamodb_local, tables
+from callvoip.aws.deployment import _secrets
+from callvoip.aws.endpoint import Emulated
 from callvoip.client import Client
 from callvoip.data import DataError, opened
-from callvoip.process import Child, base_environment
-from callvoip.streams import Position, Positions, Source, _Reader
+from callvoip.lambdas.streams import Position, Positions, Source, _Reader
+from callvoip.process import Child, base_environment, listening_socket
 from callvoip.system import LocalSystem, StartError
 
 REGION = "eu-central-1"
@@ -43,7 +44,7 @@ ORDER = {
 async def emulator(tmp_path: Path, *options: str) -> tuple[Child, Emulated]:
     with listening_socket() as listening:
         port, descriptor = listening.getsockname()[1], listening.fileno()
-        command = [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor), *options]
+        command = [sys.executable, "-m", "callvoip.aws.emulator", "--fd", str(descriptor), *options]
         child = await Child.start(command, log=tmp_path / "aws.log", env=base_environment(), pass_fds=[descriptor])
     return child, Emulated(f"http://127.0.0.1:{port}", REGION)
 
@@ -51,9 +52,9 @@ async def emulator(tmp_path: Path, *options: str) -> tuple[Child, Emulated]:
 @pytest.fixture
 async def lasting(tmp_path: Path):
     """The emulated AWS with DynamoDB Local behind it."""
-    dynamodb.install()
+    dynamodb_local.install()
     (tmp_path / "tables").mkdir()
-    database, address = await dynamodb.start(tmp_path / "tables", tmp_path / "dynamodb.log")
+    database, address = await dynamodb_local.start(tmp_path / "tables", tmp_path / "dynamodb.log")
     child, emulated = await emulator(tmp_path, "--tables", address)
     yield emulated
     await child.stop()
@@ -227,8 +228,8 @@ async def test_a_stream_is_read_on_from_where_it_was_left(lasting, tmp_path):
 
 def test_without_java_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(dynamodb.MissingError, match="apt-get install default-jre-headless"):
-        dynamodb.install()
+    with pytest.raises(dynamodb_local.MissingError, match="apt-get install default-jre-headless"):
+        dynamodb_local.install()
 
 
 def test_generated_secrets_stay_what_they_are(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callvoip import deploy
+from callvoip.commands import deploy
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from callvoip.aws import Emulated, listening_socket
-from callvoip.ec2 import Ec2, address, materialise, node_config
-from callvoip.permissions import Principal
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.permissions import Principal
+from callvoip.nodes.ec2 import Ec2, address, materialise, node_config
+from callvoip.process import listening_socket
 
 USER_DATA = """#cloud-config
 write_files:

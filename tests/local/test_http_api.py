@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callvoip.exchange import Request
-from callvoip.http_api import Authorizer, Forbidden, Route, Unauthorized, answer, authorize, event, find
+from callvoip.edge.exchange import Request
+from callvoip.edge.http_api import Authorizer, Forbidden, Route, Unauthorized, answer, authorize, event, find
 
 NOW = datetime(2026, 11, 21, 18, 5, tzinfo=UTC)
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example"

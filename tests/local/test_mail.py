@@ -9,10 +9,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from botocore.exceptions import ClientError
 
-from callvoip import mail, mail_page
-from callvoip.mail import SentMail
-from callvoip.mail_page import MailPage
-from callvoip.permissions import Principal
+from callvoip.aws import ses
+from callvoip.aws.permissions import Principal
+from callvoip.aws.ses import SentMail
+from callvoip.edge import mail_page
+from callvoip.edge.mail_page import MailPage
 
 NOW = datetime(2026, 11, 21, 18, 5, tzinfo=UTC)
 MAY_SEND = {
@@ -93,14 +94,14 @@ def test_a_raw_message_is_read_too():
         "Content": {"Raw": {"Data": base64.b64encode(bytes(message)).decode()}},
         "Destination": {"ToAddresses": ["a@example.nl"]},
     }
-    read = mail.read(raw, "1", NOW)
+    read = ses.read(raw, "1", NOW)
     assert (read.subject, read.text.strip(), read.html.strip()) == ("Één bestelling", "Dag", "<p>Dag</p>")
 
 
 def test_kept_mail_is_there_after_a_restart(tmp_path):
     path = tmp_path / "mail.jsonl"
-    SentMail(path).add(mail.read(request(), "1", NOW))
+    SentMail(path).add(ses.read(request(), "1", NOW))
     again = SentMail(path)
-    again.add(mail.read(request("Tweede"), "2", NOW))
+    again.add(ses.read(request("Tweede"), "2", NOW))
     assert SentMail(path).as_json() == again.as_json()
     assert path.stat().st_mode & 0o077 == 0

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from callvoip.operator_values import Trunk, issue, parse_trunk, put
+from callvoip.nodes.operator_values import Trunk, issue, parse_trunk, put
 
 NODE_CONFIG = {
     "sip": {"domain": "sip.example.nl", "certificate_parameter": "/x/certificate", "private_key_parameter": "/x/key"},

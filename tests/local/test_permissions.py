@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from callvoip.asked import asked
-from callvoip.aws import Emulated
-from callvoip.permissions import Asked, Principal
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.permissions import Asked, Principal
+from callvoip.aws.request_context import asked
 
 ARN = "arn:aws:ec2:eu-central-1:123456789012:instance/i-1"
 TABLE = "arn:aws:dynamodb:eu-central-1:123456789012:table/fleet"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from callvoip import runtime as runtime_module
-from callvoip.aws import Emulated
-from callvoip.runtime import FunctionError, Runtime
+from callvoip.aws.endpoint import Emulated
+from callvoip.lambdas import runtime as runtime_module
+from callvoip.lambdas.runtime import FunctionError, Runtime
 
 CODE = """
 import os, sys, time

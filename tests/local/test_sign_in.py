@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import ClientSession, web
 
-from callvoip.exchange import Request
-from callvoip.http_api import Authorizer, Route, authorize
-from callvoip.sign_in import Client, SignIn, User
+from callvoip.edge.exchange import Request
+from callvoip.edge.http_api import Authorizer, Route, authorize
+from callvoip.edge.sign_in import Client, SignIn, User
 
 ISSUER = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example"
 CALLBACK = "http://127.0.0.1:1/console/"

@@ -37,7 +37,7 @@ def test_a_saved_text_shows_without_a_restart(tmp_path: Path) -> None:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("public", "resources"))
     port = free_port()
     program = (
-        "import sys; from pathlib import Path; from callvoip import site; "
+        "import sys; from pathlib import Path; from callvoip.commands import site; "
         "site.ROOT = Path(sys.argv[1]); sys.exit(site.main(sys.argv[2:]))"
     )
     process = subprocess.Popen(

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callvoip.runtime import FunctionError
-from callvoip.streams import Source, process
+from callvoip.lambdas.runtime import FunctionError
+from callvoip.lambdas.streams import Source, process
 
 
 def records(count: int) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callvoip.template import Scope, Stack, UnresolvedError, load
+from callvoip.aws.template import Scope, Stack, UnresolvedError, load
 
 PSEUDO = {"AWS::Region": "eu-central-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws"}
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from callvoip import streams, triggers
-from callvoip.aws import Deployment, Emulated
-from callvoip.runtime import Runtime
-from callvoip.triggers import Triggers, event, rate_seconds
+from callvoip.aws.deployment import Deployment
+from callvoip.aws.endpoint import Emulated
+from callvoip.lambdas import streams, triggers
+from callvoip.lambdas.runtime import Runtime
+from callvoip.lambdas.triggers import Triggers, event, rate_seconds
 
 CODE = """
 import json

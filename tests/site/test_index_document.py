@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callvoip.edge import NODE, _query
+from callvoip.edge.functions import _query
+from callvoip.paths import NODE
 from infra.website import INDEX_DOCUMENT
 
 # Runs the function on a request a line, and says where a browser would go then (WHATWG URL).
@@ -27,7 +28,9 @@ Asked = Callable[[str, str], dict[str, Any]]
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Asked]:
     """What the function makes of a path and a query."""
-    with subprocess.Popen([str(NODE), "-e", _HOST, INDEX_DOCUMENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as node:
+    with subprocess.Popen(
+        [str(NODE), "-e", _HOST, INDEX_DOCUMENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as node:
         assert node.stdin is not None and node.stdout is not None
 
         def asked(path: str, query: str = "") -> dict[str, Any]:
@@ -78,13 +81,16 @@ def test_no_path_leads_a_visitor_away(ask: Asked, rest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["q=srtp", "q=a%20b&q=c", "q=", "q", "a=1&b=2&a=3", "q=%26%3D", "next=//evil.example/", "q=%E2%82%AC+5", "q=a=b"]
+    "query",
+    ["q=srtp", "q=a%20b&q=c", "q=", "q", "a=1&b=2&a=3", "q=%26%3D", "next=//evil.example/", "q=%E2%82%AC+5", "q=a=b"],
 )
 def test_a_redirect_keeps_the_query(ask: Asked, query: str) -> None:
     location = ask("/zoeken", query)["headers"]["location"]["value"]
     path, _, kept = location.partition("?")
     assert path == "/zoeken/"
-    assert sorted(kept.split("&")) == sorted(part.removesuffix("=") if part.endswith("=") else part for part in query.split("&"))
+    assert sorted(kept.split("&")) == sorted(
+        part.removesuffix("=") if part.endswith("=") else part for part in query.split("&")
+    )
 
 
 def test_a_page_and_a_file_are_answered_as_they_are(ask: Asked) -> None:

@@ -1,0 +1,1 @@
+"""The whole of callvoip on one machine, and the commands behind `./dev`."""

@@ -29,7 +29,7 @@ def main() -> int:
         print(f"dev: there is no command {command!r}; the commands are: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(f"callvoip.{command}")
+        module = importlib.import_module(f"callvoip.commands.{command}")
         result: int = module.main(arguments[1:])
     except KeyboardInterrupt:
         return 130

@@ -18,16 +18,19 @@ from typing import Any
 
 from aiohttp import web
 
-from callvoip import dynamodb, ec2, front, operator_values, sign_in, template
-from callvoip.aws import Deployment, Emulated, deploy, listening_socket
+from callvoip.aws import dynamodb_local, template
+from callvoip.aws.deployment import Deployment, deploy
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.permissions import Principal
 from callvoip.data import Data, opened
-from callvoip.edge import EdgeFunctions
-from callvoip.mail_page import PATH, MailPage
-from callvoip.operator_values import Trunk
-from callvoip.permissions import Principal
-from callvoip.process import Child, base_environment
-from callvoip.runtime import Runtime
-from callvoip.triggers import Triggers
+from callvoip.edge import front, sign_in
+from callvoip.edge.functions import EdgeFunctions
+from callvoip.edge.mail_page import PATH, MailPage
+from callvoip.lambdas.runtime import Runtime
+from callvoip.lambdas.triggers import Triggers
+from callvoip.nodes import ec2, operator_values
+from callvoip.nodes.operator_values import Trunk
+from callvoip.process import Child, base_environment, listening_socket
 
 
 @dataclass(frozen=True)
@@ -179,15 +182,15 @@ async def _emulator(stack: AsyncExitStack, region: str, logs: Path, kept: Data |
     """Start moto, and DynamoDB Local beside it for data that lasts."""
     options: list[str] = []
     if kept:
-        await asyncio.to_thread(dynamodb.install)
-        tables, address = await dynamodb.start(kept.tables, logs / "dynamodb.log")
+        await asyncio.to_thread(dynamodb_local.install)
+        tables, address = await dynamodb_local.start(kept.tables, logs / "dynamodb.log")
         stack.push_async_callback(tables.stop)
         options = ["--tables", address, "--instances", str(kept.instances), "--mail", str(kept.mail)]
     listening = stack.enter_context(listening_socket())
     endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
     descriptor = listening.fileno()
     child = await Child.start(
-        [sys.executable, "-m", "callvoip.emulator", "--fd", str(descriptor), *options],
+        [sys.executable, "-m", "callvoip.aws.emulator", "--fd", str(descriptor), *options],
         log=logs / "aws.log",
         env=base_environment(),
         pass_fds=[descriptor],

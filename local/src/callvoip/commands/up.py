@@ -11,10 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from callvoip import build, operator_values, synth
+from callvoip import build
+from callvoip.aws.dynamodb_local import MissingError
+from callvoip.commands import synth
 from callvoip.data import DataError
-from callvoip.dynamodb import MissingError
-from callvoip.operator_values import Trunk
+from callvoip.nodes import operator_values
+from callvoip.nodes.operator_values import Trunk
 from callvoip.running import Ready, system
 
 PORT = 8080

@@ -19,10 +19,11 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
 
-from callvoip.aws import Deployed, Deployment, Emulated, send
+from callvoip.aws.deployment import Deployed, Deployment
+from callvoip.aws.endpoint import Emulated, send
 from callvoip.data import write
-from callvoip.patterns import matches
-from callvoip.runtime import FunctionError, Runtime
+from callvoip.lambdas.patterns import matches
+from callvoip.lambdas.runtime import FunctionError, Runtime
 
 _log = logging.getLogger(__name__)
 

@@ -254,4 +254,4 @@ def _compute(name: str, argument: Any, *, region: str) -> Any:
             return all(argument)
         case "Fn::Or":
             return any(argument)
-    raise NotImplementedError(f"{name} is not known to local/; add it to callvoip.template")
+    raise NotImplementedError(f"{name} is not known to local/; add it to callvoip.aws.template")

@@ -63,7 +63,9 @@ def _meets(rule: Any, value: Any) -> bool:
                 return False
             pairs = zip(argument[::2], argument[1::2], strict=True)
             return all(bool(_COMPARE[comparison](value, bound)) for comparison, bound in pairs)
-    raise NotImplementedError(f"the pattern operator {name!r} is not known to local/; add it to callvoip.patterns")
+    raise NotImplementedError(
+        f"the pattern operator {name!r} is not known to local/; add it to callvoip.lambdas.patterns"
+    )
 
 
 def _same(wanted: Any, value: Any) -> bool:

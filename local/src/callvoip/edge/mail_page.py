@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import aiohttp
 from aiohttp import web
 
-from callvoip.aws import Emulated
-from callvoip.sign_in import translate
+from callvoip.aws.endpoint import Emulated
+from callvoip.edge.sign_in import translate
 
 PATH = "/_local/mail/"
 JSON_PATH = "/_local/mail.json"

@@ -21,11 +21,12 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from callvoip.aws import Deployment, Emulated
-from callvoip.imds import Instance, MetadataService
-from callvoip.permissions import Principal
+from callvoip.aws.deployment import Deployment
+from callvoip.aws.endpoint import Emulated
+from callvoip.aws.permissions import Principal
+from callvoip.lambdas.triggers import event
+from callvoip.nodes.imds import Instance, MetadataService
 from callvoip.process import Child, base_environment
-from callvoip.triggers import event
 
 _log = logging.getLogger(__name__)
 

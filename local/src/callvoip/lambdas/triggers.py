@@ -18,10 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from callvoip import streams
-from callvoip.aws import ACCOUNT, Deployed, Deployment, Emulated, send
-from callvoip.patterns import matches
-from callvoip.runtime import FunctionError, Runtime
+from callvoip.aws.deployment import Deployed, Deployment
+from callvoip.aws.endpoint import ACCOUNT, Emulated, send
+from callvoip.lambdas import streams
+from callvoip.lambdas.patterns import matches
+from callvoip.lambdas.runtime import FunctionError, Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ def rate_seconds(expression: str) -> float:
     """Seconds of `rate(5 minutes)`. Raises NotImplementedError for other schedules."""
     match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     if not match:
-        raise NotImplementedError(f"the schedule {expression!r} is not known to local/; add it to callvoip.triggers")
+        raise NotImplementedError(
+            f"the schedule {expression!r} is not known to local/; add it to callvoip.lambdas.triggers"
+        )
     return int(match[1]) * _UNITS[match[2]]
 
 

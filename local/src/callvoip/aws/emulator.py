@@ -36,12 +36,12 @@ from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
-from callvoip import mail
-from callvoip.asked import asked
-from callvoip.forward import Forward
-from callvoip.instances import KeptInstances
-from callvoip.mail import SentMail
-from callvoip.permissions import Principal
+from callvoip.aws import ses
+from callvoip.aws.forward import Forward
+from callvoip.aws.kept_instances import KeptInstances
+from callvoip.aws.permissions import Principal
+from callvoip.aws.request_context import asked
+from callvoip.aws.ses import SentMail
 
 CHANGES_PATH = "/callvoip/changes"
 WAIT_SECONDS = 20.0
@@ -162,7 +162,7 @@ class Emulator:
         """What moto accepts is sent."""
         answered = _collect(self._moto, environ)
         if answered.status.startswith("200"):
-            self._mail.add(mail.read(request, json.loads(answered.body)["MessageId"], datetime.now(UTC)))
+            self._mail.add(ses.read(request, json.loads(answered.body)["MessageId"], datetime.now(UTC)))
         start_response(answered.status, answered.headers)
         return [answered.body]
 

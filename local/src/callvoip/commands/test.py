@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
+from callvoip.commands.programs import install_missing
 from callvoip.paths import ROOT
-from callvoip.programs import install_missing
 
 BIN = sys.prefix + "/bin/"
 

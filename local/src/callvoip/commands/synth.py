@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callvoip import build
-from callvoip.edge import NODE
-from callvoip.paths import BUILD, CDK_OUT, ROOT
+from callvoip.paths import BUILD, CDK_OUT, NODE, ROOT
 
 KEEP_SECONDS = 24 * 3600
 

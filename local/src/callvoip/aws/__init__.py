@@ -1,0 +1,1 @@
+"""The emulated AWS, and what the template deploys into it."""

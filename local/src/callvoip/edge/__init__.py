@@ -1,0 +1,1 @@
+"""What a browser reaches: the distribution, the HTTP API, the sign-in page."""

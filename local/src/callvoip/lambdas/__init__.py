@@ -1,0 +1,1 @@
+"""Runs the functions, and what starts them."""

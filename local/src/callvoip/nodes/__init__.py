@@ -1,0 +1,1 @@
+"""Instances as real media-node processes, with what an operator gives them."""
