@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from media_node.media.port import BATCH, Batch, Name, Port, source_of
+from media_node.media.port import BATCH, Batch, Port, SocketAddress, transport_address
 from media_node.media.worker import GATHER_S
 
 
@@ -50,7 +50,9 @@ def main() -> None:
     print(port.number, flush=True)
     routes = json.loads(sys.stdin.readline())
     names = {
-        source_of("127.0.0.1", a): Name(source_of("127.0.0.1", b)) for pair in routes for a, b in (pair, pair[::-1])
+        transport_address("127.0.0.1", a): SocketAddress(transport_address("127.0.0.1", b))
+        for pair in routes
+        for a, b in (pair, pair[::-1])
     }
     print("ready", flush=True)
     epoll = select.epoll()

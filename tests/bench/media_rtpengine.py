@@ -13,8 +13,8 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-from media_node.bridge import Suite
 from media_node.sip.sdp import Session
+from media_node.worker_link.protocol import Suite
 from tests.bench.media_traffic import Telephone
 
 Value = Any

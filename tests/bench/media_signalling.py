@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from media_node.bridge import Suite
 from media_node.call import directory
 from media_node.call.exchange import Exchange
-from media_node.media.client import MediaWorker
 from media_node.probe.phone import Conversation, Phone
 from media_node.probe.stream import Stream
 from media_node.sip.digest import Algorithm
 from media_node.sip.transport import listen_tls, server_context
+from media_node.worker_link.client import MediaWorker
+from media_node.worker_link.protocol import Suite
 from tests.bench.media_traffic import Telephone
 
 DOMAIN, CUSTOMER, PASSWORD = "sip.example.nl", "bench1", "correct horse battery staple"
@@ -108,7 +108,7 @@ async def exchange(worker: MediaWorker, calls: int, file: Path) -> AsyncIterator
         order_id="bench", customer_id=CUSTOMER, encrypted=True, calls=calls, version=1, phones=phones
     )
     served.assign(directory.Directory((environment,)))
-    listener = await listen_tls(served.endpoint, host="127.0.0.1", port=0, context=context)
+    listener = await listen_tls(served.transactions, host="127.0.0.1", port=0, context=context)
     try:
         yield served, listener.local.port, ssl.create_default_context(cafile=str(file))
     finally:
@@ -125,7 +125,7 @@ def telephone(conversation: Conversation) -> Telephone:
 async def calls_through_sip(
     port: int, context: ssl.SSLContext, calls: int, a: Suite, b: Suite
 ) -> list[tuple[Telephone, Telephone]]:
-    """Make that many calls from one phone to the other. Raises Refused, OSError or TimeoutError."""
+    """Make that many calls from one phone to the other. Raises RequestRefused, OSError or TimeoutError."""
     caller = BenchPhone(f"{CUSTOMER}-101", PASSWORD, DOMAIN, (a.value,))
     callee = BenchPhone(f"{CUSTOMER}-102", PASSWORD, DOMAIN, (b.value,))
     for phone in (callee, caller):

@@ -34,8 +34,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from callvoip.process import die_with_parent
-from media_node.bridge import Suite
 from media_node.sip.digest import Algorithm
+from media_node.worker_link.protocol import Suite
 
 # The machine is shared with other tests: how long an example takes says nothing.
 

@@ -1,5 +1,5 @@
 """Calls through the exchange over real TLS, with phones of our own and a media worker that only keeps the rules of the
-bridge.
+protocol.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import pytest
 import pytest_asyncio
 from sipmessage import URI, Request, Response
 
-from media_node.bridge import Leg, LegStats, Local
 from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.events import Cancelled, Event, Heard
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
-from media_node.media.client import MediaError
-from media_node.probe.phone import Conversation, Refused
+from media_node.probe.phone import Conversation, RequestRefused
 from media_node.probe.phone import Phone as Handset
 from media_node.sip.digest import Algorithm
-from media_node.sip.endpoint import Outgoing
 from media_node.sip.message import reply
 from media_node.sip.sdp import Direction, Session, attach
+from media_node.sip.transaction_layer import ClientTransaction
 from media_node.sip.transport import Connection, listen_tls, server_context
+from media_node.worker_link.client import MediaError
+from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 from tests.media_node.conftest import DOMAIN, Certificates
 
 CUSTOMER = "abc234"
@@ -37,27 +37,27 @@ FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 
 @dataclass
 class RulefulMedia:
-    """Keeps the rules of bridge.py and moves no packet: a call opens once, is set only while open, and closes once."""
+    """Keeps the rules of worker_link/protocol.py and moves no packet: a call opens once, is set only while open, and closes once."""
 
     secure: dict[str, dict[str, bool]] = field(default_factory=dict)
-    legs: dict[tuple[str, str], list[Leg]] = field(default_factory=dict)
+    legs: dict[tuple[str, str], list[LegDescription]] = field(default_factory=dict)
     broken: bool = False
     _ports: Any = field(default_factory=lambda: itertools.count(30000, 2))
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> dict[str, Local]:
+    async def open(self, call: str, *, secure: dict[str, bool]) -> dict[str, LocalTransport]:
         if self.broken or call in self.secure:
             raise MediaError("no")
         assert set(secure) == {"a", "b"}
         self.secure[call] = secure
         ports = {leg: 20000 if secure[leg] else next(self._ports) for leg in secure}
         return {
-            leg: Local(
+            leg: LocalTransport(
                 address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=FINGERPRINT if secure[leg] else ""
             )
             for leg, port in ports.items()
         }
 
-    async def set(self, call: str, leg: str, remote: Leg) -> None:
+    async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         if call not in self.secure:
             raise MediaError("unknown call")
         if (remote.crypto is not None) != self.secure[call][leg]:
@@ -137,7 +137,7 @@ async def office(certificates: Certificates, tmp_path: Any) -> AsyncIterator[Off
     pem = tmp_path / "server.pem"
     pem.write_text(certificates.chain + certificates.key)
     context.load_cert_chain(pem)
-    listener = await listen_tls(exchange.endpoint, host="127.0.0.1", port=0, context=context)
+    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
     office = Office(exchange, media, records, listener.local.port, certificates)
     yield office
     for handset in office.handsets:
@@ -153,8 +153,8 @@ async def talking(office: Office) -> tuple[Conversation, Conversation]:
     return ours, await callee.answered()
 
 
-async def refused(call: Awaitable[Any]) -> Refused:
-    with pytest.raises(Refused) as error:
+async def refused(call: Awaitable[Any]) -> RequestRefused:
+    with pytest.raises(RequestRefused) as error:
         await call
     return error.value
 
@@ -252,7 +252,7 @@ async def test_a_re_invite_without_an_offer_is_offered_what_was_said_before(offi
     ack = ours.dialog.request("ACK", ours.phone.contact, request.cseq.sequence)
     ack.headers.set("Content-Type", "application/sdp")
     ack.body = str(ours.description((ours.suite.value,) if ours.suite else ())).encode()
-    ours.phone.endpoint.acknowledge(ours.connection, ack)
+    ours.phone.transactions.acknowledge(ours.connection, ack)
     await ours.change(Direction.SENDONLY)
 
 
@@ -260,7 +260,7 @@ async def test_options_info_and_update_are_answered_within_a_call(office: Office
     ours, theirs = await talking(office)
     assert ours.dialog is not None
     for method, status in (("OPTIONS", 200), ("INFO", 200), ("UPDATE", 200), ("REFER", 405)):
-        response = await ours.phone.endpoint.ask(ours.connection, ours.dialog.request(method, ours.phone.contact))
+        response = await ours.phone.transactions.ask(ours.connection, ours.dialog.request(method, ours.phone.contact))
         assert (method, response.code) == (method, status)
     assert not theirs.ended.is_set()
 
@@ -272,19 +272,19 @@ async def test_an_update_with_an_offer_holds_the_call(office: Office) -> None:
     request.headers.set("Content-Type", "application/sdp")
     ours._direction = Direction.SENDONLY
     request.body = str(ours.description((ours.suite.value,))).encode()
-    response = await ours.phone.endpoint.ask(ours.connection, request)
+    response = await ours.phone.transactions.ask(ours.connection, request)
     assert response.code == 200
     assert b"a=recvonly" in response.body
     assert theirs.directions[-1] is Direction.SENDONLY
 
 
 async def test_a_cancelled_call_stops_ringing(office: Office) -> None:
-    callee = await office.handset("102", answers=lambda incoming: 180)
+    callee = await office.handset("102", answers=lambda transaction: 180)
     caller = await office.handset("101")
     conversation = await caller.call("102", wait=False)
     await until(lambda: bool(callee.rang))
-    assert conversation.outgoing is not None
-    conversation.outgoing.cancel()
+    assert conversation.client is not None
+    conversation.client.cancel()
     await until(lambda: callee.rang[0].cancelled)
     record = await office.record()
     assert record.reason == "487 Cancelled"
@@ -293,7 +293,7 @@ async def test_a_cancelled_call_stops_ringing(office: Office) -> None:
 
 @pytest.mark.parametrize("status", [486, 603, 404, 480])
 async def test_a_refusal_of_the_called_phone_reaches_the_caller(office: Office, status: int) -> None:
-    await office.handset("102", answers=lambda incoming: status)
+    await office.handset("102", answers=lambda transaction: status)
     caller = await office.handset("101")
     assert (await refused(caller.call("102"))).code == status
     assert (await office.record()).answered_at is None
@@ -303,10 +303,10 @@ async def test_a_refusal_of_the_called_phone_reaches_the_caller(office: Office, 
 async def test_a_phone_that_refuses_sdes_is_asked_again_with_dtls_and_then_believed(
     office: Office, status: int
 ) -> None:
-    callee = await office.handset("102", answers=lambda incoming: status)
+    callee = await office.handset("102", answers=lambda transaction: status)
     caller = await office.handset("101")
     assert (await refused(caller.call("102"))).code == status
-    offers = [incoming.request.body.decode() for incoming in callee.rang]
+    offers = [transaction.request.body.decode() for transaction in callee.rang]
     assert [("RTP/SAVP" in offer, "a=crypto:" in offer, "a=fingerprint:sha-256" in offer) for offer in offers] == [
         (True, True, False),
         (True, False, True),
@@ -317,7 +317,7 @@ async def test_a_phone_that_refuses_sdes_is_asked_again_with_dtls_and_then_belie
 
 
 async def test_all_phones_of_a_user_ring_and_the_first_to_answer_has_the_call(office: Office) -> None:
-    ringing = await office.handset("102", answers=lambda incoming: 180)
+    ringing = await office.handset("102", answers=lambda transaction: 180)
     answering = await office.handset("102")
     caller = await office.handset("101")
     await caller.call("102")
@@ -394,8 +394,8 @@ async def test_a_phone_registers_only_itself(office: Office) -> None:
         "Contact": str(handset.contact),
     }.items():
         request.headers.set(name, value)
-    challenged = await handset.endpoint.ask(handset.connection, request)
-    response = await handset.endpoint.ask(handset.connection, handset._authorised(request, challenged))
+    challenged = await handset.transactions.ask(handset.connection, request)
+    response = await handset.transactions.ask(handset.connection, handset._authorised(request, challenged))
     assert response.code == 403
     assert len(office.exchange.registrar) == 0
 
@@ -456,13 +456,15 @@ async def test_changed_assignments_leave_calls_alone_and_take_registrations_of_p
 async def test_a_request_that_may_go_no_further_is_refused(office: Office) -> None:
     await office.handset("102")
     caller = await office.handset("101")
-    send = caller.endpoint.send
+    send = caller.transactions.send
 
-    def without_hops(connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
+    def without_hops(
+        connection: Connection, request: Request, on_response: Callable[[Response], None]
+    ) -> ClientTransaction:
         request.headers.set("Max-Forwards", "0")
         return send(connection, request, on_response)
 
-    caller.endpoint.send = without_hops  # type: ignore[method-assign]
+    caller.transactions.send = without_hops  # type: ignore[method-assign]
     assert (await refused(caller.call("102"))).code == 483
 
 
@@ -496,20 +498,20 @@ async def test_extensions_nobody_supports_are_named(office: Office) -> None:
 
 
 async def test_early_media_is_passed_on_and_a_key_changed_by_the_answer_counts(office: Office) -> None:
-    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    callee, caller = await office.handset("102", answers=lambda transaction: 180), await office.handset("101")
     calling = asyncio.create_task(caller.call("102"))
     await until(lambda: bool(callee.rang))
-    (incoming,) = callee.rang
+    (transaction,) = callee.rang
     early = await callee._conversation(voice=1)
     for status in (183, 200):
         early.keys.clear()
-        offer = Session.parse(incoming.request.body)
+        offer = Session.parse(transaction.request.body)
         description = early.answer(offer)
         assert description is not None
-        response = reply(incoming.request, status, to_tag=incoming.tag)
+        response = reply(transaction.request, status, to_tag=transaction.tag)
         response.contact = [callee.contact]
         attach(response, description)
-        incoming.send(response)
+        transaction.send(response)
         if status == 183:
             await until(lambda: bool(office.media.legs))
     ours = await calling
@@ -521,21 +523,21 @@ async def test_early_media_is_passed_on_and_a_key_changed_by_the_answer_counts(o
 
 
 async def test_an_answer_that_crosses_a_cancel_is_acknowledged_and_ended(office: Office) -> None:
-    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    callee, caller = await office.handset("102", answers=lambda transaction: 180), await office.handset("101")
     conversation = await caller.call("102", wait=False)
     await until(lambda: bool(callee.rang))
-    (incoming,) = callee.rang
+    (transaction,) = callee.rang
     answering: list[asyncio.Task[None]] = []
-    incoming.on_cancel = lambda cancel: answering.append(asyncio.create_task(callee._accept(incoming)))
-    assert conversation.outgoing is not None
-    conversation.outgoing.cancel()
+    transaction.on_cancel = lambda cancel: answering.append(asyncio.create_task(callee._accept(transaction)))
+    assert conversation.client is not None
+    conversation.client.cancel()
     theirs = await callee.answered()
     await asyncio.wait_for(theirs.ended.wait(), 5)
     assert (await office.record()).reason == "487 Cancelled"
 
 
 async def test_an_answer_that_waits_behind_a_cancel_is_acknowledged_and_ended(office: Office) -> None:
-    callee, caller = await office.handset("102", answers=lambda incoming: 180), await office.handset("101")
+    callee, caller = await office.handset("102", answers=lambda transaction: 180), await office.handset("101")
     await caller.call("102", wait=False)
     await until(lambda: bool(callee.rang))
     (call,) = office.exchange.calls.values()
@@ -558,18 +560,18 @@ async def test_two_changes_that_meet_do_not_both_happen(office: Office) -> None:
     results = await asyncio.gather(
         ours.change(Direction.SENDONLY), theirs.change(Direction.SENDONLY), return_exceptions=True
     )
-    refusals = [result for result in results if isinstance(result, Refused)]
+    refusals = [result for result in results if isinstance(result, RequestRefused)]
     assert [refusal.code for refusal in refusals] == [491]
     await ours.change(Direction.SENDRECV)
 
 
 async def test_the_same_invite_by_a_second_way_is_a_loop(office: Office) -> None:
-    await office.handset("102", answers=lambda incoming: 180)
+    await office.handset("102", answers=lambda transaction: 180)
     caller = await office.handset("101")
     conversation = await caller.call("102", wait=False)
-    assert conversation.outgoing is not None
+    assert conversation.client is not None
     await until(lambda: bool(office.exchange.calls))
-    assert (await refused(caller.invite(caller.connection, conversation.outgoing.request))).code == 482
+    assert (await refused(caller.invite(caller.connection, conversation.client.request))).code == 482
 
 
 async def test_a_request_for_a_call_that_is_no_more_is_told_so(office: Office) -> None:
@@ -579,7 +581,7 @@ async def test_a_request_for_a_call_that_is_no_more_is_told_so(office: Office) -
     assert ours.dialog is not None
     for method in ("BYE", "INFO", "INVITE"):
         response: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        ours.phone.endpoint.send(
+        ours.phone.transactions.send(
             ours.connection,
             ours.dialog.request(method, ours.phone.contact),
             lambda heard, response=response: response.set_result(heard.code) if heard.code >= 200 else None,  # type: ignore[misc]
@@ -591,13 +593,13 @@ async def test_another_body_than_sdp_and_broken_sdp_are_refused(office: Office) 
     await office.handset("102")
     caller = await office.handset("101")
     conversation = await caller.call("102", wait=False)
-    assert conversation.outgoing is not None
+    assert conversation.client is not None
     for kind, body, status in (
         ("text/plain", b"hello", 415),
         ("application/sdp", b"hello", 400),
         ("application/sdp", b"", 488),
     ):
-        request = conversation.outgoing.request
+        request = conversation.client.request
         again = Request("INVITE", request.uri, body)
         for name in ("Max-Forwards", "From", "To", "CSeq", "Contact"):
             again.headers.set(name, request.headers[name])

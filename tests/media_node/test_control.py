@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from media_node.control import assignments, aws, instance, parameters
-from media_node.control.heartbeat import Probed, Voice, report
+from media_node.control.heartbeat import Probed, StatusWriter, report
 from media_node.control.records import Spool
 from tests.media_node.conftest import REGION, Aws, Certificates, accounts, assignment, metadata_service
 
@@ -74,7 +74,7 @@ def test_an_item_that_is_no_assignment_is_refused(broken: dict[str, Any]) -> Non
 
 def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any, str]) -> None:
     client, name = table
-    voice = Voice(client, name, ARN)
+    voice = StatusWriter(client, name, ARN)
     environment = assignments.parse(assignment("abc234", accounts("abc234")))
     voice.beat(state="ready", address="127.0.0.1", sip_port=5061, calls=1, registrations=2)
     voice.report(report((environment,), {environment.order_id: Probed(True, 7, ("AES_CM_128_HMAC_SHA1_80",) * 2, 70)}))
@@ -130,7 +130,7 @@ def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(table: tuple[A
 
 def test_parameters_are_read_decrypted_and_a_missing_one_is_named(aws: Aws) -> None:
     client = aws.client("ssm")
-    client.put_parameter(Name="/control/key", Value="secret", Type="SecureString", Overwrite=True)
+    client.put_parameter(SocketAddress="/control/key", Value="secret", Type="SecureString", Overwrite=True)
     assert parameters.read(client, ["/control/key"]) == {"/control/key": "secret"}
     with pytest.raises(LookupError, match="/control/absent"):
         parameters.read(client, ["/control/key", "/control/absent"])

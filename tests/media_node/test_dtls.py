@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
-from media_node.bridge import Local
 from media_node.media import dtls
 from media_node.media.packet import Report, read_reports, write_compound
+from media_node.worker_link.protocol import LocalTransport
 from tests.media_node.media_helpers.call import Call, call_between, running_worker
 from tests.media_node.media_helpers.dtls_phone import DtlsPhone
 from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, GCM256, Phone
@@ -31,7 +31,7 @@ def made() -> Iterator[list[Phone]]:
         phone.close()
 
 
-async def handshake(phone: DtlsPhone, at: Local, **how: Any) -> SSL.Connection:
+async def handshake(phone: DtlsPhone, at: LocalTransport, **how: Any) -> SSL.Connection:
     return await asyncio.to_thread(phone.shake_hands, at, **how)
 
 
@@ -48,7 +48,7 @@ async def test_a_phone_keyed_by_dtls_talks_to_one_keyed_by_sdes(
         call.talk(10)
         of_a, of_b = await call.stats()
     assert (of_a.suite, of_b.suite, of_a.latch) == (suite, CM32, "latched")
-    assert (of_a.received, of_b.received, of_a.refused, of_b.refused) == (10, 10, {}, {})
+    assert (of_a.received, of_b.received, of_a.drops, of_b.drops) == (10, 10, {}, {})
 
 
 @pytest.mark.parametrize("other", [DtlsPhone, lambda: Phone(None)], ids=["dtls", "plain"])
@@ -88,7 +88,7 @@ async def test_a_certificate_that_was_not_announced_gets_no_keys_and_is_counted(
             await handshake(liar, call.a_at)
             await handshake(liar, call.a_at)  # a client learns of its refusal only after its own last flight
         of_a, _ = await call.stats()
-        assert of_a.suite is None and of_a.refused["fingerprint"] >= 1
+        assert of_a.suite is None and of_a.drops["fingerprint"] >= 1
         if not node_active:
             assert call.b_to_a()[1] is None, "and nothing is sent before there are keys, least of all in clear"
 
@@ -102,7 +102,7 @@ async def test_nothing_reaches_a_leg_before_its_keys(tmp_path: Path, made: list[
             b.send(call.b_at)
         assert a.receive_raw(0.3) is None
         assert a.receive_raw(0.1, a.rtcp) is None
-        assert (await call.stats())[1].refused == {"unanswered": 5}
+        assert (await call.stats())[1].drops == {"unanswered": 5}
 
 
 @pytest.mark.parametrize("node_active", [False, True], ids=["phone-begins", "node-begins"])
@@ -175,7 +175,7 @@ async def test_rtcp_on_a_port_of_its_own_has_keys_of_its_own(tmp_path: Path, mad
         a.rtcp.sendto(report, (call.a_at.address, call.a_at.rtcp_port))
         await asyncio.sleep(0.1)
         of_a, _ = await call.stats()
-        assert of_a.rtcp_received == 1 and of_a.refused == {}
+        assert of_a.rtcp_received == 1 and of_a.drops == {}
         while (datagram := await asyncio.to_thread(a.receive_raw, 8.0, a.rtcp)) is not None and datagram[0] < 128:
             pass
         assert datagram is not None
@@ -192,7 +192,7 @@ async def test_rtcp_that_shares_the_port_shares_the_keys(tmp_path: Path, made: l
         a.send_raw(call.a_at, a.outbound.protect_rtcp(write_compound(Report(a.ssrc, None, ()), "phone@example.nl")))
         await asyncio.sleep(0.1)
         of_a, _ = await call.stats()
-    assert of_a.rtcp_received == 1 and of_a.refused == {}
+    assert of_a.rtcp_received == 1 and of_a.drops == {}
 
 
 async def test_described_again_it_keeps_its_keys_and_with_another_certificate_it_gets_new_ones(
@@ -212,7 +212,7 @@ async def test_described_again_it_keeps_its_keys_and_with_another_certificate_it
         await handshake(a, call.a_at)
         call.talk()
         of_a, _ = await call.stats()
-    assert of_a.received == 15 and of_a.refused == {}
+    assert of_a.received == 15 and of_a.drops == {}
 
 
 async def test_a_phone_behind_nat_is_known_by_its_certificate(tmp_path: Path, made: list[Phone]) -> None:
@@ -248,7 +248,7 @@ async def test_two_calls_of_one_phone_are_told_apart_by_address_or_not_at_all(
         calls = [await call_between(worker, third, b, **hidden), await call_between(worker, fourth, c, **hidden)]
         await handshake(third, calls[0].a_at)
         assert [(await each.stats())[0].suite for each in calls] == [None, None]
-        assert (await worker.load()).refused == {"fingerprint": 1}
+        assert (await worker.load()).drops == {"fingerprint": 1}
 
 
 def forged(number: int, hello: bytes) -> bytes:
@@ -305,8 +305,8 @@ async def test_a_flood_of_forged_dtls_disturbs_neither_a_running_call_nor_a_hand
         of_a, of_b = await call.stats()
         load = await worker.load()
     assert (of_a.received, of_a.lost, of_a.latch, of_b.lost) == (talked, 0, "latched", 0)
-    assert of_a.suite == CM80 and load.dropped == 0
-    refused = of_a.refused["dtls"] + load.refused["dtls"]
+    assert of_a.suite == CM80 and load.kernel_drops == 0
+    refused = of_a.drops["dtls"] + load.drops["dtls"]
     assert 19_000 < refused <= 20_000, "but for the few that came within the budget"
 
 
@@ -337,7 +337,7 @@ async def test_without_a_leg_that_waits_for_it_dtls_is_refused(tmp_path: Path, m
         call = await call_between(worker, a, b)
         with pytest.raises(TimeoutError):
             await handshake(stranger, call.a_at, patience=0.5)
-        assert (await worker.load()).refused == {"dtls": 1}
+        assert (await worker.load()).drops == {"dtls": 1}
 
 
 def pumped(client: dtls.Association, identity: dtls.Identity, expected: str) -> dtls.Association | None:

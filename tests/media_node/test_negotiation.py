@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_node.bridge import Local, Suite
 from media_node.call.negotiation import LegMedia, NotAcceptable, offered, read_answer, read_offer
 from media_node.call.policy import Protection
 from media_node.sip.sdp import Session
+from media_node.worker_link.protocol import LocalTransport, Suite
 
 CM80, CM32, GCM = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32, Suite.AEAD_AES_128_GCM
 
@@ -39,8 +39,8 @@ PLAIN = described(audio("RTP/AVP"))
 
 
 def legs() -> tuple[LegMedia, LegMedia]:
-    return LegMedia(Local(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)), LegMedia(
-        Local(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)
+    return LegMedia(LocalTransport(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)), LegMedia(
+        LocalTransport(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)
     )
 
 
@@ -210,7 +210,7 @@ def certified(setup: str, *lines: str, protocol: str = "UDP/TLS/RTP/SAVP") -> Se
 
 
 def dtls_leg() -> LegMedia:
-    return LegMedia(Local(address="192.0.2.1", rtp_port=20000, rtcp_port=20001, fingerprint=OURS))
+    return LegMedia(LocalTransport(address="192.0.2.1", rtp_port=20000, rtcp_port=20001, fingerprint=OURS))
 
 
 @pytest.mark.parametrize(("setup", "answered"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")])

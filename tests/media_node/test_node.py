@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from media_node.probe.check import LATCHING, fall_silent, verdict
-from media_node.probe.phone import Conversation, Phone, Refused
+from media_node.probe.phone import Conversation, Phone, RequestRefused
 from media_node.sip.sdp import Direction
 from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
@@ -171,7 +171,7 @@ async def test_credentials_handed_out_later_are_loaded_without_disturbing_a_call
     await asyncio.to_thread(node.assign, CUSTOMER, phones)
     await asyncio.to_thread(node.assign, "xyz789", later, credentials=False)
     ours, theirs = await talking(node, phones)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await handset(node, later[0])
     assert refused.value.code == 403
     await asyncio.to_thread(node.assign, "xyz789", later, version=2)

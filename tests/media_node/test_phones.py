@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from media_node.bridge import Suite
+from media_node.worker_link.protocol import Suite
 from tests.media_node.baresip import Baresip, talk, write_tone
 from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_node.call.directory import Directory, Environment, Phone
-from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, route
+from media_node.call.policy import Occupancy, Protection, Refusal, ToPhone, ToTrunk, caller_protection, route
 
 
 def environment(customer: str, *, encrypted: bool = True, calls: int = 4) -> Environment:
@@ -28,7 +28,7 @@ CALLER = DIRECTORY.environments[0].phones[0]
 
 @pytest.mark.parametrize("dialled", ["102", "abc234-102"])
 def test_a_colleague_is_called_by_extension_or_user_name(dialled: str) -> None:
-    decision = route(DIRECTORY, CALLER, dialled, trunk=False, load=Load())
+    decision = route(DIRECTORY, CALLER, dialled, trunk=False, occupancy=Occupancy())
     assert isinstance(decision, ToPhone)
     assert decision.phone.username == "abc234-102"
     assert decision.protection is Protection.REQUIRED
@@ -36,34 +36,36 @@ def test_a_colleague_is_called_by_extension_or_user_name(dialled: str) -> None:
 
 def test_a_phone_of_another_customer_cannot_be_called() -> None:
     for trunk in (False, True):
-        decision = route(DIRECTORY, CALLER, "xyz789-102", trunk=trunk, load=Load())
+        decision = route(DIRECTORY, CALLER, "xyz789-102", trunk=trunk, occupancy=Occupancy())
         assert isinstance(decision, Refusal)
         assert decision.status == 404
 
 
 @pytest.mark.parametrize("dialled", ["+31201234567", "0201234567", "+31 (20) 123-45.67", "*31#0201234567", "1200"])
 def test_every_other_number_goes_to_the_trunk_over_plain_rtp(dialled: str) -> None:
-    decision = route(DIRECTORY, CALLER, dialled, trunk=True, load=Load())
+    decision = route(DIRECTORY, CALLER, dialled, trunk=True, occupancy=Occupancy())
     assert isinstance(decision, ToTrunk)
     assert decision.protection is Protection.NONE
     assert not decision.emergency
-    assert isinstance(route(DIRECTORY, CALLER, dialled, trunk=False, load=Load()), Refusal)
+    assert isinstance(route(DIRECTORY, CALLER, dialled, trunk=False, occupancy=Occupancy()), Refusal)
 
 
 @pytest.mark.parametrize("dialled", ["", "piet", "a@b", "+", "9" * 40, "0201234567;ext=1"])
 def test_what_nobody_can_dial_is_not_found(dialled: str) -> None:
-    decision = route(DIRECTORY, CALLER, dialled, trunk=True, load=Load())
+    decision = route(DIRECTORY, CALLER, dialled, trunk=True, occupancy=Occupancy())
     assert isinstance(decision, Refusal)
     assert decision.status == 404
 
 
 def test_a_phone_does_not_call_itself() -> None:
-    assert route(DIRECTORY, CALLER, "101", trunk=True, load=Load()) == Refusal(482, "A phone cannot call itself")
+    assert route(DIRECTORY, CALLER, "101", trunk=True, occupancy=Occupancy()) == Refusal(
+        482, "A phone cannot call itself"
+    )
 
 
 def test_a_draining_node_and_a_full_customer_are_told_to_try_again() -> None:
-    for load, status in ((Load(draining=True), 503), (Load(calls=4, allowed=4), 480)):
-        decision = route(DIRECTORY, CALLER, "102", trunk=True, load=load)
+    for occupancy, status in ((Occupancy(draining=True), 503), (Occupancy(calls=4, allowed=4), 480)):
+        decision = route(DIRECTORY, CALLER, "102", trunk=True, occupancy=occupancy)
         assert isinstance(decision, Refusal)
         assert decision.status == status
         assert decision.retry_after
@@ -74,7 +76,7 @@ def test_a_draining_node_and_a_full_customer_are_told_to_try_again() -> None:
 )
 def test_nothing_refuses_112(draining: bool, calls: int, allowed: int, encrypted: bool, dialled: str) -> None:
     caller = replace(CALLER, encrypted=encrypted)
-    decision = route(DIRECTORY, caller, dialled, trunk=True, load=Load(draining, calls, allowed))
+    decision = route(DIRECTORY, caller, dialled, trunk=True, occupancy=Occupancy(draining, calls, allowed))
     assert decision == ToTrunk("112", emergency=True)
     assert caller_protection(caller, emergency=True) is not Protection.REQUIRED
 
@@ -91,5 +93,5 @@ def test_two_orders_of_one_customer_are_one_environment_to_its_phones() -> None:
         phones=(Phone(username="abc234-103", extension="103", customer_id="abc234", encrypted=True),),
     )
     directory = Directory((*DIRECTORY.environments, more))
-    assert isinstance(route(directory, CALLER, "103", trunk=False, load=Load()), ToPhone)
+    assert isinstance(route(directory, CALLER, "103", trunk=False, occupancy=Occupancy()), ToPhone)
     assert directory.calls("abc234") == 7

@@ -13,13 +13,13 @@ from media_node.media.port import (
     NAME_LENGTH,
     ROOM,
     Batch,
-    Name,
     Port,
+    SocketAddress,
     address_of,
     host_of,
-    name_of,
     open_pair,
-    source_of,
+    sockaddr_of,
+    transport_address,
 )
 
 LOOPBACKS = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -27,10 +27,10 @@ LOOPBACKS = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 
 @given(st.ip_addresses(), st.integers(1, 65535))
 def test_an_address_survives_being_a_source(address, port: int) -> None:
-    source = source_of(str(address), port)
+    source = transport_address(str(address), port)
     assert address_of(source) == (str(address), port)
-    assert len(name_of(source)) == NAME_LENGTH
-    assert host_of(source) == host_of(source_of(str(address), port % 65535 + 1)) != source
+    assert len(sockaddr_of(source)) == NAME_LENGTH
+    assert host_of(source) == host_of(transport_address(str(address), port % 65535 + 1)) != source
 
 
 @LOOPBACKS
@@ -48,7 +48,7 @@ def test_a_batch_is_read_as_columns_and_sent_back_changed(address: str) -> None:
         assert batch.sizes.read(3) == [20, 20, 20]
         batch.numbers.write_network([7, 8, 9])
         batch.replace(1, b"shorter")
-        names = [Name(source_of(*peer.getsockname()[:2])) for peer in reversed(peers)]
+        names = [SocketAddress(transport_address(*peer.getsockname()[:2])) for peer in reversed(peers)]
         assert batch.send(port, [2, 0, 1], [name.pointer for name in names]) == 3
         received = [peer.recv(100) for peer in peers]
         assert received == [
@@ -104,7 +104,10 @@ def test_a_destination_the_network_refuses_costs_only_its_own_packet() -> None:
         for _ in range(3):
             peer.sendto(b"x" * 12, ("127.0.0.1", port.number))
         batch.receive(port)
-        good, bad = Name(source_of("127.0.0.1", peer.getsockname()[1])), Name(source_of("255.255.255.255", 9))
+        good, bad = (
+            SocketAddress(transport_address("127.0.0.1", peer.getsockname()[1])),
+            SocketAddress(transport_address("255.255.255.255", 9)),
+        )
         assert batch.send(port, [0, 1, 2], [good.pointer, bad.pointer, good.pointer]) == 2
         assert [len(peer.recv(100)) for _ in range(2)] == [12, 12]
     port.close()

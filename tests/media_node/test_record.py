@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_node.bridge import LegStats
 from media_node.call.record import CallRecord, mask
+from media_node.worker_link.protocol import LegStats
 
 START = datetime(2026, 11, 21, 17, 5, 0, 123000, tzinfo=UTC)
 RECORD = CallRecord(

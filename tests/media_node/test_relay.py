@@ -11,8 +11,8 @@ from pathlib import Path
 import pylibsrtp
 import pytest
 
-from media_node.bridge import Local
 from media_node.media.packet import Kind, Report, ReportBlock, SenderInfo, kind, ntp_time, read_reports, write_compound
+from media_node.worker_link.protocol import LocalTransport
 from tests.media_node.media_helpers.call import Call, call_between, running_worker
 from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, phones, session
 
@@ -37,7 +37,7 @@ async def test_audio_passes_both_ways_whatever_each_leg_speaks(tmp_path: Path, s
             call.talk(20)
             of_a, of_b = await call.stats()
     assert (of_a.received, of_a.sent, of_b.received, of_b.sent) == (20, 20, 20, 20)
-    assert of_a.refused == of_b.refused == {}
+    assert of_a.drops == of_b.drops == {}
     assert (of_a.lost, of_b.lost) == (0, 0)
     assert (of_a.suite, of_b.suite) == suites
 
@@ -84,10 +84,10 @@ async def test_a_doubled_packet_goes_through_once(tmp_path: Path) -> None:
                 a.send_raw(call.a_at, datagram)
             assert len(b.receive_all()) == 1
             of_a, _ = await call.stats()
-    assert of_a.refused == {"replayed": 4}
+    assert of_a.drops == {"replayed": 4}
 
 
-def spray(at: Local, senders: list[Phone], datagrams: list[bytes]) -> None:
+def spray(at: LocalTransport, senders: list[Phone], datagrams: list[bytes]) -> None:
     """Send all datagrams from every sender, in bursts the worker can swallow."""
     for start in range(0, len(datagrams), 200):
         for sender in senders:
@@ -117,10 +117,10 @@ async def test_a_hundred_thousand_forgeries_during_a_call_are_never_relayed_and_
             of_a, of_b = await call.stats()
             load = await worker.load()
     assert (of_a.received, of_a.latch, of_a.lost) == (talked + 5, "latched", 0)
-    assert set(of_a.refused) <= {"unauthenticated", "plaintext", "too-old", "source-alive", "replayed"}
+    assert set(of_a.drops) <= {"unauthenticated", "plaintext", "too-old", "source-alive", "replayed"}
     assert of_a.plaintext >= 20_000, "all from the phone's own address; others are looked at only while it is silent"
-    assert sum(of_a.refused.values()) + sum(load.refused.values()) == 100_000, "every refused packet has a reason"
-    assert of_b.refused == {} and load.dropped == 0
+    assert sum(of_a.drops.values()) + sum(load.drops.values()) == 100_000, "every refused packet has a reason"
+    assert of_b.drops == {} and load.kernel_drops == 0
 
 
 async def test_genuine_packets_replayed_from_elsewhere_are_refused_and_the_originals_still_count(
@@ -142,7 +142,7 @@ async def test_genuine_packets_replayed_from_elsewhere_are_refused_and_the_origi
             heard = call.b_to_a()[1]
             assert heard is not None and thief.receive_raw(0.1) is None
             of_a, _ = await call.stats()
-    assert of_a.refused == {"source-alive": 20, "replayed": 60}
+    assert of_a.drops == {"source-alive": 20, "replayed": 60}
     assert of_a.latch == "latched"
 
 
@@ -160,7 +160,7 @@ async def test_before_a_phone_has_proved_itself_media_goes_only_where_its_signal
             b.send(call.b_at)
             assert behind_nat.receive() is not None
             _, of_b = await call.stats()
-    assert of_b.refused == {"unanswered": 1}
+    assert of_b.drops == {"unanswered": 1}
 
 
 async def test_a_plain_leg_believes_only_the_negotiated_address(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_a_plain_leg_believes_only_the_negotiated_address(tmp_path: Path) 
             assert phone.receive_raw(0.2) is None
             call.talk()
             _, of_trunk = await call.stats()
-    assert of_trunk.refused == {"not-negotiated": 50}
+    assert of_trunk.drops == {"not-negotiated": 50}
 
 
 async def test_a_plain_leg_behind_nat_is_believed_from_its_signalling_s_host_when_policy_says_so(
@@ -218,7 +218,7 @@ async def test_rtcp_goes_both_ways_as_reports_of_the_node_s_own(tmp_path: Path) 
             (phone.ssrc, 0, phone.sequence - 1)
         ]
     assert (of_a.rtcp_received, of_b.rtcp_received) == (1, 1) and of_a.rtcp_sent >= 1
-    assert of_a.refused == of_b.refused == {}
+    assert of_a.drops == of_b.drops == {}
 
 
 async def test_rtcp_may_share_the_rtp_port_and_gives_the_round_trip(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ async def test_plain_rtcp_beside_srtp_is_dropped_and_counted(tmp_path: Path) -> 
             a.rtcp.sendto(write_compound(Report(a.ssrc, None), "cisco"), (call.a_at.address, call.a_at.rtcp_port))
             call.talk()
             of_a, _ = await call.stats()
-    assert (of_a.refused, of_a.plaintext, of_a.rtcp_received) == ({"plaintext-rtcp": 1}, 0, 0)
+    assert (of_a.drops, of_a.plaintext, of_a.rtcp_received) == ({"plaintext-rtcp": 1}, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -259,4 +259,4 @@ async def test_what_is_not_rtp_is_counted_by_what_it_is(tmp_path: Path, first_oc
             call = await call_between(worker, a, b)
             a.send_raw(call.a_at, bytes([first_octet]) + bytes(40))
             call.talk()
-            assert (await worker.load()).refused == {counter: 1}
+            assert (await worker.load()).drops == {counter: 1}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from media_node.bridge import Crypto, Leg, Suite
 from media_node.media.port import open_pair
+from media_node.worker_link.protocol import Crypto, LegDescription, Suite
 from tests.media_node.media_helpers.call import running_worker
 from tests.media_node.media_helpers.phone import CM32, CM80
 
@@ -45,10 +45,10 @@ class Side:
         rtcp.close()
         return cls(suite, rtp.number, base64.b64encode(os.urandom(30)).decode())
 
-    def leg(self, direction: str) -> Leg:
+    def leg(self, direction: str) -> LegDescription:
         """ffmpeg has one key for a stream whichever way it goes."""
         crypto = None if self.suite is None else Crypto(suite=self.suite, send_key=self.key, receive_key=self.key)
-        return Leg(
+        return LegDescription(
             crypto=crypto,
             address="127.0.0.1",
             port=self.port,
@@ -136,4 +136,4 @@ async def test_ffmpeg_hears_through_the_relay_the_tone_another_ffmpeg_sends(
     assert len(samples) > SECONDS * 8000 * 0.9
     assert share_of_tone(samples[4000:12000], TONE_HZ) > 0.95
     assert share_of_tone(samples[4000:12000], TONE_HZ // 2) < 0.01
-    assert stats["a"].lost == 0 and set(stats["a"].refused) <= {"unanswered"}
+    assert stats["a"].lost == 0 and set(stats["a"].drops) <= {"unanswered"}

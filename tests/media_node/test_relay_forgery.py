@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from media_node.media.candidate_keys import MAX_CANDIDATES
 from media_node.media.leg import Leg
 from media_node.media.port import open_pair
 from media_node.media.relay import Relay
-from media_node.media.trial import TRIALS
 from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, Phone, Rtp, phones
 
 ATTACKERS = 3
@@ -28,17 +28,17 @@ class Bench:
     def __init__(self, relay: Relay, legs: dict[str, Leg], a: Phone, b: Phone, attackers: list[socket.socket]) -> None:
         self.relay, self.legs, self.a, self.b = relay, legs, a, b
         self.senders = [*attackers, a.rtp, b.rtp]
-        self.inlet = next(inlet for inlet in relay.inlets.values() if not inlet.rtcp)
-        self.at = ("127.0.0.1", self.inlet.port.number)
+        self.receiving = next(receiving for receiving in relay.sockets.values() if not receiving.rtcp)
+        self.at = ("127.0.0.1", self.receiving.port.number)
         self.now = 100.0
         self.overheard: list[bytes] = []
 
     def destinations(self) -> list[object]:
-        return [leg.outbound.name and leg.outbound.name.source for leg in self.legs.values()]
+        return [leg.outbound.name and leg.outbound.name.address for leg in self.legs.values()]
 
     def deliver(self) -> None:
         deadline = time.monotonic() + 1
-        while not self.relay.serve(self.inlet, self.now, self.now) and time.monotonic() < deadline:
+        while not self.relay.serve(self.receiving, self.now, self.now) and time.monotonic() < deadline:
             pass
 
     def speak(self, phone: Phone) -> None:
@@ -101,16 +101,16 @@ def test_no_packet_without_a_valid_tag_changes_where_media_is_sent_or_is_relayed
             table.speak(table.b)
         table.heard()
         before = table.destinations()
-        states = [(leg.latch.state, leg.latch.source) for leg in table.legs.values()]
+        states = [(leg.latch.state, leg.latch.address) for leg in table.legs.values()]
         for sender, (how, what), wait in attack:
             table.now += wait
             datagram = forged(table, how, what)
             table.senders[sender].sendto(datagram, table.at)
             table.deliver()
             assert table.destinations() == before
-            assert [(leg.latch.state, leg.latch.source) for leg in table.legs.values()] == states
+            assert [(leg.latch.state, leg.latch.address) for leg in table.legs.values()] == states
         assert table.heard() == 0
-        refused = sum(sum(leg.refused.values()) for leg in table.legs.values()) + sum(table.relay.refused.values())
+        refused = sum(sum(leg.drops.values()) for leg in table.legs.values()) + sum(table.relay.drops.values())
         assert refused == len(attack)
         table.now += 3
         table.speak(table.a)
@@ -152,7 +152,7 @@ def test_a_spray_costs_no_more_than_the_trials_allowed(monkeypatch: pytest.Monke
         monkeypatch.setattr(Leg, "unprotect", counting)
         table.senders[0].sendto(bytes(Rtp(1, 1, 1, bytes(170))), table.at)
         table.deliver()
-        assert len(tried) == TRIALS
+        assert len(tried) == MAX_CANDIDATES
         for _ in range(200):
             table.senders[0].sendto(bytes(Rtp(1, 1, 1, bytes(170))), table.at)
         for _ in range(4):
@@ -166,8 +166,8 @@ def test_a_packet_that_cannot_be_considered_is_counted_and_the_next_one_is(monke
 
     with bench(CM80, CM80) as table:
         with monkeypatch.context() as patch:
-            patch.setattr(Relay, "_consider", broken)
+            patch.setattr(Relay, "_slow_path_rtp", broken)
             table.speak(table.a)
-        assert table.relay.refused == {"internal": 1}
+        assert table.relay.drops == {"internal": 1}
         table.speak(table.a)
         assert table.heard() == 1

@@ -12,7 +12,6 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from media_node.bridge import Suite
 from media_node.media.srtp import (
     AuthenticationFailed,
     MalformedPacket,
@@ -24,6 +23,7 @@ from media_node.media.srtp import (
     decode_key,
     rtcp_index,
 )
+from media_node.worker_link.protocol import Suite
 
 PACKET = bytes.fromhex("80080001000000a0cafebabe") + bytes(range(160))
 RTCP = bytes.fromhex("80c90001cafebabe")

@@ -24,8 +24,8 @@ from media_node.sip.transaction import (
     Pass,
     Respond,
     Send,
-    State,
     Timer,
+    TransactionState,
     TransportFailed,
     cancel,
     client_key,
@@ -85,7 +85,7 @@ def test_an_invite_over_udp_is_repeated_at_doubling_intervals_and_given_up_after
         last = fire(machine, machine.wake)
     assert times == [0.5, 1.5, 3.5, 7.5, 15.5, 31.5, 32.0]
     assert last == ["fail timeout"]
-    assert machine.state is State.TERMINATED
+    assert machine.state is TransactionState.TERMINATED
 
 
 def test_an_invite_over_tls_is_sent_once() -> None:
@@ -102,7 +102,7 @@ def test_a_refused_invite_is_acknowledged_every_time_the_refusal_comes() -> None
     assert do(machine, response(486), 3) == ["send ACK"]
     assert machine.wake == 34.0
     fire(machine, 34)
-    assert machine.state is State.TERMINATED
+    assert machine.state is TransactionState.TERMINATED
 
 
 def test_the_ack_to_a_refusal_belongs_to_the_invite() -> None:
@@ -114,7 +114,7 @@ def test_the_ack_to_a_refusal_belongs_to_the_invite() -> None:
     assert first.message.headers["Via"] == INVITE.headers["Via"]
     assert first.message.headers["To"].endswith("tag=b")
     assert first.message.cseq.method == "ACK"
-    assert machine.state is State.TERMINATED
+    assert machine.state is TransactionState.TERMINATED
 
 
 def test_every_2xx_reaches_the_user_for_32_seconds() -> None:
@@ -142,7 +142,7 @@ def test_a_refusal_over_udp_is_repeated_until_its_ack() -> None:
     assert do(machine, ACK, 1.2) == []
     assert machine.timers == {Timer.I: 1.2 + T4}
     fire(machine, 1.2 + T4)
-    assert machine.state is State.TERMINATED
+    assert machine.state is TransactionState.TERMINATED
 
 
 def test_a_refusal_without_an_ack_fails_after_32_seconds() -> None:
@@ -186,7 +186,7 @@ def test_a_repeated_request_gets_the_same_answer() -> None:
     assert do(machine, Respond(response(200, BYE)), 1) == ["send 200"]
     assert do(machine, BYE, 2) == ["send 200"]
     fire(machine, 33)
-    assert machine.state is State.TERMINATED
+    assert machine.state is TransactionState.TERMINATED
 
 
 @pytest.mark.parametrize("kind", [InviteClient, NonInviteClient])
@@ -232,13 +232,13 @@ def test_whatever_happens_a_machine_keeps_its_promises(
         before = machine.state
         actions = machine.fire(now) + (machine.step(event, now) if event is not None else [])
         failures += sum(isinstance(action, Fail) for action in actions)
-        if before is State.TERMINATED:
+        if before is TransactionState.TERMINATED:
             assert actions == []
-        if machine.state is State.TERMINATED:
+        if machine.state is TransactionState.TERMINATED:
             assert machine.wake is None
         assert machine.wake is None or machine.wake > now
     assert failures <= 1, "the user is told once that nothing more will come"
-    if machine.state is not State.TERMINATED and machine.wake is not None:
+    if machine.state is not TransactionState.TERMINATED and machine.wake is not None:
         for _ in range(200):
             if machine.wake is None:
                 break

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from media_node.bridge import Suite
-from media_node.media.client import MediaError, MediaWorker, WorkerGone
 from media_node.media.worker import parse_ports
+from media_node.worker_link.client import MediaError, MediaWorker, WorkerGone
+from media_node.worker_link.protocol import Suite
 from tests.media_node.media_helpers.call import Call, call_between, running_worker
 from tests.media_node.media_helpers.phone import CM80, phones
 
@@ -147,7 +147,7 @@ def test_a_worker_outlives_no_parent_however_that_ends(tmp_path: Path) -> None:
         """
         import asyncio, sys
         from pathlib import Path
-        from media_node.media.client import MediaWorker
+        from media_node.worker_link.client import MediaWorker
         async def main():
             worker = await MediaWorker.start(index=0, address="127.0.0.1", announce="127.0.0.1", srtp_port=0, rtp_ports=(30000, 39999),
                                              timeout_s=60, run_directory=Path(sys.argv[1]), on_event=print)
@@ -185,7 +185,7 @@ async def test_garbage_on_the_media_ports_does_not_end_it(tmp_path: Path) -> Non
             call.talk()
             load = await worker.load()
             of_a, of_b = await call.stats()
-    assert {"internal"}.isdisjoint({*load.refused, *of_a.refused, *of_b.refused})
+    assert {"internal"}.isdisjoint({*load.drops, *of_a.drops, *of_b.drops})
 
 
 async def test_calls_come_and_go_without_growing_the_worker(tmp_path: Path) -> None:

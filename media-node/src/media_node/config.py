@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from media_node.bridge import Suite
+from media_node.worker_link.protocol import Suite
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,15 +23,15 @@ from media_node.call.trunk import TrunkAddress
 from media_node.config import Config
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.assignments import Assigned
-from media_node.control.heartbeat import INTERVAL, Probed, Voice, report
+from media_node.control.heartbeat import INTERVAL, Probed, StatusWriter, report
 from media_node.control.instance import Instance
 from media_node.control.records import Spool
 from media_node.log import log
-from media_node.media.client import MediaWorker, WorkerGone
 from media_node.probe.check import Account, check
 from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
 from media_node.sip.transport import Listener, listen_tls, server_context
+from media_node.worker_link.client import MediaWorker, WorkerGone
 
 POLL: Final = 2.0
 """Seconds between looks at the assignments."""
@@ -85,13 +85,13 @@ class Node:
             "instance metadata", lambda: asyncio.to_thread(instance.read, instance.endpoint())
         )
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
-        self._voice = Voice(self._dynamodb, config.fleet_table, self._here.arn)
+        self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn)
         await self._patiently("parameters", self._refresh)
         for index in range(config.workers):
             self._workers[index] = await self._start_worker(index)
         try:
             self._listener = await listen_tls(
-                self.exchange.endpoint,
+                self.exchange.transactions,
                 host=self._here.address,
                 port=config.port,
                 context=self._tls,
@@ -212,7 +212,7 @@ class Node:
 
     async def _beat(self) -> None:
         await asyncio.to_thread(
-            self._voice.beat,
+            self._status.beat,
             state="draining" if self.exchange.draining else "ready",
             address=self._here.announced,
             sip_port=self._listener.local.port,
@@ -223,7 +223,7 @@ class Node:
     async def _report(self) -> None:
         wanted = report(self._assigned.environments, self._probes)
         if wanted != self._reported:
-            await asyncio.to_thread(self._voice.report, wanted)
+            await asyncio.to_thread(self._status.report, wanted)
             self._reported = wanted
 
     def _record(self, record: CallRecord) -> None:

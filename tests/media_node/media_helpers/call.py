@@ -9,8 +9,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from media_node.bridge import LegStats, Local
-from media_node.media.client import MediaWorker
+from media_node.worker_link.client import MediaWorker
+from media_node.worker_link.protocol import LegStats, LocalTransport
 
 from .phone import Phone, Rtp
 
@@ -48,8 +48,8 @@ class Call:
     a: Phone
     b: Phone
     name: str = field(default_factory=lambda: f"call-{next(NUMBERS)}")
-    a_at: Local = field(init=False)
-    b_at: Local = field(init=False)
+    a_at: LocalTransport = field(init=False)
+    b_at: LocalTransport = field(init=False)
 
     async def open(self, **families: int) -> Call:
         secure = {"a": self.a.leg().secure, "b": self.b.leg().secure}

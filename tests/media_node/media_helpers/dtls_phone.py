@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from media_node.bridge import Dtls, Leg, Local, Suite
+from media_node.worker_link.protocol import Dtls, LegDescription, LocalTransport, Suite
 
 from .phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, session
 
@@ -57,13 +57,13 @@ class DtlsPhone(Phone):
         self.context.set_options(SSL.OP_NO_QUERY_MTU)
         self.context.set_tlsext_use_srtp(b":".join(OPENSSL_NAMES[suite] for suite in self.suites))
 
-    def leg(self, **says: Any) -> Leg:
+    def leg(self, **says: Any) -> LegDescription:
         """As the node hears of it: by its certificate."""
         fingerprint = says.pop("fingerprint", self.fingerprint)
         return replace(super().leg(**says), dtls=Dtls(fingerprint=fingerprint, active=self.node_active))
 
     def shake_hands(
-        self, local: Local, *, rtcp: bool = False, by: socket.socket | None = None, patience: float = 8.0
+        self, local: LocalTransport, *, rtcp: bool = False, by: socket.socket | None = None, patience: float = 8.0
     ) -> SSL.Connection:
         """A whole handshake; afterwards the phone has keys. Raises SSL.Error when the node refuses, TimeoutError when
         it is silent.

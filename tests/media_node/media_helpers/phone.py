@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import pylibsrtp
 
-from media_node.bridge import Crypto, Leg, Local, Suite
+from media_node.worker_link.protocol import Crypto, LegDescription, LocalTransport, Suite
 
 CM80 = Suite.AES_CM_128_HMAC_SHA1_80
 CM32 = Suite.AES_CM_128_HMAC_SHA1_32
@@ -115,7 +115,7 @@ class Phone:
         rtcp_mux: bool = False,
         peer: str | None = None,
         address: str | None = None,
-    ) -> Leg:
+    ) -> LegDescription:
         """This phone as the node hears of it: the node receives under what the phone sends with."""
         crypto = None
         if self.suite is not None:
@@ -125,7 +125,7 @@ class Phone:
                 receive_key=base64.b64encode(self.send_key).decode(),
             )
         port, rtcp_port = self.rtp.getsockname()[1], self.rtcp.getsockname()[1]
-        return Leg(
+        return LegDescription(
             crypto=crypto,
             address=address or self.address,
             port=port,
@@ -155,13 +155,13 @@ class Phone:
     def protect(self, packet: Rtp) -> bytes:
         return bytes(packet) if self.suite is None else self.outbound.protect(bytes(packet))
 
-    def send(self, local: Local, packet: Rtp | None = None) -> Rtp:
+    def send(self, local: LocalTransport, packet: Rtp | None = None) -> Rtp:
         """Send a packet, or the next one, to the node; it, in plain."""
         packet = packet or self.next()
         self.send_raw(local, self.protect(packet))
         return packet
 
-    def send_raw(self, local: Local, datagram: bytes, by: socket.socket | None = None) -> None:
+    def send_raw(self, local: LocalTransport, datagram: bytes, by: socket.socket | None = None) -> None:
         (by or self.rtp).sendto(datagram, (local.address, local.rtp_port))
 
     def receive(self, timeout: float = 1.0) -> Rtp | None:

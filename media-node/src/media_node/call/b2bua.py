@@ -16,18 +16,18 @@ from typing import Final
 
 from sipmessage import Address, CSeq, Parameters, Request, Response
 
-from media_node.bridge import LegStats, Suite
 from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
 from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
-from media_node.call.plan import Media, Plan, Side, Target
+from media_node.call.plan import MediaPlane, Plan, Side, Target
 from media_node.call.policy import Protection
 from media_node.call.record import CallRecord
 from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
-from media_node.sip.endpoint import Endpoint, Incoming, Outgoing
 from media_node.sip.message import PHRASES, reply, warning
 from media_node.sip.message import reason as because
 from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached, is_secure
+from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer
 from media_node.sip.transport import Connection
+from media_node.worker_link.protocol import LegStats, Suite
 
 NO_ANSWER: Final = 120.0
 """Seconds a phone may ring."""
@@ -41,7 +41,7 @@ class MediaFailed(Exception):
     """The media worker refused or is gone."""
 
 
-class Refused(Exception):
+class CallRefused(Exception):
     """The call ends before it was answered, with this response to the caller."""
 
     def __init__(self, status: int, reason: str, **headers: str) -> None:
@@ -63,9 +63,9 @@ class Renegotiation:
     """A re-INVITE (or UPDATE) of one side that waits for the other side's answer."""
 
     side: Side
-    incoming: Incoming
+    transaction: ServerTransaction
     offer: Audio
-    outgoing: Outgoing
+    client: ClientTransaction
     passed_on: Session
 
 
@@ -83,9 +83,9 @@ class Call:
     """One call. `run` it as a task; everything else posts to its inbox."""
 
     plan: Plan
-    incoming: Incoming
-    endpoint: Endpoint
-    media: Media
+    transaction: ServerTransaction
+    transactions: TransactionLayer
+    media: MediaPlane
     bind: Callable[[Dialog, Side], None]
     """Tells the exchange which dialogs are this call's."""
     suites: tuple[Suite, ...]
@@ -99,7 +99,7 @@ class Call:
     _branches: list[Branch] = field(default_factory=list)
     _offer: Audio | None = None
     _pending: Renegotiation | None = None
-    _unconfirmed: dict[Side, Incoming] = field(default_factory=dict)
+    _unconfirmed: dict[Side, ServerTransaction] = field(default_factory=dict)
     _awaits_answer: Side | None = None
     _opened: bool = False
 
@@ -109,19 +109,19 @@ class Call:
 
     async def run(self) -> CallRecord:
         """The whole call; its record at the end."""
-        self.incoming.on_cancel = lambda request: self.post(Cancelled())
+        self.transaction.on_cancel = lambda request: self.post(Cancelled())
         try:
-            if self.incoming.cancelled:
-                raise Refused(487, "Cancelled")
+            if self.transaction.cancelled:
+                raise CallRefused(487, "Cancelled")
             await self._open()
             await self._ring()
             ending = await self._talk()
             self._hang_up(ending)
-        except Refused as refusal:
-            self.incoming.respond(refusal.status, PHRASES.get(refusal.status, ""), **refusal.headers)
+        except CallRefused as refusal:
+            self.transaction.respond(refusal.status, PHRASES.get(refusal.status, ""), **refusal.headers)
             ending = Ending(f"{refusal.status} {refusal}")
         except MediaFailed as error:
-            self.incoming.respond(503, Retry_After="5", Warning=warning("The media relay failed"))
+            self.transaction.respond(503, Retry_After="5", Warning=warning("The media relay failed"))
             ending = Ending(f"media relay failed: {error}", cause=503)
             self._hang_up(ending)
         except Exception:
@@ -147,20 +147,20 @@ class Call:
     # Until somebody answers.
 
     async def _open(self) -> None:
-        session = _description(self.incoming.request)
+        session = _description(self.transaction.request)
         if session is None:
-            raise Refused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
+            raise CallRefused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
         try:
             self._offer = read_offer(session, self.plan.caller_protection, suites=self.suites)
             self.parties[Side.A] = Party(
-                Dialog.as_server(self.incoming.request, self.incoming.tag), self.incoming.connection
+                Dialog.as_server(self.transaction.request, self.transaction.tag), self.transaction.connection
             )
         except NotAcceptable as error:
-            raise Refused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
+            raise CallRefused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
         except ValueError as error:
-            raise Refused(400, str(error)) from error
+            raise CallRefused(400, str(error)) from error
         if not self.plan.targets:
-            raise Refused(480, "Not registered", Warning=warning("The called phone is not registered"))
+            raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
         self.bind(self.parties[Side.A].dialog, Side.A)
         secure = {Side.A.value: self._offer.secure, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
         try:
@@ -179,7 +179,7 @@ class Call:
                 async with asyncio.timeout_at(deadline):
                     event = await self._inbox.get()
             except TimeoutError as error:
-                raise Refused(480, "No answer", Reason='Q.850;cause=19;text="No answer"') from error
+                raise CallRefused(480, "No answer", Reason='Q.850;cause=19;text="No answer"') from error
             if await self._ringing(event):
                 return
 
@@ -202,23 +202,23 @@ class Call:
                 failures = [branch.failed for branch in self._branches if branch.failed is not None]
                 if len(failures) == len(self._branches):
                     raise _best(failures)
-            case Requested(Side.A, incoming) if incoming.request.method == "BYE":
-                incoming.respond(200)
-                raise Refused(487, "Caller hung up")
-            case Requested(_, incoming):
-                incoming.respond(200 if incoming.request.method == "OPTIONS" else 491)
+            case Requested(Side.A, transaction) if transaction.request.method == "BYE":
+                transaction.respond(200)
+                raise CallRefused(487, "Caller hung up")
+            case Requested(_, transaction):
+                transaction.respond(200 if transaction.request.method == "OPTIONS" else 491)
             case Cancelled():
-                raise Refused(487, "Cancelled")
-            case Lost(connection) if connection is self.incoming.connection:
-                raise Refused(487, "Caller's connection was lost")
+                raise CallRefused(487, "Cancelled")
+            case Lost(connection) if connection is self.transaction.connection:
+                raise CallRefused(487, "Caller's connection was lost")
             case Stop(reason):
-                raise Refused(503, reason)
+                raise CallRefused(503, reason)
         return False
 
     def _invite(self, target: Target, *, dtls: bool = False) -> None:
         secure = self.plan.called_protection is Protection.REQUIRED
         offer = self._legs[Side.B].offer(self._agreed_offer, secure=secure, dtls=dtls)
-        hops = self.incoming.request.max_forwards
+        hops = self.transaction.request.max_forwards
         request = Request("INVITE", target.uri)
         request.headers.set("Max-Forwards", str((MAX_FORWARDS if hops is None else hops) - 1))
         source = self.plan.from_address
@@ -226,21 +226,21 @@ class Call:
         request.to_address = self.plan.to_address
         request.headers.set("Call-ID", secrets.token_hex(16))
         request.cseq = CSeq(1, "INVITE")
-        request.contact = [self.endpoint.contact(target.connection)]
+        request.contact = [self.transactions.contact(target.connection)]
         request.headers.set("Allow", ALLOW)
         if self.plan.emergency:
             request.headers.set("Priority", "emergency")
         attach(request, offer)
         branch = Branch(target, offer)
         self._branches.append(branch)
-        branch.outgoing = self.endpoint.send(
+        branch.client = self.transactions.send(
             target.connection, request, lambda response: self._branch_heard(branch, response)
         )
 
     @property
     def _agreed_offer(self) -> Audio:
         if self._offer is None:
-            raise Refused(500, "No offer")
+            raise CallRefused(500, "No offer")
         return self._offer
 
     def _branch_heard(self, branch: Branch, response: Response) -> None:
@@ -253,11 +253,11 @@ class Call:
     def _decline(
         self, branch: Branch, response: Response, reason: str = because(200, "Call completed elsewhere")
     ) -> None:
-        if branch.outgoing is None:
+        if branch.client is None:
             return
         with contextlib.suppress(ValueError):
-            dialog = Dialog.as_client(branch.outgoing.request, response)
-            self._acknowledge(dialog, branch.target.connection, branch.outgoing.request.cseq.sequence)
+            dialog = Dialog.as_client(branch.client.request, response)
+            self._acknowledge(dialog, branch.target.connection, branch.client.request.cseq.sequence)
             self._bye(dialog, branch.target.connection, reason)
 
     async def _progress(self, branch: Branch, response: Response) -> None:
@@ -265,32 +265,32 @@ class Call:
             return
         session = _description(response)
         if session is None:
-            self._respond(self.incoming, 180 if response.code == 180 else 183)
+            self._respond(self.transaction, 180 if response.code == 180 else 183)
             return
         answer = await self._take_answer(branch, session)
-        self._respond(self.incoming, response.code, answer)
+        self._respond(self.transaction, response.code, answer)
 
     async def _answered(self, branch: Branch, response: Response) -> None:
-        invite = branch.outgoing.request if branch.outgoing else self.incoming.request
+        invite = branch.client.request if branch.client else self.transaction.request
         try:
             dialog = Dialog.as_client(invite, response)
         except ValueError as error:
-            raise Refused(502, "The called side's answer is not valid") from error
+            raise CallRefused(502, "The called side's answer is not valid") from error
         branch.failed = response  # nothing left to cancel
         self._acknowledge(dialog, branch.target.connection, invite.cseq.sequence)
         self.parties[Side.B] = Party(dialog, branch.target.connection)
         self.bind(dialog, Side.B)
         try:
             if (session := _description(response)) is None:
-                raise Refused(502, "The called phone answered without a description")
+                raise CallRefused(502, "The called phone answered without a description")
             answer = await self._take_answer(branch, session)
-        except Refused:
+        except CallRefused:
             self._bye(dialog, branch.target.connection, because(488, "The answer cannot be used"))
             raise
         for other in self._branches:
             self._abandon(other)
         self.answered_at = datetime.now(UTC)
-        self._accept(Side.A, self.incoming, answer)
+        self._accept(Side.A, self.transaction, answer)
 
     async def _take_answer(self, branch: Branch, session: Session) -> Session:
         """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
@@ -299,17 +299,17 @@ class Call:
             b.remote = read_answer(session, branch.offered)
             b.sent = branch.offered
         except NotAcceptable as error:
-            raise Refused(488, str(error), Warning=warning(str(error))) from error
+            raise CallRefused(488, str(error), Warning=warning(str(error))) from error
         a.remote = self._agreed_offer
         answer = a.answer(self._agreed_offer, b.remote)
         await self._set(Side.B, branch.target.connection)
-        await self._set(Side.A, self.incoming.connection)
+        await self._set(Side.A, self.transaction.connection)
         return answer
 
     def _abandon(self, branch: Branch) -> None:
-        if branch.failed is None and not branch.abandoned and branch.outgoing is not None:
+        if branch.failed is None and not branch.abandoned and branch.client is not None:
             branch.abandoned = True
-            branch.outgoing.cancel()
+            branch.client.cancel()
 
     # From the answer to the end.
 
@@ -317,8 +317,8 @@ class Call:
         while True:
             event = await self._inbox.get()
             match event:
-                case Requested(side, incoming):
-                    if (ending := await self._requested(side, incoming)) is not None:
+                case Requested(side, transaction):
+                    if (ending := await self._requested(side, transaction)) is not None:
                         return ending
                 case Acknowledged(side, ack):
                     await self._acknowledged(side, ack)
@@ -326,7 +326,7 @@ class Call:
                     if (ending := await self._renegotiated(response)) is not None:
                         return ending
                 case Cancelled() if self._pending is not None:
-                    self._pending.outgoing.cancel()
+                    self._pending.client.cancel()
                 case Heard(branch, response) if 200 <= response.code < 300:
                     self._answered_again(branch, response)
                 case Lost(connection):
@@ -336,63 +336,63 @@ class Call:
                 case Stop(reason, cause):
                     return Ending(reason, cause=cause)
 
-    async def _requested(self, side: Side, incoming: Incoming) -> Ending | None:
-        request = incoming.request
+    async def _requested(self, side: Side, transaction: ServerTransaction) -> Ending | None:
+        request = transaction.request
         try:
             self.parties[side].dialog.receive(request)
         except OutOfOrder:
-            incoming.respond(500, Retry_After="1")
+            transaction.respond(500, Retry_After="1")
             return None
         except ValueError:
-            incoming.respond(400)
+            transaction.respond(400)
             return None
         match request.method:
             case "BYE":
-                incoming.respond(200)
+                transaction.respond(200)
                 return Ending("completed", hung_up=side)
             case "INVITE" | "UPDATE":
-                await self._renegotiate(side, incoming)
+                await self._renegotiate(side, transaction)
             case "INFO":
-                self._pass_on(side, incoming)
+                self._pass_on(side, transaction)
             case "OPTIONS":
-                incoming.respond(200, Allow=ALLOW, Accept=CONTENT_TYPE)
+                transaction.respond(200, Allow=ALLOW, Accept=CONTENT_TYPE)
             case _:
-                incoming.respond(405, Allow=ALLOW)
+                transaction.respond(405, Allow=ALLOW)
         return None
 
-    async def _renegotiate(self, side: Side, incoming: Incoming) -> None:
+    async def _renegotiate(self, side: Side, transaction: ServerTransaction) -> None:
         """A re-INVITE or UPDATE (RFC 3261 section 14, RFC 3311): hold, resume, a new address or key."""
         if self._pending is not None or side in self._unconfirmed:
-            incoming.respond(491)
+            transaction.respond(491)
             return
         try:
-            session = _description(incoming.request)
-        except Refused as refusal:
-            incoming.respond(refusal.status)
+            session = _description(transaction.request)
+        except CallRefused as refusal:
+            transaction.respond(refusal.status)
             return
         if session is None:
             # No offer: a refreshed session. An INVITE is offered what was said before, and its ACK brings the answer.
-            if incoming.request.method == "UPDATE":
-                incoming.respond(200, Contact=str(self.endpoint.contact(incoming.connection)))
+            if transaction.request.method == "UPDATE":
+                transaction.respond(200, Contact=str(self.transactions.contact(transaction.connection)))
             else:
                 self._awaits_answer = side
-                self._accept(side, incoming, self._legs[side].again())
+                self._accept(side, transaction, self._legs[side].again())
             return
         leg, other = self._legs[side], self._legs[side.other]
         try:
             protection = Protection.REQUIRED if leg.secure else Protection.NONE
             offer = read_offer(session, protection, leg.remote, suites=self.suites)
         except NotAcceptable as error:
-            incoming.respond(488, Warning=warning(str(error)))
+            transaction.respond(488, Warning=warning(str(error)))
             return
         passed_on = other.offer(offer, secure=other.secure)
         party = self.parties[side.other]
-        request = party.dialog.request("INVITE", self.endpoint.contact(party.connection))
+        request = party.dialog.request("INVITE", self.transactions.contact(party.connection))
         request.headers.set("Allow", ALLOW)
         attach(request, passed_on)
-        outgoing = self.endpoint.send(party.connection, request, lambda response: self.post(Renegotiated(response)))
-        incoming.on_cancel = lambda cancel: self.post(Cancelled())
-        self._pending = Renegotiation(side, incoming, offer, outgoing, passed_on)
+        client = self.transactions.send(party.connection, request, lambda response: self.post(Renegotiated(response)))
+        transaction.on_cancel = lambda cancel: self.post(Cancelled())
+        self._pending = Renegotiation(side, transaction, offer, client, passed_on)
 
     async def _renegotiated(self, response: Response) -> Ending | None:
         pending = self._pending
@@ -402,40 +402,40 @@ class Call:
         side, party = pending.side, self.parties[pending.side.other]
         if response.code >= 300:
             if response.code in (408, 481):
-                pending.incoming.respond(response.code)
+                pending.transaction.respond(response.code)
                 return Ending("the other side has lost the call", cause=response.code)
-            pending.incoming.respond(502 if response.code in _CHALLENGES else response.code)
+            pending.transaction.respond(502 if response.code in _CHALLENGES else response.code)
             return None
         party.dialog.refresh(response)
-        self._acknowledge(party.dialog, party.connection, pending.outgoing.request.cseq.sequence)
+        self._acknowledge(party.dialog, party.connection, pending.client.request.cseq.sequence)
         try:
             session = _description(response)
             if session is None:
                 raise NotAcceptable("An answer without a description")
             answer = read_answer(session, pending.passed_on)
-        except (NotAcceptable, Refused) as error:
-            pending.incoming.respond(488, Warning=warning(str(error)))
+        except (NotAcceptable, CallRefused) as error:
+            pending.transaction.respond(488, Warning=warning(str(error)))
             return Ending("renegotiation failed", cause=488)
         self._legs[side].remote, self._legs[side.other].remote = pending.offer, answer
         for each in (side, side.other):
             await self._set(each, self.parties[each].connection)
         ours = self._legs[side].answer(pending.offer, answer)
-        if pending.incoming.request.method == "INVITE":
-            self._accept(side, pending.incoming, ours)
+        if pending.transaction.request.method == "INVITE":
+            self._accept(side, pending.transaction, ours)
         else:
-            self._respond(pending.incoming, 200, ours)
+            self._respond(pending.transaction, 200, ours)
         return None
 
     async def _acknowledged(self, side: Side, ack: Request) -> None:
-        incoming = self._unconfirmed.get(side)
-        if incoming is None or incoming.request.cseq.sequence != ack.cseq.sequence:
+        transaction = self._unconfirmed.get(side)
+        if transaction is None or transaction.request.cseq.sequence != ack.cseq.sequence:
             return
-        incoming.confirm()
+        transaction.confirm()
         del self._unconfirmed[side]
         if self._awaits_answer is side:
             self._awaits_answer = None
             leg = self._legs[side]
-            with contextlib.suppress(Refused, NotAcceptable):
+            with contextlib.suppress(CallRefused, NotAcceptable):
                 session = _description(ack)
                 if session is not None and leg.sent is not None:
                     leg.remote = read_answer(session, leg.sent)
@@ -443,7 +443,7 @@ class Call:
 
     def _answered_again(self, branch: Branch, response: Response) -> None:
         """A 2xx repeated because our ACK was lost, or of another phone behind a proxy that forks."""
-        party, invite = self.parties[Side.B], branch.outgoing.request if branch.outgoing else None
+        party, invite = self.parties[Side.B], branch.client.request if branch.client else None
         if invite is None:
             return
         if response.headers["To"] == party.dialog.remote:
@@ -451,28 +451,28 @@ class Call:
         else:
             self._decline(branch, response)
 
-    def _pass_on(self, side: Side, incoming: Incoming) -> None:
+    def _pass_on(self, side: Side, transaction: ServerTransaction) -> None:
         """An INFO, as DTMF by signalling is sent: the other side answers it."""
         party = self.parties[side.other]
-        request = party.dialog.request("INFO", self.endpoint.contact(party.connection))
-        request.body = incoming.request.body
-        if (kind := incoming.request.headers.get("Content-Type")) is not None:
+        request = party.dialog.request("INFO", self.transactions.contact(party.connection))
+        request.body = transaction.request.body
+        if (kind := transaction.request.headers.get("Content-Type")) is not None:
             request.headers.set("Content-Type", kind)
 
         def heard(response: Response) -> None:
             if response.code >= 200:
-                incoming.respond(502 if response.code in _CHALLENGES else response.code)
+                transaction.respond(502 if response.code in _CHALLENGES else response.code)
 
-        self.endpoint.send(party.connection, request, heard)
+        self.transactions.send(party.connection, request, heard)
 
     def _hang_up(self, ending: Ending) -> None:
         for side, party in self.parties.items():
             if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
                 self._bye(party.dialog, party.connection, because(ending.cause, ending.reason) if ending.cause else "")
-        for incoming in self._unconfirmed.values():
-            incoming.confirm()
+        for transaction in self._unconfirmed.values():
+            transaction.confirm()
         if self._pending is not None:
-            self._pending.incoming.respond(487)
+            self._pending.transaction.respond(487)
 
     def _settle(self) -> None:
         """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed
@@ -482,34 +482,36 @@ class Call:
             match self._inbox.get_nowait():
                 case Heard(branch, response) if 200 <= response.code < 300:
                     self._decline(branch, response)
-                case Requested(_, incoming):
-                    incoming.respond(200 if incoming.request.method == "BYE" else 481)
+                case Requested(_, transaction):
+                    transaction.respond(200 if transaction.request.method == "BYE" else 481)
 
     # Small things both halves need.
 
-    def _accept(self, side: Side, incoming: Incoming, session: Session | None) -> None:
+    def _accept(self, side: Side, transaction: ServerTransaction, session: Session | None) -> None:
         """A 200 to an INVITE, repeated until its ACK."""
-        response = self._respond(incoming, 200, session)
-        self._unconfirmed[side] = incoming
-        incoming.retransmit(response, lambda: self.post(Stop("no ACK", cause=408)))
+        response = self._respond(transaction, 200, session)
+        self._unconfirmed[side] = transaction
+        transaction.retransmit(response, lambda: self.post(Stop("no ACK", cause=408)))
 
-    def _respond(self, incoming: Incoming, status: int, session: Session | None = None) -> Response:
-        response = reply(incoming.request, status, to_tag=incoming.tag)
-        response.contact = [self.endpoint.contact(incoming.connection)]
+    def _respond(self, transaction: ServerTransaction, status: int, session: Session | None = None) -> Response:
+        response = reply(transaction.request, status, to_tag=transaction.tag)
+        response.contact = [self.transactions.contact(transaction.connection)]
         response.headers.set("Allow", ALLOW)
         if session is not None:
             attach(response, session)
-        incoming.send(response)
+        transaction.send(response)
         return response
 
     def _acknowledge(self, dialog: Dialog, connection: Connection, sequence: int) -> None:
-        self.endpoint.acknowledge(connection, dialog.request("ACK", self.endpoint.contact(connection), sequence))
+        self.transactions.acknowledge(
+            connection, dialog.request("ACK", self.transactions.contact(connection), sequence)
+        )
 
     def _bye(self, dialog: Dialog, connection: Connection, reason: str = "") -> None:
-        request = dialog.request("BYE", self.endpoint.contact(connection))
+        request = dialog.request("BYE", self.transactions.contact(connection))
         if reason:
             request.headers.set("Reason", reason)
-        self.endpoint.send(connection, request, lambda response: None)
+        self.transactions.send(connection, request, lambda response: None)
 
     async def _set(self, side: Side, connection: Connection) -> None:
         try:
@@ -528,13 +530,13 @@ class Call:
 
 
 def _description(message: Request | Response) -> Session | None:
-    """The SDP a message carries, or None. Raises Refused for another body or broken SDP."""
+    """The SDP a message carries, or None. Raises CallRefused for another body or broken SDP."""
     try:
         return attached(message)
     except OtherBody as error:
-        raise Refused(415, str(error), Accept=CONTENT_TYPE) from error
+        raise CallRefused(415, str(error), Accept=CONTENT_TYPE) from error
     except ValueError as error:
-        raise Refused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
+        raise CallRefused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
 
 
 def _knows_no_sdes(branch: Branch, response: Response) -> bool:
@@ -545,7 +547,7 @@ def _knows_no_sdes(branch: Branch, response: Response) -> bool:
         return False
     if response.code >= 300:
         return response.code in _UNACCEPTABLE
-    with contextlib.suppress(Refused):
+    with contextlib.suppress(CallRefused):
         session = _description(response)
         return (
             session is not None
@@ -556,7 +558,7 @@ def _knows_no_sdes(branch: Branch, response: Response) -> bool:
     return False
 
 
-def _best(failures: list[Response]) -> Refused:
+def _best(failures: list[Response]) -> CallRefused:
     """The response that stands for all (RFC 3261 section 16.7 step 6): a global refusal first, then the lowest class
     and code.
     """
@@ -570,12 +572,12 @@ def _best(failures: list[Response]) -> Refused:
         ),
     )
     if best.code in _CHALLENGES or best.code < 400:
-        return Refused(502, f"The called side answered {best.code}")
+        return CallRefused(502, f"The called side answered {best.code}")
     if best.code in (408, 503):
-        return Refused(480, "The called side cannot be reached")
+        return CallRefused(480, "The called side cannot be reached")
     kept = {
         name.replace("-", "_"): value
         for name in ("Retry-After", "Warning", "Reason")
         if (value := best.headers.get(name))
     }
-    return Refused(best.code, PHRASES.get(best.code, best.phrase), **kept)
+    return CallRefused(best.code, PHRASES.get(best.code, best.phrase), **kept)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sipmessage import Request, Response
 
 from media_node.call.plan import Side, Target
-from media_node.sip.endpoint import Incoming, Outgoing
 from media_node.sip.sdp import Session
+from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 from media_node.sip.transport import Connection
 
 
@@ -18,7 +18,7 @@ class Branch:
 
     target: Target
     offered: Session
-    outgoing: Outgoing | None = None
+    client: ClientTransaction | None = None
     failed: Response | None = None
     abandoned: bool = False
 
@@ -43,7 +43,7 @@ class Requested:
     """A request within the dialog of one side."""
 
     side: Side
-    incoming: Incoming
+    transaction: ServerTransaction
 
 
 @dataclass(frozen=True)

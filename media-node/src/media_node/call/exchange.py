@@ -11,26 +11,35 @@ from typing import Any, Final
 
 from sipmessage import URI, Address, Request
 
-from media_node.bridge import Suite
 from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
 from media_node.call.events import Acknowledged, Lost, Requested, Stop
 from media_node.call.negotiation import SUITES
-from media_node.call.plan import Media, Plan, Side, Target
-from media_node.call.policy import Load, Protection, Refusal, ToPhone, ToTrunk, caller_protection, is_emergency, route
+from media_node.call.plan import MediaPlane, Plan, Side, Target
+from media_node.call.policy import (
+    Occupancy,
+    Protection,
+    Refusal,
+    ToPhone,
+    ToTrunk,
+    caller_protection,
+    is_emergency,
+    route,
+)
 from media_node.call.record import CallRecord, mask
 from media_node.call.trunk import Trunk, TrunkAddress
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
-from media_node.sip.endpoint import Endpoint, Incoming, to_tag
 from media_node.sip.message import reply, tag, warning
 from media_node.sip.registrar import Registrar, Rejected
+from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection
+from media_node.worker_link.protocol import Suite
 
 AGENT: Final = "media-node"
 MAX_FAILURES: Final = 5
 """Wrong passwords on one connection before it is closed."""
-MAX_EARLY: Final = 200
+MAX_PENDING_REGISTRATIONS: Final = 200
 """Registrations that may wait for the node's next look at its assignments."""
 _DRAIN_REASON: Final = "this node is stopping"
 
@@ -43,7 +52,7 @@ class Exchange:
     """The node's signalling. `media` picks the worker for a new call, or raises LookupError when there is none."""
 
     domain: str
-    media: Callable[[], Media]
+    media: Callable[[], MediaPlane]
     records: Callable[[CallRecord], None]
     log: Log = lambda event, **fields: None
     directory: Directory = field(default_factory=Directory)
@@ -57,10 +66,10 @@ class Exchange:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _failures: dict[int, int] = field(default_factory=dict)
     _connections: dict[int, Connection] = field(default_factory=dict)
-    _early: list[Incoming] = field(default_factory=list)
+    _pending_registrations: list[ServerTransaction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.endpoint = Endpoint(self, AGENT)
+        self.transactions = TransactionLayer(self, AGENT)
         self._authenticator = Authenticator(self.domain)
 
     # What the node tells it.
@@ -75,9 +84,9 @@ class Exchange:
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""
-        early, self._early = self._early, []
-        for incoming in early:
-            self._register(incoming, waited=True)
+        early, self._pending_registrations = self._pending_registrations, []
+        for transaction in early:
+            self._register(transaction, waited=True)
 
     def use_trunk(
         self,
@@ -91,13 +100,13 @@ class Exchange:
         if address == (self._trunk.address if self._trunk else None):
             return
         self._trunk = (
-            Trunk(address, self.endpoint, local_host=local_host, announced_host=announced_host, context=context)
+            Trunk(address, self.transactions, local_host=local_host, announced_host=announced_host, context=context)
             if address
             else None
         )
 
     def media_event(self, event: dict[str, Any]) -> None:
-        """An event of a media worker (bridge.py): a leg that went silent, or a worker that is gone with its calls."""
+        """An event of a media worker (worker_link/protocol.py): a leg that went silent, or a worker that is gone with its calls."""
         match event:
             case {"event": "timeout", "call": str(number), "leg": str(leg)}:
                 self.log("media timeout", call=number, leg=leg)
@@ -136,36 +145,36 @@ class Exchange:
         self.registrar.expire(_now())
         return len(self.registrar)
 
-    # What the endpoint tells it (endpoint.User).
+    # What the endpoint tells it (transaction_layer.TransactionUser).
 
-    def incoming(self, incoming: Incoming) -> None:
+    def requested(self, transaction: ServerTransaction) -> None:
         """A request: within a dialog it goes to its call, else by its method."""
-        request = incoming.request
-        self._connections[incoming.connection.number] = incoming.connection
+        request = transaction.request
+        self._connections[transaction.connection.number] = transaction.connection
         if (ours := to_tag(request)) and request.method != "REGISTER":
             found = self._dialogs.get((request.call_id, ours))
-            if found is None or found[0].parties[found[1]].connection is not incoming.connection:
-                incoming.respond(481)
+            if found is None or found[0].parties[found[1]].connection is not transaction.connection:
+                transaction.respond(481)
             else:
-                found[0].post(Requested(found[1], incoming))
+                found[0].post(Requested(found[1], transaction))
             return
-        if self._trunk is not None and self._trunk.owns(incoming.connection) and request.method != "OPTIONS":
-            incoming.respond(403, Warning=warning("This node takes no calls from the trunk"))
+        if self._trunk is not None and self._trunk.owns(transaction.connection) and request.method != "OPTIONS":
+            transaction.respond(403, Warning=warning("This node takes no calls from the trunk"))
             return
         if request.method in ("REGISTER", "INVITE") and request.require:
-            incoming.respond(420, Unsupported=", ".join(request.require))
+            transaction.respond(420, Unsupported=", ".join(request.require))
             return
         match request.method:
             case "REGISTER":
-                self._register(incoming)
+                self._register(transaction)
             case "INVITE":
-                self._invite(incoming)
+                self._invite(transaction)
             case "OPTIONS":
-                incoming.respond(200, Allow=ALLOW, Accept="application/sdp")
+                transaction.respond(200, Allow=ALLOW, Accept="application/sdp")
             case "BYE" | "UPDATE" | "INFO":
-                incoming.respond(481)
+                transaction.respond(481)
             case _:
-                incoming.respond(405, Allow=f"REGISTER, {ALLOW}")
+                transaction.respond(405, Allow=f"REGISTER, {ALLOW}")
 
     def acknowledged(self, connection: Connection, ack: Request) -> None:
         """An ACK to a 2xx goes to its call."""
@@ -178,59 +187,65 @@ class Exchange:
         self.registrar.drop_connection(connection.number)
         self._failures.pop(connection.number, None)
         self._connections.pop(connection.number, None)
-        self._early = [incoming for incoming in self._early if incoming.connection is not connection]
+        self._pending_registrations = [
+            transaction for transaction in self._pending_registrations if transaction.connection is not connection
+        ]
         for call in self.calls.values():
             call.post(Lost(connection))
 
     # Registration.
 
-    def _register(self, incoming: Incoming, *, waited: bool = False) -> None:
-        if not waited and len(self._early) < MAX_EARLY and self._is_early(incoming.request):
-            self._early.append(incoming)
+    def _register(self, transaction: ServerTransaction, *, waited: bool = False) -> None:
+        if (
+            not waited
+            and len(self._pending_registrations) < MAX_PENDING_REGISTRATIONS
+            and self._awaits_credentials(transaction.request)
+        ):
+            self._pending_registrations.append(transaction)
             return
-        phone = self._authenticate(incoming, "Authorization", 401, "WWW-Authenticate")
+        phone = self._authenticate(transaction, "Authorization", 401, "WWW-Authenticate")
         if phone is None:
             return
-        request, now = incoming.request, _now()
+        request, now = transaction.request, _now()
         if request.uri.host.lower() not in (
             self.domain.lower(),
-            incoming.connection.contact.host,
-            incoming.connection.local.host,
+            transaction.connection.contact.host,
+            transaction.connection.local.host,
         ):
-            incoming.respond(404)
+            transaction.respond(404)
             return
         if request.to_address.uri.user != phone.username:
-            incoming.respond(403, Warning=warning("A phone registers only itself"))
+            transaction.respond(403, Warning=warning("A phone registers only itself"))
             return
         try:
             bindings = self.registrar.register(
-                request, username=phone.username, connection=incoming.connection.number, now=now
+                request, username=phone.username, connection=transaction.connection.number, now=now
             )
         except Rejected as error:
             headers = {"Min_Expires": str(error.min_expires)} if error.min_expires else {}
-            incoming.respond(error.status, **headers)
+            transaction.respond(error.status, **headers)
             return
         contacts = ", ".join(
             f"<{binding.contact}>;expires={max(1, round(binding.expires_at - now))}" for binding in bindings
         )
         self.log("registered" if bindings else "unregistered", customer=phone.customer_id)
         if contacts:
-            incoming.respond(200, Contact=contacts)
+            transaction.respond(200, Contact=contacts)
         else:
-            incoming.respond(200)
+            transaction.respond(200)
 
-    def _is_early(self, request: Request) -> bool:
+    def _awaits_credentials(self, request: Request) -> bool:
         """Whether a phone of ours registers that has no password here yet: it may have been handed out a moment ago."""
         credentials = self._credentials(request, "Authorization")
         phone = self.directory.phone(credentials.username) if isinstance(credentials, Credentials) else None
         return phone is not None and not phone.ha1
 
-    def _authenticate(self, incoming: Incoming, header: str, status: int, challenge: str) -> Phone | None:
+    def _authenticate(self, transaction: ServerTransaction, header: str, status: int, challenge: str) -> Phone | None:
         """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal."""
-        request, now = incoming.request, _now()
+        request, now = transaction.request, _now()
         credentials = self._credentials(request, header)
         if isinstance(credentials, ValueError):
-            incoming.respond(400, Warning=warning(str(credentials)))
+            transaction.respond(400, Warning=warning(str(credentials)))
             return None
         stale = False
         if credentials is not None:
@@ -242,14 +257,14 @@ class Exchange:
                 self.log("authenticated", algorithm=credentials.algorithm.value, method=request.method)
                 return phone
             if verdict is not Verdict.STALE:
-                self._failed(incoming, verdict)
+                self._failed(transaction, verdict)
                 return None
             stale = True
-        response = reply(request, status, to_tag=incoming.tag)
+        response = reply(request, status, to_tag=transaction.tag)
         response.headers.setlist(
             challenge, self._authenticator.challenges(now, stale=stale, agent=request.headers.get("User-Agent") or "")
         )
-        incoming.send(response)
+        transaction.send(response)
         return None
 
     def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
@@ -264,72 +279,74 @@ class Exchange:
                 found.append(credentials)
         return min(found, key=lambda credentials: list(Algorithm).index(credentials.algorithm), default=None)
 
-    def _failed(self, incoming: Incoming, verdict: Verdict) -> None:
+    def _failed(self, transaction: ServerTransaction, verdict: Verdict) -> None:
         """The same answer for a wrong password and an unknown user; who keeps trying is shown the door."""
         self.log("authentication failed", verdict=verdict.value)
-        number = incoming.connection.number
+        number = transaction.connection.number
         self._failures[number] = self._failures.get(number, 0) + 1
-        incoming.respond(403)
+        transaction.respond(403)
         if self._failures[number] >= MAX_FAILURES:
-            asyncio.get_running_loop().call_soon(incoming.connection.close)
+            asyncio.get_running_loop().call_soon(transaction.connection.close)
 
     # Calls.
 
-    def _invite(self, incoming: Incoming) -> None:
-        request = incoming.request
-        caller = self._caller(incoming)
+    def _invite(self, transaction: ServerTransaction) -> None:
+        request = transaction.request
+        caller = self._caller(transaction)
         if caller is None:
             return
         if request.max_forwards == 0:
-            incoming.respond(483)
+            transaction.respond(483)
             return
-        if self._is_merged(incoming):
-            incoming.respond(482)
+        if self._is_merged(transaction):
+            transaction.respond(482)
             return
         dialled = request.uri.user or ""
-        load = Load(
+        occupancy = Occupancy(
             draining=self.draining,
             calls=sum(call.plan.customer_id == caller.customer_id for call in self.calls.values()),
             allowed=self.directory.calls(caller.customer_id),
         )
-        match route(self.directory, caller, dialled, trunk=self._trunk is not None, load=load):
+        match route(self.directory, caller, dialled, trunk=self._trunk is not None, occupancy=occupancy):
             case Refusal(status, reason, retry_after):
                 self.log("call refused", status=status, reason=reason, customer=caller.customer_id)
                 headers = {"Retry_After": str(retry_after)} if retry_after else {}
-                incoming.respond(status, Warning=warning(reason), **headers)
+                transaction.respond(status, Warning=warning(reason), **headers)
             case ToPhone(phone) as decision:
-                self._call_phone(incoming, caller, phone, decision.protection)
+                self._call_phone(transaction, caller, phone, decision.protection)
             case ToTrunk() as decision:
-                self._start(self._call_trunk(incoming, caller, decision))
+                self._start(self._call_trunk(transaction, caller, decision))
 
-    def _caller(self, incoming: Incoming) -> Phone | None:
+    def _caller(self, transaction: ServerTransaction) -> Phone | None:
         """Who calls: the phone registered over this very connection, else whoever the credentials name."""
-        users = self.registrar.users(incoming.connection.number, _now())
+        users = self.registrar.users(transaction.connection.number, _now())
         if users:
-            claimed = incoming.request.from_address.uri.user or ""
+            claimed = transaction.request.from_address.uri.user or ""
             if (phone := self.directory.phone(claimed if claimed in users else users[0])) is not None:
                 return phone
-        return self._authenticate(incoming, "Proxy-Authorization", 407, "Proxy-Authenticate")
+        return self._authenticate(transaction, "Proxy-Authorization", 407, "Proxy-Authenticate")
 
-    def _is_merged(self, incoming: Incoming) -> bool:
+    def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same INVITE by two ways (section 8.2.2.2)."""
-        request = incoming.request
+        request = transaction.request
         identity = (request.call_id, tag(request.from_address), request.cseq.sequence)
         return any(
             (first.call_id, tag(first.from_address), first.cseq.sequence) == identity
-            for first in (call.incoming.request for call in self.calls.values())
+            for first in (call.transaction.request for call in self.calls.values())
         )
 
-    def _call_phone(self, incoming: Incoming, caller: Phone, phone: Phone, protection: Protection) -> None:
+    def _call_phone(self, transaction: ServerTransaction, caller: Phone, phone: Phone, protection: Protection) -> None:
         targets = tuple(
             Target(binding.contact, self._connections[binding.connection])
             for binding in self.registrar.lookup(phone.username, _now())
             if binding.connection in self._connections
         )
         to_address = Address(URI("sip", self.domain, user=phone.extension))
-        self._start(self._run(self._plan(incoming, caller, phone.extension, to_address, targets, protection), incoming))
+        self._start(
+            self._run(self._plan(transaction, caller, phone.extension, to_address, targets, protection), transaction)
+        )
 
-    async def _call_trunk(self, incoming: Incoming, caller: Phone, decision: ToTrunk) -> None:
+    async def _call_trunk(self, transaction: ServerTransaction, caller: Phone, decision: ToTrunk) -> None:
         trunk = self._trunk
         try:
             if trunk is None:
@@ -337,20 +354,20 @@ class Exchange:
             connection = await trunk.connection()
         except (OSError, TimeoutError) as error:
             self.log("trunk unreachable", error=type(error).__name__)
-            incoming.respond(503, Warning=warning("The trunk cannot be reached"), Retry_After="10")
+            transaction.respond(503, Warning=warning("The trunk cannot be reached"), Retry_After="10")
             return
         self._connections[connection.number] = connection
         uri = trunk.uri(decision.number)
         await self._run(
             self._plan(
-                incoming, caller, decision.number, Address(uri), (Target(uri, connection),), decision.protection
+                transaction, caller, decision.number, Address(uri), (Target(uri, connection),), decision.protection
             ),
-            incoming,
+            transaction,
         )
 
     def _plan(
         self,
-        incoming: Incoming,
+        transaction: ServerTransaction,
         caller: Phone,
         called: str,
         to_address: Address,
@@ -358,7 +375,7 @@ class Exchange:
         protection: Protection,
     ) -> Plan:
         emergency = is_emergency(called)
-        name = incoming.request.from_address.name
+        name = transaction.request.from_address.name
         return Plan(
             customer_id=caller.customer_id,
             caller=mask(caller.extension),
@@ -371,11 +388,11 @@ class Exchange:
             emergency=emergency,
         )
 
-    async def _run(self, plan: Plan, incoming: Incoming) -> None:
+    async def _run(self, plan: Plan, transaction: ServerTransaction) -> None:
         try:
             media = self.media()
         except LookupError:
-            incoming.respond(503, Retry_After="5", Warning=warning("No media relay is up"))
+            transaction.respond(503, Retry_After="5", Warning=warning("No media relay is up"))
             return
         mine: list[tuple[str, str]] = []
 
@@ -384,7 +401,7 @@ class Exchange:
             mine.append(key)
             self._dialogs[key] = (call, side)
 
-        call = Call(plan, incoming, self.endpoint, media, bind, self.suites)
+        call = Call(plan, transaction, self.transactions, media, bind, self.suites)
         self.calls[call.id] = call
         self.log("call begins", call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:

@@ -11,8 +11,6 @@ from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from media_node import bridge
-from media_node.bridge import Crypto, Dtls, Local, Suite
 from media_node.call.policy import Protection
 from media_node.sip.sdp import (
     Attribute,
@@ -26,6 +24,8 @@ from media_node.sip.sdp import (
     is_rtp,
     is_secure,
 )
+from media_node.worker_link import protocol
+from media_node.worker_link.protocol import Crypto, Dtls, LocalTransport, Suite
 
 SUITES: Final = tuple(Suite)
 """Our order of suites, where none is configured."""
@@ -163,7 +163,7 @@ class LegMedia:
     call.
     """
 
-    local: Local
+    local: LocalTransport
     suites: tuple[Suite, ...] = SUITES
     keys: dict[Suite, str] = field(default_factory=dict)
     remote: Audio | None = None
@@ -216,12 +216,12 @@ class LegMedia:
         """The description last sent, as an offer of our own to a re-INVITE without one."""
         return self.sent
 
-    def leg(self, peer: str) -> bridge.Leg:
+    def leg(self, peer: str) -> protocol.LegDescription:
         """What the media worker has to know of this leg. Raises ValueError before there is a description in force."""
         if self.remote is None:
             raise ValueError("nothing agreed yet")
         media, crypto = self.remote.media, self.remote.crypto
-        return bridge.Leg(
+        return protocol.LegDescription(
             crypto=Crypto(
                 suite=Suite(crypto.suite), send_key=self._key(Suite(crypto.suite)), receive_key=_padded(crypto.key)
             )

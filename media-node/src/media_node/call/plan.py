@@ -9,13 +9,13 @@ from typing import Protocol
 
 from sipmessage import URI, Address
 
-from media_node.bridge import Leg, LegStats, Local
 from media_node.call.policy import Protection
 from media_node.sip.transport import Connection
+from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 
 
 class Side(StrEnum):
-    """The caller's leg and the called leg, by their names on the bridge."""
+    """The caller's leg and the called leg, by their names on the protocol."""
 
     A = "a"
     B = "b"
@@ -49,16 +49,16 @@ class Plan:
     emergency: bool = False
 
 
-class Media(Protocol):
-    """What a call needs of a media worker (bridge.py).
+class MediaPlane(Protocol):
+    """What a call needs of a media worker (worker_link/protocol.py).
 
-    Each method raises an exception of the worker's own when it refuses or is gone.
+    Each raises an exception of the worker's own.
     """
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, Local]:
+    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, LocalTransport]:
         """Reserves both legs."""
 
-    async def set(self, call: str, leg: str, remote: Leg) -> None:
+    async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         """Describes a leg, first or anew."""
 
     async def close(self, call: str) -> Mapping[str, LegStats]:

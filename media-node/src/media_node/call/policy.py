@@ -29,7 +29,7 @@ class Protection(StrEnum):
 
 
 @dataclass(frozen=True)
-class Load:
+class Occupancy:
     """What could stand in the way of a call."""
 
     draining: bool = False
@@ -88,14 +88,14 @@ def is_emergency(dialled: str) -> bool:
     return normalised(dialled) in EMERGENCY
 
 
-def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, load: Load) -> Decision:
+def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occupancy: Occupancy) -> Decision:
     """Where the call goes; `trunk` says whether there is one."""
     number = normalised(dialled)
     if number in EMERGENCY:
         return ToTrunk(number, emergency=True) if trunk else Refusal(503, "There is no way out to 112 on this node")
-    if load.draining:
+    if occupancy.draining:
         return Refusal(503, "This node takes no new calls", retry_after=5)
-    if load.allowed and load.calls >= load.allowed:
+    if occupancy.allowed and occupancy.calls >= occupancy.allowed:
         return Refusal(480, "All lines of this customer are in use", retry_after=10)
     colleague = directory.colleague(caller, dialled) or directory.colleague(caller, number)
     if colleague == caller:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from media_node.bridge import LegStats
+from media_node.worker_link.protocol import LegStats
 
 _LAST_DIGITS: Final = re.compile(r"[0-9](?=(?:[^0-9]*[0-9]){0,2}[^0-9]*$)")
 
@@ -58,7 +58,7 @@ def _leg(leg: LegStats) -> dict[str, Any]:
         "packets": leg.received,
         "sent": leg.sent,
         "plaintextPackets": leg.plaintext,
-        "refused": leg.refused,
+        "drops": leg.drops,
         "lost": leg.lost,
         "jitterMs": round(leg.jitter_ms, 2),
     }

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sipmessage import URI, Parameters
 
 from media_node.sip import transport
-from media_node.sip.endpoint import Endpoint
+from media_node.sip.transaction_layer import TransactionLayer
 from media_node.sip.transport import Connection, Transport
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -41,14 +41,14 @@ class Trunk:
     def __init__(
         self,
         address: TrunkAddress,
-        endpoint: Endpoint,
+        transactions: TransactionLayer,
         *,
         local_host: str,
         announced_host: str | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
         self.address = address
-        self._endpoint = endpoint
+        self._transactions = transactions
         self._local_host = local_host
         self._announced_host = announced_host
         self._context = context
@@ -64,7 +64,7 @@ class Trunk:
             if self._connection is None or self._connection.closed:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     self._connection = await transport.connect(
-                        self._endpoint,
+                        self._transactions,
                         self.address.transport,
                         host=self.address.host,
                         port=self.address.port,

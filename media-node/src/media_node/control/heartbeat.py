@@ -51,7 +51,7 @@ def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> 
     }
 
 
-class Voice:
+class StatusWriter:
     """Writes both items. Its methods block and raise aws.Unavailable."""
 
     def __init__(self, client: DynamoDBClient, table: str, arn: str) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from media_node.bridge import Dtls
+from media_node.media.candidate_keys import Budget, Index
 from media_node.media.dtls import Association, Identity, Keys, is_client_hello
-from media_node.media.leg import Leg, Refusal
-from media_node.media.port import Port, Source, host_of, name_of
-from media_node.media.trial import Budget, Index
+from media_node.media.leg import DropReason, Leg
+from media_node.media.port import Port, TransportAddress, host_of, sockaddr_of
+from media_node.worker_link.protocol import Dtls
 
 LIFETIME_S = 60.0
 """Seconds a handshake may take, and its last flight may be asked for again, together."""
@@ -54,10 +54,10 @@ class Handshakes:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
-        self._running: dict[tuple[Port, Source], _Running] = {}
+        self._running: dict[tuple[Port, TransportAddress], _Running] = {}
         self._legs: Index[Leg] = Index()
         self._waiting: dict[Leg, None] = {}
-        self._early: dict[tuple[Port, Source], tuple[bytes, float]] = {}
+        self._early: dict[tuple[Port, TransportAddress], tuple[bytes, float]] = {}
         self._budget = Budget()
 
     def expect(self, leg: Leg, now: float) -> None:
@@ -89,8 +89,8 @@ class Handshakes:
         self._drop(leg)
 
     def take(
-        self, port: Port, source: Source, datagram: bytes, now: float
-    ) -> Finished | tuple[Leg | None, Refusal] | None:
+        self, port: Port, source: TransportAddress, datagram: bytes, now: float
+    ) -> Finished | tuple[Leg | None, DropReason] | None:
         """A DTLS datagram: the keys it brought, or why it was refused and at whose cost; None when it was just one of a
         flight.
         """
@@ -101,15 +101,17 @@ class Handshakes:
         wanted = owners or self._waiting if begins else running
         known: Hashable = source if running is not None or owners else host_of(source)
         if not self._budget.spend(known, now):
-            return blamed, Refusal.DTLS
+            return blamed, DropReason.DTLS
         if not wanted:
             if begins:
                 self._early[port, source] = datagram, now
                 if len(self._early) > EARLY:
                     del self._early[next(iter(self._early))]
-            return blamed, Refusal.DTLS
+            return blamed, DropReason.DTLS
         if begins:
-            association, flight = self._identity.answer(datagram, name_of(source), lambda: self._fingerprints(source))
+            association, flight = self._identity.answer(
+                datagram, sockaddr_of(source), lambda: self._fingerprints(source)
+            )
             if association is not None:
                 running = self._remember(port, source, _Running(association, now))
             was_done = association is None
@@ -123,10 +125,10 @@ class Handshakes:
             return None
         if running.association.failed:
             del self._running[port, source]
-            return blamed, Refusal.FINGERPRINT if running.association.impostor else Refusal.DTLS
+            return blamed, DropReason.FINGERPRINT if running.association.impostor else DropReason.DTLS
         if not running.association.done:
             return None
-        return self._finished(port, source, running) or (blamed, Refusal.FINGERPRINT)
+        return self._finished(port, source, running) or (blamed, DropReason.FINGERPRINT)
 
     def tick(self, now: float) -> None:
         """Repeat what was not answered, forget what is over. Call it a few times a second."""
@@ -153,7 +155,7 @@ class Handshakes:
             for datagram in association.take():
                 port.send(datagram, destination)
 
-    def _remember(self, port: Port, source: Source, running: _Running) -> _Running:
+    def _remember(self, port: Port, source: TransportAddress, running: _Running) -> _Running:
         self._running.pop((port, source), None)
         self._running[port, source] = running
         if len(self._running) > ASSOCIATIONS:
@@ -166,11 +168,11 @@ class Handshakes:
             if running.owner is leg and (unless is None or running.dtls != unless):
                 del self._running[key]
 
-    def _fingerprints(self, source: Source) -> set[str]:
+    def _fingerprints(self, source: TransportAddress) -> set[str]:
         """The certificates that may come from `source`: its own legs' and those of all that wait."""
         return {leg.dtls.fingerprint for leg in (*self._legs.legs(source), *self._waiting) if leg.dtls is not None}
 
-    def _finished(self, port: Port, source: Source, running: _Running) -> Finished | None:
+    def _finished(self, port: Port, source: TransportAddress, running: _Running) -> Finished | None:
         """Whose the certificate is: of a leg that announced this very address, else of the one leg that waits for it.
 
         A phone may have two calls under one certificate: where nothing tells which of them this is, it is neither.

@@ -1,11 +1,11 @@
 """Where a leg's media may be sent: believed only after packets from there verified under the leg's key.
 
-    pending ──verified──▶ proving ──verified again──▶ latched ──elsewhere, old source silent, newer, proved──▶ moved
+    pending ──verified──▶ probation ──verified again──▶ latched ──elsewhere, old source silent, newer, proved──▶ moved
                              ▲ │ verified from another source                                                    │ ▲
                              └─┘                                                                                 └─┘
 
 Only a verified packet and the signalling (over TLS) drive it. A packet that does not verify proves nothing, neither for
-nor against its source: it can move no media, and it cannot keep an honest phone from proving itself either.
+nor against its source: it can move no media, and it cannot keep an honest phone from probation itself either.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ REDIRECT_S = 10.0
 """Seconds after an announced change of address during which the new one need not wait for silence."""
 
 
-class State(StrEnum):
+class LatchState(StrEnum):
     """How far a leg's source is believed."""
 
     PENDING = "pending"
-    PROVING = "proving"
+    PROBATION = "probation"
     LATCHED = "latched"
     MOVED = "moved"
 
@@ -46,8 +46,8 @@ class Latch(Generic[Address]):
 
     proofs: int = PROOFS
     silence: float = SILENCE_S
-    state: State = State.PENDING
-    source: Address | None = None
+    state: LatchState = LatchState.PENDING
+    address: Address | None = None
     """The believed address; None until latched."""
 
     _heard: float = 0.0
@@ -62,14 +62,17 @@ class Latch(Generic[Address]):
         list.
         """
         return (
-            self.source is None or source == self.source or now < self._open_until or now - self._heard >= self.silence
+            self.address is None
+            or source == self.address
+            or now < self._open_until
+            or now - self._heard >= self.silence
         )
 
     def verified(self, source: Address, newer: bool, now: float) -> bool:
         """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the believed
         source changed.
         """
-        if source == self.source:
+        if source == self.address:
             self._heard = now
             self._candidate, self._proved = None, 0
             return False
@@ -77,15 +80,15 @@ class Latch(Generic[Address]):
             return False
         if source != self._candidate:
             self._candidate, self._proved = source, 0
-        if self.source is not None and not newer:
+        if self.address is not None and not newer:
             return False
         self._proved += 1
         if self._proved < self.proofs:
-            if self.state is State.PENDING:
-                self.state = State.PROVING
+            if self.state is LatchState.PENDING:
+                self.state = LatchState.PROBATION
             return False
-        self.state = State.LATCHED if self.source is None else State.MOVED
-        self.source, self._heard = source, now
+        self.state = LatchState.LATCHED if self.address is None else LatchState.MOVED
+        self.address, self._heard = source, now
         self._candidate, self._proved, self._open_until = None, 0, float("-inf")
         return True
 

@@ -8,11 +8,10 @@ from collections.abc import Hashable
 from dataclasses import replace
 from enum import StrEnum
 
-from media_node import bridge
 from media_node.media.dtls import Keys
 from media_node.media.latch import Latch
 from media_node.media.packet import Report, ReportBlock, SenderInfo, looks_plain, middle_32, ntp_time
-from media_node.media.port import Port, Source, host_of, source_of
+from media_node.media.port import Port, TransportAddress, host_of, transport_address
 from media_node.media.srtp import (
     AuthenticationFailed,
     MalformedPacket,
@@ -26,6 +25,7 @@ from media_node.media.srtp import (
 )
 from media_node.media.stats import mean_opinion_score, round_trip
 from media_node.media.stream import Inbound, Outbound
+from media_node.worker_link import protocol
 
 REKEY_GRACE_S = 5.0
 """Seconds a replaced key still verifies, for packets under way and phones slow to change."""
@@ -37,7 +37,7 @@ SENDING = {"sendrecv", "sendonly"}
 RECEIVING = {"sendrecv", "recvonly"}
 
 
-class Refusal(StrEnum):
+class DropReason(StrEnum):
     """Why a packet was not relayed. Every packet received is either relayed or counted under one of these."""
 
     UNAUTHENTICATED = "unauthenticated"
@@ -73,13 +73,13 @@ class Unnegotiable(ValueError):
     """A description that does not fit the leg it is for."""
 
 
-REASONS = {MalformedPacket: Refusal.MALFORMED, Replayed: Refusal.REPLAYED, TooOld: Refusal.TOO_OLD}
+REASONS = {MalformedPacket: DropReason.MALFORMED, Replayed: DropReason.REPLAYED, TooOld: DropReason.TOO_OLD}
 
 
-def reason(error: SrtpError, packet: bytes) -> Refusal:
+def drop_reason(error: SrtpError, packet: bytes) -> DropReason:
     """The counter of a packet libsrtp refused. Whether it was sent in clear can only be guessed from its looks."""
-    found = REASONS.get(type(error), Refusal.UNAUTHENTICATED)
-    return Refusal.PLAINTEXT if found is not Refusal.MALFORMED and looks_plain(packet) else found
+    found = REASONS.get(type(error), DropReason.UNAUTHENTICATED)
+    return DropReason.PLAINTEXT if found is not DropReason.MALFORMED and looks_plain(packet) else found
 
 
 class Leg:
@@ -90,17 +90,17 @@ class Leg:
         self.secure = secure
         self.rtp = rtp
         self.rtcp = rtcp
-        self.remote: bridge.Leg | None = None
+        self.remote: protocol.LegDescription | None = None
         self.other: Leg | None = None
-        self.latch: Latch[Source] = Latch()
-        self.rtcp_latch: Latch[Source] = Latch()
+        self.latch: Latch[TransportAddress] = Latch()
+        self.rtcp_latch: Latch[TransportAddress] = Latch()
         self.contexts: list[ReceiveContext] = []
         """Keys packets may verify under, likeliest first; more than one only while a new key is taking over."""
         self.inbound: dict[int, Inbound] = {}
         self.outbound = Outbound()
         self.rtcp_keys: tuple[ReceiveContext, SendContext] | None = None
         """Of RTCP that DTLS keyed on a port of its own; else RTCP has the keys of RTP."""
-        self.refused: Counter[Refusal] = Counter()
+        self.drops: Counter[DropReason] = Counter()
         self.heard = now
         """When anything of this leg was last believed, or its silence last excused."""
         self.silent = False
@@ -109,7 +109,7 @@ class Leg:
         self.rtcp_received = self.rtcp_sent = 0
         self.reported_lost: int | None = None
         self.round_trip: float | None = None
-        self._announced: Source | None = None
+        self._announced: TransportAddress | None = None
         self._retire_at = 0.0
         self._sender_report: tuple[int, float] = (0, 0.0)
         self._rtcp_index = -1
@@ -118,7 +118,7 @@ class Leg:
 
     # What was negotiated
 
-    def describe(self, remote: bridge.Leg, now: float) -> None:
+    def describe(self, remote: protocol.LegDescription, now: float) -> None:
         """Take the negotiated description, the first or a later one.
 
         Raises Unnegotiable or UnusableKey, and then nothing changed.
@@ -141,7 +141,7 @@ class Leg:
             self.latch.redirect(now)
             self.rtcp_latch.redirect(now)
             if not self.secure:
-                self.latch.source = None
+                self.latch.address = None
         if not self.sends:
             for stream in self.inbound.values():
                 stream.paused = True
@@ -149,7 +149,7 @@ class Leg:
         self.aim()
 
     @property
-    def dtls(self) -> bridge.Dtls | None:
+    def dtls(self) -> protocol.Dtls | None:
         """How DTLS is to key this leg; None when SDES did, or it is plain."""
         return self.remote.dtls if self.remote is not None else None
 
@@ -171,7 +171,7 @@ class Leg:
         else:
             self._take_keys(keys.suite, keys.receive, keys.send, now)
 
-    def _take_keys(self, suite: bridge.Suite, receive: bytes, send: bytes, now: float) -> None:
+    def _take_keys(self, suite: protocol.Suite, receive: bytes, send: bytes, now: float) -> None:
         current = self.contexts[0] if self.contexts else None
         if current is None or (current.suite, current.key) != (suite, receive):
             known = [context for context in self.contexts if (context.suite, context.key) == (suite, receive)]
@@ -182,7 +182,7 @@ class Leg:
         if sender is None or (sender.suite, sender.key) != (suite, send):
             self.outbound.under(SendContext(suite, send))
 
-    def _begin(self, suite: bridge.Suite, key: bytes) -> list[ReceiveContext]:
+    def _begin(self, suite: protocol.Suite, key: bytes) -> list[ReceiveContext]:
         """Contexts for a new key.
 
         A stream that was running may start its rollover counter over or let it run on: one context for each.
@@ -207,16 +207,16 @@ class Leg:
 
     # Where it is
 
-    def _source(self, host: str, port: int) -> Source | None:
+    def _source(self, host: str, port: int) -> TransportAddress | None:
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
             return None
         if address.version != self.rtp.family or address.is_unspecified or not 0 < port < 65536:
             return None
-        return source_of(host, port)
+        return transport_address(host, port)
 
-    def _vouched(self, port: int) -> Source | None:
+    def _vouched(self, port: int) -> TransportAddress | None:
         """The announced address, when an authenticated signalling connection comes from the same host: sending there
         harms no other.
         """
@@ -228,21 +228,21 @@ class Leg:
     def aim(self) -> None:
         """Send media where the latch says; until then where the signalling may say."""
         if self.remote is not None:
-            self.outbound.aim(self.latch.source or self._vouched(self.remote.port))
+            self.outbound.aim(self.latch.address or self._vouched(self.remote.port))
 
     @property
-    def rtp_destination(self) -> Source | None:
+    def rtp_destination(self) -> TransportAddress | None:
         """Where its RTP goes; None while that is not known."""
-        return self.outbound.name.source if self.outbound.name else None
+        return self.outbound.name.address if self.outbound.name else None
 
     @property
-    def rtcp_destination(self) -> Source | None:
+    def rtcp_destination(self) -> TransportAddress | None:
         """Where its RTCP goes; None while that is not known."""
         if self.remote is None:
             return None
         if self.remote.rtcp_mux:
             return self.rtp_destination
-        return self.rtcp_latch.source or self._vouched(self.remote.rtcp_port)
+        return self.rtcp_latch.address or self._vouched(self.remote.rtcp_port)
 
     def tell_latch(self) -> None:
         """Let the latch know how recently the fast path, which only carries the believed source, heard it."""
@@ -256,13 +256,13 @@ class Leg:
         found = [self._source(host, 1) for host in (remote.address, remote.peer)] if remote else []
         return {host_of(source) for source in found if source is not None}
 
-    def announced(self) -> set[Source]:
+    def announced(self) -> set[TransportAddress]:
         """The exact addresses it announced, for RTP and for RTCP."""
         remote = self.remote
         found = [self._source(remote.address, port) for port in (remote.port, remote.rtcp_port)] if remote else []
         return {source for source in found if source is not None}
 
-    def believes(self, source: Source, *, rtcp: bool) -> bool:
+    def accepts_source(self, source: TransportAddress, *, rtcp: bool) -> bool:
         """Of a plain leg, whose only proof is its address: whether `source` is what was negotiated, or may pass for it
         behind NAT.
         """
@@ -270,28 +270,28 @@ class Leg:
         if remote is None:
             return False
         port = remote.rtcp_port if rtcp and not remote.rtcp_mux else remote.port
-        if source == self._source(remote.address, port) or source == (self.rtcp_latch if rtcp else self.latch).source:
+        if source == self._source(remote.address, port) or source == (self.rtcp_latch if rtcp else self.latch).address:
             return True
         peer = self._source(remote.peer, 1)
         return (
             remote.symmetric
             and peer is not None
             and host_of(source) == host_of(peer)
-            and (rtcp or self.latch.source is None)
+            and (rtcp or self.latch.address is None)
         )
 
     # What it sends
 
     @property
-    def blocked(self) -> Refusal | None:
+    def blocked(self) -> DropReason | None:
         """Why this leg's media cannot go to the other side now; None when it can."""
         other = self.other
         if other is None or other.remote is None:
-            return Refusal.UNANSWERED
+            return DropReason.UNANSWERED
         if not self.sends or not other.receives:
-            return Refusal.DIRECTION
+            return DropReason.DIRECTION
         keyed = not other.secure or other.outbound.context is not None
-        return None if keyed and other.outbound.name else Refusal.UNANSWERED
+        return None if keyed and other.outbound.name else DropReason.UNANSWERED
 
     def unprotect(self, packet: bytes, now: float) -> tuple[bytes, ReceiveContext]:
         """SRTP to RTP under whichever of the leg's keys verifies it. Raises SrtpError: what the last key said."""
@@ -381,17 +381,17 @@ class Leg:
         """When anything of this leg was last believed."""
         return max([self.heard, *(stream.heard for stream in self.inbound.values())])
 
-    def stats(self) -> bridge.LegStats:
+    def stats(self) -> protocol.LegStats:
         """What this leg saw until now."""
         streams = list(self.inbound.values())
         expected, received = sum(stream.expected for stream in streams), sum(stream.received for stream in streams)
         main = max(streams, key=lambda stream: stream.received, default=None)
-        stats = bridge.LegStats(
+        stats = protocol.LegStats(
             suite=self.contexts[0].suite.value if self.contexts else None,
             received=received,
             sent=self.outbound.sent,
-            plaintext=self.refused[Refusal.PLAINTEXT],
-            refused={refusal.value: number for refusal, number in self.refused.items()},
+            plaintext=self.drops[DropReason.PLAINTEXT],
+            drops={refusal.value: number for refusal, number in self.drops.items()},
             lost=max(0, expected - received),
             round_trip_ms=None if self.round_trip is None else round(1000 * self.round_trip, 3),
             latch=self.latch.state.value if self.secure else "",

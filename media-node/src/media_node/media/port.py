@@ -63,14 +63,14 @@ HEADER_QUADS = ffi.sizeof("struct mmsghdr") // 8
 MSG_LEN_WORD = ffi.offsetof("struct mmsghdr", "msg_len") // 4
 CONTROLLEN_QUAD = ffi.offsetof("struct msghdr", "msg_controllen") // 8
 
-Source = int | tuple[int, int, int]
+TransportAddress = int | tuple[int, int, int]
 """A transport address as the kernel wrote it, in the cheapest form that hashes: family, port and host of IPv4 are one
 64-bit word.
 """
 
 
-def source_of(host: str, port: int) -> Source:
-    """The Source of a numeric host and a port. Raises ValueError for a name."""
+def transport_address(host: str, port: int) -> TransportAddress:
+    """The TransportAddress of a numeric host and a port. Raises ValueError for a name."""
     address = ipaddress.ip_address(host)
     if address.version == 4:
         return int.from_bytes(
@@ -82,22 +82,22 @@ def source_of(host: str, port: int) -> Source:
     return first, second, third
 
 
-def name_of(source: Source) -> bytes:
-    """A Source as a socket address of NAME_LENGTH octets, for sendmmsg (which allows an IPv4 address to be longer than
+def sockaddr_of(source: TransportAddress) -> bytes:
+    """A TransportAddress as a socket address of NAME_LENGTH octets, for sendmmsg (which allows an IPv4 address to be longer than
     it is).
     """
     octets = source.to_bytes(8, sys.byteorder) if isinstance(source, int) else struct.pack("=3Q", *source)
     return octets.ljust(NAME_LENGTH, b"\0")
 
 
-def host_of(source: Source) -> Hashable:
-    """The host part of a Source: the same for all its ports, never equal to a Source."""
+def host_of(source: TransportAddress) -> Hashable:
+    """The host part of a TransportAddress: the same for all its ports, never equal to a TransportAddress."""
     return ("host", source >> 32) if isinstance(source, int) else ("host", *source[1:])
 
 
-def address_of(source: Source) -> tuple[str, int]:
-    """A Source as host and port, for socket.sendto."""
-    octets = name_of(source)
+def address_of(source: TransportAddress) -> tuple[str, int]:
+    """A TransportAddress as host and port, for socket.sendto."""
+    octets = sockaddr_of(source)
     (port,) = struct.unpack(">H", octets[2:4])
     host = ipaddress.ip_address(octets[4:8] if isinstance(source, int) else octets[8:24])
     return str(host), port
@@ -135,7 +135,7 @@ class Port:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECEIVE_BUFFER)
 
-    def send(self, packet: bytes, destination: Source) -> bool:
+    def send(self, packet: bytes, destination: TransportAddress) -> bool:
         """Send one packet outside the batches; False when the network would not take it."""
         try:
             self.socket.sendto(packet, address_of(destination))
@@ -264,7 +264,7 @@ class Batch:
         self._incoming_quads[CONTROLLEN_QUAD] = CONTROL
         return count
 
-    def sources(self, port: Port, count: int) -> Sequence[Source]:
+    def sources(self, port: Port, count: int) -> Sequence[TransportAddress]:
         """Where each of the first `count` packets came from."""
         if port.family == 4:
             return self._sources[0].read(count)
@@ -321,12 +321,12 @@ def _words(memory: Any, code: Literal["B", "H", "I", "Q"]) -> memoryview:
     return octets.cast(code)
 
 
-class Name:
+class SocketAddress:
     """A destination in memory that the kernel can read; `pointer` is valid only while this object lives."""
 
-    __slots__ = ("_octets", "pointer", "source")
+    __slots__ = ("_octets", "address", "pointer")
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self._octets = ffi.new("unsigned char[]", name_of(source))
+    def __init__(self, address: TransportAddress) -> None:
+        self.address = address
+        self._octets = ffi.new("unsigned char[]", sockaddr_of(address))
         self.pointer = int(ffi.cast("uintptr_t", self._octets))

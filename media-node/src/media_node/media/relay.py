@@ -1,6 +1,6 @@
 """The relay's loop: packets in, verified and decrypted under one leg's key, encrypted under the other's, packets out.
 
-Two paths. A packet whose source address and SSRC stand in its inlet's table takes the fast one, in columns of up to
+Two paths. A packet whose source address and SSRC stand in its receiving's table takes the fast one, in columns of up to
 BATCH. Every other packet is considered by itself: what it is, whose it might be, whether it verifies, whether its leg
 may send now. The table holds no decision of its own: it remembers what considering a packet came to, and is emptied of
 a call whenever something about the call changes.
@@ -18,17 +18,17 @@ from operator import itemgetter
 from socket import htonl, ntohl
 from typing import Any
 
-from media_node import bridge
 from media_node.media import packet as rtp
 from media_node.media import port as udp
+from media_node.media.candidate_keys import CandidateKeys
 from media_node.media.dtls import Identity
 from media_node.media.handshake import Finished, Handshakes
-from media_node.media.leg import Leg, Refusal, reason
+from media_node.media.leg import DropReason, Leg, drop_reason
 from media_node.media.packet import Kind, MalformedRtcp
-from media_node.media.port import Batch, Name, Port, Source, host_of
+from media_node.media.port import Batch, Port, SocketAddress, TransportAddress, host_of
 from media_node.media.srtp import ReceiveContext, SendContext, SrtpError, failure, protect, unprotect
 from media_node.media.stream import Inbound
-from media_node.media.trial import Directory
+from media_node.worker_link import protocol
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ REPORT_INTERVAL_S = 5.0
 """Mean time between RTCP reports to a leg (RFC 3550 section 6.2), varied by half."""
 
 
-Route = tuple[Any, Any, int, int, Inbound, tuple[ReceiveContext | None, SendContext | None, Name]]
+Route = tuple[Any, Any, int, int, Inbound, tuple[ReceiveContext | None, SendContext | None, SocketAddress]]
 """What the fast path does with a stream's packets, as a row, so that a batch of them turns into columns by one zip.
 
 C pointers to the SRTP contexts that decrypt and that encrypt (None on a plain leg); the outward SSRC as the machine
@@ -45,12 +45,12 @@ until the last batch that saw this route is through, whatever becomes of the cal
 it faster than a named one.
 """
 
-Table = dict[tuple[Source, int], Route]
+Table = dict[tuple[TransportAddress, int], Route]
 """Routes by source address and SSRC, both as the machine reads those words."""
 
 
 @dataclass(eq=False)
-class Inlet:
+class ReceivingSocket:
     """A port packets come in by. `leg` is the plain leg it belongs to; None when it is shared by all SRTP legs."""
 
     port: Port
@@ -61,12 +61,12 @@ class Inlet:
 
 
 @dataclass(eq=False)
-class Call:
+class RelayedCall:
     """Two legs that hear each other, and the ports that are theirs alone."""
 
     legs: dict[str, Leg]
-    inlets: list[Inlet]
-    routes: list[tuple[Table, tuple[Source, int]]] = field(default_factory=list)
+    sockets: list[ReceivingSocket]
+    routes: list[tuple[Table, tuple[TransportAddress, int]]] = field(default_factory=list)
     """Its entries on the fast path."""
 
 
@@ -86,11 +86,13 @@ class Relay:
         shared: dict[int, tuple[Port, Port]],
         new_pair: Callable[[int], tuple[Port, Port]],
         timeout_s: float,
-        suites: Iterable[bridge.Suite] = bridge.Suite,
+        suites: Iterable[protocol.Suite] = protocol.Suite,
     ) -> None:
-        self.inlets = {port.fd: Inlet(port, rtcp=port is pair[1]) for pair in shared.values() for port in pair}
-        self.calls: dict[str, Call] = {}
-        self.refused: Counter[Refusal] = Counter()
+        self.sockets = {
+            port.fd: ReceivingSocket(port, rtcp=port is pair[1]) for pair in shared.values() for port in pair
+        }
+        self.calls: dict[str, RelayedCall] = {}
+        self.drops: Counter[DropReason] = Counter()
         """Packets that could not be laid at any call's door."""
         self.received = self.sent = 0
         self._shared = shared
@@ -100,9 +102,9 @@ class Relay:
         self.identity = Identity(suites)
         """Under which DTLS-SRTP legs are keyed."""
         self._handshakes = Handshakes(self.identity)
-        self._directory: Directory[Leg] = Directory()
+        self._candidate_keys: CandidateKeys[Leg] = CandidateKeys()
         self._cname = secrets.token_urlsafe(12)
-        self._of_leg: dict[Leg, Call] = {}
+        self._of_leg: dict[Leg, RelayedCall] = {}
         self._plain_legs = 0
         self._only_port = next(iter(shared.values()))[0]
 
@@ -117,7 +119,7 @@ class Relay:
             raise ValueError(f"call {name} exists")
         if set(secure) != {"a", "b"}:
             raise ValueError("a call has the legs a and b")
-        inlets: list[Inlet] = []
+        sockets: list[ReceivingSocket] = []
         legs: dict[str, Leg] = {}
         try:
             for side, is_secure in secure.items():
@@ -127,19 +129,22 @@ class Relay:
                 pair = self._shared[family] if is_secure else self._new_pair(family)
                 legs[side] = leg = Leg(side, secure=is_secure, rtp=pair[0], rtcp=pair[1], now=now)
                 if not is_secure:
-                    inlets += [Inlet(pair[0], rtcp=False, leg=leg), Inlet(pair[1], rtcp=True, leg=leg)]
+                    sockets += [
+                        ReceivingSocket(pair[0], rtcp=False, leg=leg),
+                        ReceivingSocket(pair[1], rtcp=True, leg=leg),
+                    ]
         except (ValueError, OSError):
-            for inlet in inlets:
-                inlet.port.close()
+            for receiving in sockets:
+                receiving.port.close()
             raise
         legs["a"].other, legs["b"].other = legs["b"], legs["a"]
-        call = self.calls[name] = Call(legs, inlets)
-        self.inlets.update({inlet.port.fd: inlet for inlet in inlets})
+        call = self.calls[name] = RelayedCall(legs, sockets)
+        self.sockets.update({receiving.port.fd: receiving for receiving in sockets})
         self._of_leg.update(dict.fromkeys(legs.values(), call))
         self._plain_legs += sum(not leg.secure for leg in legs.values())
         return legs
 
-    def set(self, name: str, side: str, remote: bridge.Leg, now: float) -> None:
+    def set(self, name: str, side: str, remote: protocol.LegDescription, now: float) -> None:
         """Give a leg its description. Raises UnknownCall, Unnegotiable, UnusableKey."""
         call = self._call(name)
         if side not in call.legs:
@@ -152,56 +157,56 @@ class Relay:
             each.heard, each.silent = now, False
         if leg.secure:
             for trace in traces - leg.announced():
-                if trace not in (leg.latch.source, leg.rtcp_latch.source):
-                    self._directory.forget(leg, trace)
+                if trace not in (leg.latch.address, leg.rtcp_latch.address):
+                    self._candidate_keys.forget(leg, trace)
             for trace in leg.announced():
-                self._directory.know(leg, trace)
-            if leg.latch.source is None or traces - leg.announced():
-                self._directory.expect(leg, leg.hosts())
+                self._candidate_keys.know(leg, trace)
+            if leg.latch.address is None or traces - leg.announced():
+                self._candidate_keys.expect(leg, leg.hosts())
             self._handshakes.expect(leg, now)
 
-    def close(self, name: str) -> dict[str, bridge.LegStats]:
+    def close(self, name: str) -> dict[str, protocol.LegStats]:
         """End a call, free its ports, and say what its legs saw. Raises UnknownCall."""
         call = self._call(name)
         stats = self.stats(name)
         self._forget_routes(call)
         del self.calls[name]
-        for inlet in call.inlets:
-            del self.inlets[inlet.port.fd]
-            inlet.port.close()
+        for receiving in call.sockets:
+            del self.sockets[receiving.port.fd]
+            receiving.port.close()
         for leg in call.legs.values():
-            self._directory.remove(leg)
+            self._candidate_keys.remove(leg)
             self._handshakes.remove(leg)
             del self._of_leg[leg]
             leg.other = None  # no cycles are left: the collector is off
             leg.inbound.clear()
             self._plain_legs -= not leg.secure
             leg.outbound.clear()
-        for inlet in call.inlets:
-            inlet.leg = None
+        for receiving in call.sockets:
+            receiving.leg = None
         return stats
 
-    def stats(self, name: str) -> dict[str, bridge.LegStats]:
+    def stats(self, name: str) -> dict[str, protocol.LegStats]:
         """What a call's legs saw until now. Raises UnknownCall."""
         return {side: leg.stats() for side, leg in self._call(name).legs.items()}
 
-    def load(self) -> bridge.Load:
+    def load(self) -> protocol.WorkerLoad:
         """What the worker carries, and what it refused that belongs to no call."""
-        return bridge.Load(
+        return protocol.WorkerLoad(
             calls=len(self.calls),
             received=self.received,
             sent=self.sent,
-            dropped=sum(inlet.port.dropped for inlet in self.inlets.values()),
-            refused={refusal.value: number for refusal, number in self.refused.items()},
+            kernel_drops=sum(receiving.port.dropped for receiving in self.sockets.values()),
+            drops={refusal.value: number for refusal, number in self.drops.items()},
         )
 
-    def _call(self, name: str) -> Call:
+    def _call(self, name: str) -> RelayedCall:
         try:
             return self.calls[name]
         except KeyError:
             raise UnknownCall(f"no call {name}") from None
 
-    def _forget_routes(self, call: Call) -> None:
+    def _forget_routes(self, call: RelayedCall) -> None:
         for table, key in call.routes:
             table.pop(key, None)
         call.routes.clear()
@@ -212,28 +217,28 @@ class Relay:
 
     # The fast path
 
-    def serve(self, inlet: Inlet, now: float, clock: float) -> int:
-        """Take what waits at an inlet, at most BATCH packets, and relay it; how many there were."""
+    def serve(self, receiving: ReceivingSocket, now: float, clock: float) -> int:
+        """Take what waits at an receiving, at most BATCH packets, and relay it; how many there were."""
         batch = self._batch
-        count = batch.receive(inlet.port)
+        count = batch.receive(receiving.port)
         if count == 0:
             return 0
         self.received += count
-        sources = batch.sources(inlet.port, count)
-        if inlet.rtcp:
+        sources = batch.sources(receiving.port, count)
+        if receiving.rtcp:
             for i in range(count):
-                self._consider_safely(inlet, i, sources[i], now, clock)
+                self._slow_path(receiving, i, sources[i], now, clock)
             return count
-        routes = list(map(inlet.table.get, zip(sources, batch.ssrcs.read(count), strict=True)))
+        routes = list(map(receiving.table.get, zip(sources, batch.ssrcs.read(count), strict=True)))
         indexes: Sequence[int] = range(count)
         opened: list[tuple[int, Route]] = []
         if not all(routes):
             for i in indexes:
-                if not routes[i] and (route := self._consider_safely(inlet, i, sources[i], now, clock)):
+                if not routes[i] and (route := self._slow_path(receiving, i, sources[i], now, clock)):
                     opened.append((i, route))
             indexes = [i for i in indexes if routes[i]]
         known = [route for route in routes if route]
-        indexes, known = (self._unprotect if inlet.leg is None else self._check)(indexes, known)
+        indexes, known = (self._unprotect if receiving.leg is None else self._check)(indexes, known)
         if opened:
             merged = sorted([*zip(indexes, known, strict=True), *opened], key=itemgetter(0))
             indexes, known = [i for i, _ in merged], [route for _, route in merged]
@@ -248,7 +253,7 @@ class Relay:
             return indexes, routes
         for i, route, code in zip(indexes, routes, codes, strict=True):
             if code:
-                route[4].leg.refused[reason(failure(code), self._batch.packet(i))] += 1
+                route[4].leg.drops[drop_reason(failure(code), self._batch.packet(i))] += 1
         return [i for i, code in zip(indexes, codes, strict=True) if not code], [
             route for route, code in zip(routes, codes, strict=True) if not code
         ]
@@ -261,7 +266,7 @@ class Relay:
             if rtp.RTP_HEADER <= size < udp.ROOM and self._batch.octets[i * udp.SLOT] >> 6 == 2:
                 passed.append((i, route))
             else:
-                route[4].leg.refused[Refusal.MALFORMED if size < udp.ROOM else Refusal.OVERSIZED] += 1
+                route[4].leg.drops[DropReason.MALFORMED if size < udp.ROOM else DropReason.OVERSIZED] += 1
         if len(passed) == len(routes):
             return indexes, routes
         return [i for i, _ in passed], [route for _, route in passed]
@@ -281,9 +286,9 @@ class Relay:
             if not number & 7:
                 stream.sample(ntohl(batch.timestamps[i]), batch.octets[i * udp.SLOT + 1] & 0x7F, now)
                 stream.measure(batch.sizes[i] - rtp.RTP_HEADER)
-            if stream.drift:
-                batch.timestamps[i] = htonl(ntohl(batch.timestamps[i]) + stream.drift & 0xFFFFFFFF)
-            numbers[i] = number + stream.shift & 0xFFFF
+            if stream.timestamp_offset:
+                batch.timestamps[i] = htonl(ntohl(batch.timestamps[i]) + stream.timestamp_offset & 0xFFFFFFFF)
+            numbers[i] = number + stream.sequence_offset & 0xFFFF
         batch.numbers.write_network(numbers)
         if len(routes) == count:
             batch.ssrcs.write(words)
@@ -319,18 +324,20 @@ class Relay:
             if any(codes):
                 for stream, code in zip(streams, codes, strict=True):
                     if code:
-                        stream.leg.refused[Refusal.REPLAYED if code == 9 else Refusal.UNSENT] += 1
+                        stream.leg.drops[DropReason.REPLAYED if code == 9 else DropReason.UNSENT] += 1
                         stream.out.failed += 1
                 good = [k for k, code in enumerate(codes) if not code]
                 chosen, destinations = [chosen[k] for k in good], [destinations[k] for k in good]
         sent = batch.send(port, chosen, destinations)
         self.sent += sent
         if sent < len(chosen):
-            self.refused[Refusal.UNSENT] += len(chosen) - sent
+            self.drops[DropReason.UNSENT] += len(chosen) - sent
 
     # The considered path
 
-    def _consider_safely(self, inlet: Inlet, i: int, source: Source, now: float, clock: float) -> Route | None:
+    def _slow_path(
+        self, receiving: ReceivingSocket, i: int, source: TransportAddress, now: float, clock: float
+    ) -> Route | None:
         """Consider packet `i`; its route when it may be relayed, and is then decrypted in place. One packet must not
         end all calls.
         """
@@ -338,50 +345,55 @@ class Relay:
         try:
             kind = rtp.kind(packet)
             if len(packet) >= udp.ROOM:
-                self._refuse(inlet.leg, Refusal.OVERSIZED)
+                self._drop(receiving.leg, DropReason.OVERSIZED)
             elif kind is Kind.RTCP:
-                self._consider_rtcp(inlet, packet, source, now, clock)
-            elif kind is Kind.RTP and not inlet.rtcp:
-                return self._consider(inlet, i, packet, source, now)
-            elif kind is Kind.DTLS and inlet.leg is None:
-                self._shake_hands(inlet, packet, source, now)
+                self._slow_path_rtcp(receiving, packet, source, now, clock)
+            elif kind is Kind.RTP and not receiving.rtcp:
+                return self._slow_path_rtp(receiving, i, packet, source, now)
+            elif kind is Kind.DTLS and receiving.leg is None:
+                self._slow_path_dtls(receiving, packet, source, now)
             else:
-                self._refuse(inlet.leg, {Kind.DTLS: Refusal.DTLS, Kind.STUN: Refusal.STUN}.get(kind, Refusal.MALFORMED))
+                self._drop(
+                    receiving.leg,
+                    {Kind.DTLS: DropReason.DTLS, Kind.STUN: DropReason.STUN}.get(kind, DropReason.MALFORMED),
+                )
         except Exception:
             log.exception("a packet could not be considered")
-            self.refused[Refusal.INTERNAL] += 1
+            self.drops[DropReason.INTERNAL] += 1
         return None
 
-    def _refuse(self, leg: Leg | None, why: Refusal) -> None:
-        (self.refused if leg is None else leg.refused)[why] += 1
+    def _drop(self, leg: Leg | None, why: DropReason) -> None:
+        (self.drops if leg is None else leg.drops)[why] += 1
 
-    def _consider(self, inlet: Inlet, i: int, packet: bytes, source: Source, now: float) -> Route | None:
+    def _slow_path_rtp(
+        self, receiving: ReceivingSocket, i: int, packet: bytes, source: TransportAddress, now: float
+    ) -> Route | None:
         ssrc, sequence = rtp.ssrc_of(packet, False), int.from_bytes(packet[2:4], "big")
         timestamp, payload_type = int.from_bytes(packet[4:8], "big"), packet[1] & 0x7F
-        if inlet.leg is None:
-            found = self._prove(packet, ssrc, sequence, source, now)
+        if receiving.leg is None:
+            found = self._authenticate(packet, ssrc, sequence, source, now)
             if found is None:
                 return None
             leg, plain, context = found
         else:
-            leg, plain, context = inlet.leg, packet, None
-            if not leg.believes(source, rtcp=False):
-                leg.refused[Refusal.NOT_NEGOTIATED] += 1
+            leg, plain, context = receiving.leg, packet, None
+            if not leg.accepts_source(source, rtcp=False):
+                leg.drops[DropReason.NOT_NEGOTIATED] += 1
                 return None
         stream = leg.stream(ssrc, sequence, timestamp, payload_type, now)
         if stream is None:
-            leg.refused[Refusal.SSRC_LIMIT] += 1
+            leg.drops[DropReason.SSRC_LIMIT] += 1
             return None
         stream.context = context
         if leg.secure:
-            self._directory.know(leg, ("ssrc", ssrc))
-            self._believe(leg, source, stream.newer(sequence), now)
-        elif leg.latch.source is None and leg.remote is not None and leg.remote.symmetric:
-            leg.latch.source = source
+            self._candidate_keys.know(leg, ("ssrc", ssrc))
+            self._latch(leg, source, stream.newer(sequence), now)
+        elif leg.latch.address is None and leg.remote is not None and leg.remote.symmetric:
+            leg.latch.address = source
             leg.aim()
         blocked = leg.blocked
         if blocked is not None:
-            leg.refused[blocked] += 1
+            leg.drops[blocked] += 1
             stream.arrived(sequence, now)
             stream.held += 1
             return None
@@ -389,110 +401,117 @@ class Relay:
             stream.excuse(sequence)
             stream.paused = False
         self._batch.replace(i, plain)
-        return self._route(inlet, leg, stream, source)
+        return self._route(receiving, leg, stream, source)
 
-    def _route(self, inlet: Inlet, leg: Leg, stream: Inbound, source: Source) -> Route:
+    def _route(self, receiving: ReceivingSocket, leg: Leg, stream: Inbound, source: TransportAddress) -> Route:
         """Where a stream's packets go; put on the fast path once nothing about its leg is in doubt."""
         out = stream.out
         assert out.name is not None  # noqa: S101 - or the leg would be blocked
         receive, send = stream.context and stream.context.pointer, out.context and out.context.pointer
         route = (receive, send, out.word, out.name.pointer, stream, (stream.context, out.context, out.name))
-        if not leg.secure or (leg.latch.source == source and len(leg.contexts) == 1):
+        if not leg.secure or (leg.latch.address == source and len(leg.contexts) == 1):
             key = (source, htonl(stream.ssrc))
-            inlet.table[key] = route
+            receiving.table[key] = route
             stream.routed = True
-            self._of_leg[leg].routes.append((inlet.table, key))
+            self._of_leg[leg].routes.append((receiving.table, key))
         return route
 
-    def _prove(
-        self, packet: bytes, ssrc: int, sequence: int, source: Source, now: float
+    def _authenticate(
+        self, packet: bytes, ssrc: int, sequence: int, source: TransportAddress, now: float
     ) -> tuple[Leg, bytes, ReceiveContext] | None:
         """The leg whose key verifies an SRTP packet from a source not on the fast path, and the packet in plain."""
         blamed: Leg | None = None
-        why = Refusal.STRANGER
-        for leg in self._directory.candidates((source, ("ssrc", ssrc)), host_of(source), host_of(source), now):
+        why = DropReason.STRANGER
+        for leg in self._candidate_keys.candidates((source, ("ssrc", ssrc)), host_of(source), host_of(source), now):
             stream = leg.inbound.get(ssrc)
             leg.tell_latch()
             if not leg.latch.admits(source, now):
                 if stream is not None:
-                    blamed, why = leg, Refusal.SOURCE_ALIVE
+                    blamed, why = leg, DropReason.SOURCE_ALIVE
                 continue
             try:
                 plain, context = leg.unprotect(packet, now)
             except SrtpError as error:
-                if blamed is None and (stream is not None or source in leg.announced() or source == leg.latch.source):
-                    blamed, why = leg, reason(error, packet)
+                if blamed is None and (stream is not None or source in leg.announced() or source == leg.latch.address):
+                    blamed, why = leg, drop_reason(error, packet)
                 continue
             return leg, plain, context
-        self._refuse(blamed, why)
+        self._drop(blamed, why)
         return None
 
-    def _believe(self, leg: Leg, source: Source, newer: bool, now: float) -> None:
-        before = leg.latch.source
+    def _latch(self, leg: Leg, source: TransportAddress, newer: bool, now: float) -> None:
+        before = leg.latch.address
         if before is not None and before != source:
             self._forget_routes(self._of_leg[leg])
         if leg.latch.verified(source, newer, now):
             if before is not None and before not in leg.announced():
-                self._directory.forget(leg, before)
-            self._directory.settle(leg)
-            self._directory.know(leg, source)
+                self._candidate_keys.forget(leg, before)
+            self._candidate_keys.settle(leg)
+            self._candidate_keys.know(leg, source)
             leg.aim()
             self._forget_routes(self._of_leg[leg])
 
-    def _consider_rtcp(self, inlet: Inlet, packet: bytes, source: Source, now: float, clock: float) -> None:
-        leg = inlet.leg
+    def _slow_path_rtcp(
+        self, receiving: ReceivingSocket, packet: bytes, source: TransportAddress, now: float, clock: float
+    ) -> None:
+        leg = receiving.leg
         plain = packet
         if leg is None:
-            found = self._prove_rtcp(inlet, packet, source, now)
+            found = self._authenticate_rtcp(receiving, packet, source, now)
             if found is None:
                 return
             leg, plain = found
-        elif not leg.believes(source, rtcp=inlet.rtcp):
-            leg.refused[Refusal.NOT_NEGOTIATED] += 1
+        elif not leg.accepts_source(source, rtcp=receiving.rtcp):
+            leg.drops[DropReason.NOT_NEGOTIATED] += 1
             return
         try:
             leg.note(rtp.read_reports(plain), now, clock)
         except MalformedRtcp:
-            leg.refused[Refusal.MALFORMED] += 1
+            leg.drops[DropReason.MALFORMED] += 1
 
-    def _prove_rtcp(self, inlet: Inlet, packet: bytes, source: Source, now: float) -> tuple[Leg, bytes] | None:
+    def _authenticate_rtcp(
+        self, receiving: ReceivingSocket, packet: bytes, source: TransportAddress, now: float
+    ) -> tuple[Leg, bytes] | None:
         blamed: Leg | None = None
-        why = Refusal.STRANGER
+        why = DropReason.STRANGER
         ssrc = rtp.ssrc_of(packet, True)
-        for leg in self._directory.candidates((source, ("ssrc", ssrc)), host_of(source), host_of(source), now):
-            latch = leg.rtcp_latch if inlet.rtcp else leg.latch
+        for leg in self._candidate_keys.candidates((source, ("ssrc", ssrc)), host_of(source), host_of(source), now):
+            latch = leg.rtcp_latch if receiving.rtcp else leg.latch
             if not latch.admits(source, now):
                 if ssrc in leg.inbound:
-                    blamed, why = leg, Refusal.SOURCE_ALIVE
+                    blamed, why = leg, DropReason.SOURCE_ALIVE
                 continue
             try:
                 plain, newer = leg.unprotect_rtcp(packet)
             except SrtpError as error:
-                if blamed is None and (ssrc in leg.inbound or source in leg.announced() or source == latch.source):
-                    blamed, why = leg, Refusal.PLAINTEXT_RTCP if rtp.is_plain_rtcp(packet) else reason(error, b"")
+                if blamed is None and (ssrc in leg.inbound or source in leg.announced() or source == latch.address):
+                    blamed, why = (
+                        leg,
+                        DropReason.PLAINTEXT_RTCP if rtp.is_plain_rtcp(packet) else drop_reason(error, b""),
+                    )
                 continue
-            self._directory.know(leg, ("ssrc", ssrc))
-            if not inlet.rtcp:
-                self._believe(leg, source, newer, now)
+            self._candidate_keys.know(leg, ("ssrc", ssrc))
+            if not receiving.rtcp:
+                self._latch(leg, source, newer, now)
             elif latch.verified(source, newer, now):
-                self._directory.know(leg, source)
+                self._candidate_keys.know(leg, source)
             return leg, plain
-        self._refuse(blamed, why)
+        self._drop(blamed, why)
         return None
 
-    def _shake_hands(self, inlet: Inlet, packet: bytes, source: Source, now: float) -> None:
-        match self._handshakes.take(inlet.port, source, packet, now):
+    def _slow_path_dtls(self, receiving: ReceivingSocket, packet: bytes, source: TransportAddress, now: float) -> None:
+        match self._handshakes.take(receiving.port, source, packet, now):
             case Finished(leg, rtcp, keys):
                 leg.take_keys(keys, rtcp=rtcp, now=now)
                 self._handshakes.settle(leg)
                 self._forget_routes(self._of_leg[leg])
             case (blamed, why):
-                self._refuse(blamed, why)
+                self._drop(blamed, why)
 
     # What time brings
 
     def tick(self, now: float, clock: float) -> list[tuple[str, str]]:
-        """Send the reports that are due; the (call, leg) pairs that have just been silent for the timeout. Call it a
+        """Send the reports that are due; the (call, leg) pairs that have just been silent for the timeout. RelayedCall it a
         few times a second.
         """
         self._handshakes.tick(now)

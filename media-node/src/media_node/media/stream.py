@@ -6,7 +6,7 @@ import secrets
 from socket import htonl
 from typing import TYPE_CHECKING
 
-from media_node.media.port import Name, Source
+from media_node.media.port import SocketAddress, TransportAddress
 from media_node.media.srtp import ReceiveContext, SendContext
 from media_node.media.stats import Reception
 
@@ -21,7 +21,7 @@ FRAME_S = 0.02
 
 
 class Inbound(Reception):
-    """What comes from one SSRC of a leg, and how it is carried over: outward = inward + `shift`, and + `drift` for
+    """What comes from one SSRC of a leg, and how it is carried over: outward = inward + `sequence_offset`, and + `timestamp_offset` for
     timestamps.
 
     The relay's loop reads these fields itself; that is why they are plain.
@@ -33,13 +33,13 @@ class Inbound(Reception):
         "_restart",
         "_size",
         "context",
-        "drift",
         "held",
         "leg",
         "out",
         "paused",
         "routed",
-        "shift",
+        "sequence_offset",
+        "timestamp_offset",
     )
 
     def __init__(
@@ -50,8 +50,8 @@ class Inbound(Reception):
         self.out = out
         self.context: ReceiveContext | None = None
         """What its packets verify under; None on a plain leg."""
-        self.shift = 0
-        self.drift = 0
+        self.sequence_offset = 0
+        self.timestamp_offset = 0
         self.held = 0
         """Packets believed but not carried over: the other side was not there or did not want them."""
         self.paused = False
@@ -74,7 +74,7 @@ class Inbound(Reception):
         """Count a packet that is not the next one of the source that feeds the outward stream, and say how it is
         carried over.
         """
-        if self.out.source is not self:
+        if self.out.feed is not self:
             self.out.carry_on(self, sequence, timestamp, now)
         back = self.highest - sequence & 0xFFFF
         if MAX_MISORDER < back < 0x8000:
@@ -109,29 +109,29 @@ class Outbound:
     3711 section 3.3.1).
     """
 
-    __slots__ = ("_before", "_first", "_sources", "context", "failed", "name", "source", "ssrc", "word")
+    __slots__ = ("_before", "_feeds", "_first", "context", "failed", "feed", "name", "ssrc", "word")
 
     def __init__(self) -> None:
-        self.name: Name | None = None
+        self.name: SocketAddress | None = None
         """Where it goes; None while media may go nowhere."""
         self.context: SendContext | None = None
         self.failed = 0
         """Packets that could not be encrypted or sent."""
-        self._sources: list[Inbound] = []
+        self._feeds: list[Inbound] = []
         self._begin()
 
     def _begin(self) -> None:
         self.ssrc = secrets.randbits(32)
         self.word = htonl(self.ssrc)
         """The SSRC as the machine reads it from a packet."""
-        self.source: Inbound | None = None
+        self.feed: Inbound | None = None
         self._first = secrets.randbits(15)
-        self._before = (self.sent, sum(source.octets for source in self._sources))
+        self._before = (self.sent, sum(source.octets for source in self._feeds))
 
     @property
     def sent(self) -> int:
         """Packets sent, under every SSRC this leg has had."""
-        return sum(source.carried for source in self._sources) - self.failed
+        return sum(source.carried for source in self._feeds) - self.failed
 
     @property
     def packets(self) -> int:
@@ -141,44 +141,44 @@ class Outbound:
     @property
     def octets(self) -> int:
         """Payload octets sent under the present SSRC."""
-        return sum(source.octets for source in self._sources) - self._before[1]
+        return sum(source.octets for source in self._feeds) - self._before[1]
 
     def under(self, context: SendContext) -> None:
         """Protect with another key.
 
         It comes with another SSRC: then no receiver need guess whether the rollover counter goes on.
         """
-        if self.source is not None:
-            self.source.interrupt()
+        if self.feed is not None:
+            self.feed.interrupt()
         self.context = context
         self._begin()
 
-    def aim(self, source: Source | None) -> None:
+    def aim(self, source: TransportAddress | None) -> None:
         """Send to this address from now on; nowhere when None."""
-        if source != (self.name and self.name.source):
-            self.name = None if source is None else Name(source)
+        if source != (self.name and self.name.address):
+            self.name = None if source is None else SocketAddress(source)
 
     def timestamp(self, now: float) -> int:
         """The outward RTP timestamp of this moment, going by the source that feeds it."""
-        return 0 if self.source is None else self.source.timestamp(now) + self.source.drift & 0xFFFFFFFF
+        return 0 if self.feed is None else self.feed.timestamp(now) + self.feed.timestamp_offset & 0xFFFFFFFF
 
     def carry_on(self, source: Inbound, sequence: int, timestamp: int, now: float) -> None:
         """`source` feeds this stream from its packet `sequence` on: the next number outward, and the time that has
         passed since.
         """
-        last = self.source
+        last = self.feed
         if last is None:
-            source.shift, source.drift = self._first - sequence, 0
+            source.sequence_offset, source.timestamp_offset = self._first - sequence, 0
         else:
             moment = self.timestamp(max(now, last.heard + FRAME_S))
-            source.shift = last.highest + last.shift + 1 - sequence
-            source.drift = moment - timestamp
+            source.sequence_offset = last.highest + last.sequence_offset + 1 - sequence
+            source.timestamp_offset = moment - timestamp
             last.interrupt()
-        if source not in self._sources:
-            self._sources.append(source)
-        self.source = source
+        if source not in self._feeds:
+            self._feeds.append(source)
+        self.feed = source
 
     def clear(self) -> None:
         """Let go of all sources: the call is over."""
-        self.source = None
-        self._sources.clear()
+        self.feed = None
+        self._feeds.clear()

@@ -1,4 +1,4 @@
-"""A media worker: the process that relays, and the Unix socket over which call/ tells it what (bridge.py is the
+"""A media worker: the process that relays, and the Unix socket over which call/ tells it what (worker_link/protocol.py is the
 vocabulary).
 
 One thread, no asyncio. It connects to the socket once its ports are open, and ends when that connection does.
@@ -20,11 +20,11 @@ import sys
 import time
 from typing import Any
 
-from media_node import bridge
 from media_node.media.leg import Leg
 from media_node.media.port import BATCH, Port, open_pair
-from media_node.media.relay import Inlet, Relay
+from media_node.media.relay import ReceivingSocket, Relay
 from media_node.media.srtp import SrtpError
+from media_node.worker_link import protocol
 
 TICK_S = 0.25
 GATHER_S = 0.0008
@@ -76,7 +76,7 @@ class Worker:
         rtp_ports: range,
         timeout_s: float,
         gather_s: float,
-        suites: tuple[bridge.Suite, ...],
+        suites: tuple[protocol.Suite, ...],
     ) -> None:
         self._control = control
         self._by_family = {ipaddress.ip_address(address).version: address for address in addresses}
@@ -90,7 +90,7 @@ class Worker:
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
         self._relay = Relay(open_srtp_pairs(addresses, srtp_port), self._open_pair, timeout_s, suites)
-        for fd in self._relay.inlets:
+        for fd in self._relay.sockets:
             self._epoll.register(fd, select.EPOLLIN)
 
     def _open_pair(self, family: int) -> tuple[Port, Port]:
@@ -106,7 +106,7 @@ class Worker:
 
     def run(self) -> None:
         """Relay until the control connection ends."""
-        control, inlets = self._control.fileno(), self._relay.inlets
+        control, sockets = self._control.fileno(), self._relay.sockets
         next_tick = now = time.monotonic()
         busy = False
         while True:
@@ -119,17 +119,17 @@ class Worker:
                 if fd == control:
                     if not self._obey():
                         return
-                elif (inlet := inlets.get(fd)) is not None:
-                    self._drain(inlet)
+                elif (receiving := sockets.get(fd)) is not None:
+                    self._drain(receiving)
                     busy = True
             if now >= next_tick:
                 next_tick = now + TICK_S
                 for call, leg in self._relay.tick(now, time.time()):
                     self._say({"event": "timeout", "call": call, "leg": leg})
 
-    def _drain(self, inlet: Inlet) -> None:
+    def _drain(self, receiving: ReceivingSocket) -> None:
         for _ in range(ROUNDS):
-            if self._relay.serve(inlet, time.monotonic(), time.time()) < BATCH:
+            if self._relay.serve(receiving, time.monotonic(), time.time()) < BATCH:
                 return
 
     # Orders
@@ -154,23 +154,23 @@ class Worker:
         match request["op"]:
             case "open":
                 legs = self._relay.open(request["call"], request["secure"], request.get("families") or {}, now)
-                for inlet in self._relay.calls[request["call"]].inlets:
-                    self._epoll.register(inlet.port.fd, select.EPOLLIN)
-                return {side: bridge.encode(self._local(leg)) for side, leg in legs.items()}
+                for receiving in self._relay.calls[request["call"]].sockets:
+                    self._epoll.register(receiving.port.fd, select.EPOLLIN)
+                return {side: protocol.encode(self._local(leg)) for side, leg in legs.items()}
             case "set":
-                self._relay.set(request["call"], request["leg"], bridge.decode_leg(request["remote"]), now)
+                self._relay.set(request["call"], request["leg"], protocol.decode_leg(request["remote"]), now)
                 return {}
             case "stats":
-                return {side: bridge.encode(stats) for side, stats in self._relay.stats(request["call"]).items()}
+                return {side: protocol.encode(stats) for side, stats in self._relay.stats(request["call"]).items()}
             case "close":  # closed sockets leave the epoll set by themselves
-                return {side: bridge.encode(stats) for side, stats in self._relay.close(request["call"]).items()}
+                return {side: protocol.encode(stats) for side, stats in self._relay.close(request["call"]).items()}
             case "load":
-                return bridge.encode(self._relay.load())
+                return protocol.encode(self._relay.load())
             case op:
                 raise ValueError(f"no operation {op}")
 
-    def _local(self, leg: Leg) -> bridge.Local:
-        return bridge.Local(
+    def _local(self, leg: Leg) -> protocol.LocalTransport:
+        return protocol.LocalTransport(
             address=self._announce[leg.rtp.family],
             rtp_port=leg.rtp.number,
             rtcp_port=leg.rtcp.number,
@@ -207,8 +207,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gather", type=float, default=GATHER_S, help="seconds packets may gather into a batch")
     parser.add_argument(
         "--suites",
-        type=lambda names: tuple(map(bridge.Suite, names.split(","))),
-        default=tuple(bridge.Suite),
+        type=lambda names: tuple(map(protocol.Suite, names.split(","))),
+        default=tuple(protocol.Suite),
         help="SRTP suites a DTLS handshake may choose, the preferred first, separated by commas",
     )
     return parser.parse_args(argv)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from media_node.probe.check import Account, check
-from media_node.probe.phone import SUITES, Phone, Refused
+from media_node.probe.phone import SUITES, Phone, RequestRefused
 
 _ATTEMPTS = {"no-crypto": (), "unknown-suite": ("F8_128_HMAC_SHA1_80",), "wrong-password": SUITES}
 
@@ -40,7 +40,7 @@ def main() -> int:
                 callee_suites=tuple(options.callee_suites.split(",")),
             )
         )
-    except (Refused, OSError, TimeoutError) as error:
+    except (RequestRefused, OSError, TimeoutError) as error:
         print(f"probe: {error or type(error).__name__}", file=sys.stderr)
         return 2
     print(json.dumps(result.as_json()) if options.json else result)
@@ -56,7 +56,7 @@ async def _attempt(options: argparse.Namespace, context: ssl.SSLContext) -> int:
         await phone.register()
         conversation = await phone.call(options.callee.username, suites=_ATTEMPTS[options.attempt])
         await conversation.hang_up()
-    except Refused as refusal:
+    except RequestRefused as refusal:
         print(json.dumps({"refused": {"code": refusal.code, "phrase": refusal.phrase, "warning": refusal.warning}}))
         return 0
     finally:

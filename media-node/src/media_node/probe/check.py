@@ -31,7 +31,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Leg:
+class LegResult:
     """What one phone saw: its suite (None for plain RTP), the packets that reached it and verified, and how many were
     said to it.
     """
@@ -47,7 +47,7 @@ class Result:
     said.
     """
 
-    legs: tuple[Leg, Leg]
+    legs: tuple[LegResult, LegResult]
     plaintext_packets: int
     audio_ok: bool
 
@@ -87,7 +87,7 @@ async def check(
 ) -> Result:
     """Registers both phones over TLS, calls, talks for `seconds` and hangs up.
 
-    Raises Refused, OSError or TimeoutError.
+    Raises RequestRefused, OSError or TimeoutError.
     """
     calling = Phone(caller.username, caller.password, domain, caller_suites, media_host)
     called = Phone(callee.username, callee.password, domain, callee_suites, media_host)
@@ -121,7 +121,7 @@ def verdict(caller: Conversation, callee: Conversation) -> Result:
     """What two phones that talked to each other make of it."""
     a, b = caller.stream.tally, callee.stream.tally
     return Result(
-        legs=(Leg(caller.suite, a.received, b.sent), Leg(callee.suite, b.received, a.sent)),
+        legs=(LegResult(caller.suite, a.received, b.sent), LegResult(callee.suite, b.received, a.sent)),
         plaintext_packets=sum(side.stream.tally.clear for side in (caller, callee) if side.suite),
         audio_ok=understood(a, b.sent) and understood(b, a.sent),
     )

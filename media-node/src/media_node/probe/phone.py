@@ -15,16 +15,16 @@ from typing import Final
 
 from sipmessage import URI, Address, CSeq, Parameters, Request, Response
 
-from media_node.bridge import Suite
 from media_node.probe.audio import PAYLOAD_TYPE
 from media_node.probe.stream import Stream
 from media_node.sip import transport
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import answer
-from media_node.sip.endpoint import Endpoint, Incoming, Outgoing, to_tag
 from media_node.sip.message import reply
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, attach, is_secure
+from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection, Transport
+from media_node.worker_link.protocol import Suite
 
 TIMEOUT: Final = 10.0
 """Seconds a phone waits for anything."""
@@ -32,7 +32,7 @@ SUITES: Final = (Suite.AES_CM_128_HMAC_SHA1_80.value, Suite.AES_CM_128_HMAC_SHA1
 _CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The node said no: status and phrase of its final response, and the text of its Warning."""
 
     def __init__(self, response: Response) -> None:
@@ -53,7 +53,7 @@ class Conversation:
     keys: dict[str, str] = field(default_factory=dict)
     dialog: Dialog | None = None
     suite: Suite | None = None
-    outgoing: Outgoing | None = None
+    client: ClientTransaction | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     end_reason: str = ""
     directions: list[Direction] = field(default_factory=list)
@@ -67,11 +67,11 @@ class Conversation:
         if self.dialog is not None and not self.ended.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TIMEOUT):
-                    await self.phone.endpoint.ask(self.connection, self.dialog.request("BYE", self.phone.contact))
+                    await self.phone.transactions.ask(self.connection, self.dialog.request("BYE", self.phone.contact))
         self.close("hung up here")
 
     async def change(self, direction: Direction, suites: tuple[str, ...] | None = None) -> None:
-        """A re-INVITE: hold with sendonly, resume with sendrecv; `suites` overrides what is offered. Raises Refused."""
+        """A re-INVITE: hold with sendonly, resume with sendrecv; `suites` overrides what is offered. Raises RequestRefused."""
         if self.dialog is None:
             raise RuntimeError("no call yet")
         before, self._direction = self._direction, direction
@@ -80,10 +80,10 @@ class Conversation:
         attach(request, self.description(offered))
         try:
             response = await self.phone.invite(self.connection, request)
-        except Refused:
+        except RequestRefused:
             self._direction = before
             raise
-        self.phone.endpoint.acknowledge(
+        self.phone.transactions.acknowledge(
             self.connection, self.dialog.request("ACK", self.phone.contact, request.cseq.sequence)
         )
         self.agree(Session.parse(response.body))
@@ -176,10 +176,10 @@ class Phone:
     domain: str
     suites: tuple[str, ...] = SUITES
     media_host: str | None = None
-    answers: Callable[[Incoming], int] = lambda incoming: 200
+    answers: Callable[[ServerTransaction], int] = lambda transaction: 200
     """What it does when it rings: the status it answers with, 180 to go on ringing."""
     conversations: list[Conversation] = field(default_factory=list)
-    rang: list[Incoming] = field(default_factory=list)
+    rang: list[ServerTransaction] = field(default_factory=list)
     algorithm: str = ""
     """The algorithm it last authenticated with."""
     _connection: Connection | None = None
@@ -190,7 +190,7 @@ class Phone:
     _answered: asyncio.Queue[Conversation] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
-        self.endpoint = Endpoint(self, "media-node-probe")
+        self.transactions = TransactionLayer(self, "media-node-probe")
 
     @property
     def connection(self) -> Connection:
@@ -202,16 +202,21 @@ class Phone:
     @property
     def contact(self) -> Address:
         """Where the node reaches this phone."""
-        return self.endpoint.contact(self.connection, self.username)
+        return self.transactions.contact(self.connection, self.username)
 
     async def connect(self, host: str, port: int, context: ssl.SSLContext, *, server_name: str | None = None) -> None:
         """Opens the TLS connection. Raises OSError."""
         self._connection = await transport.connect(
-            self.endpoint, Transport.TLS, host=host, port=port, context=context, server_name=server_name or self.domain
+            self.transactions,
+            Transport.TLS,
+            host=host,
+            port=port,
+            context=context,
+            server_name=server_name or self.domain,
         )
 
     async def register(self, expires: int = 300) -> None:
-        """Registers, or with 0 unregisters. Raises Refused, or TimeoutError."""
+        """Registers, or with 0 unregisters. Raises RequestRefused, or TimeoutError."""
 
         def request() -> Request:
             self._sequence += 1
@@ -226,15 +231,15 @@ class Phone:
             return register
 
         async with asyncio.timeout(TIMEOUT):
-            response = await self.endpoint.ask(self.connection, request())
+            response = await self.transactions.ask(self.connection, request())
             if response.code == 401:
-                response = await self.endpoint.ask(self.connection, self._authorised(request(), response))
+                response = await self.transactions.ask(self.connection, self._authorised(request(), response))
         if response.code >= 300:
-            raise Refused(response)
+            raise RequestRefused(response)
         self._registered = expires > 0
 
     async def call(self, dialled: str, *, suites: tuple[str, ...] | None = None, wait: bool = True) -> Conversation:
-        """Calls and waits for the answer (`wait` False: only sends the INVITE). Raises Refused, or TimeoutError."""
+        """Calls and waits for the answer (`wait` False: only sends the INVITE). Raises RequestRefused, or TimeoutError."""
         conversation = await self._conversation(voice=0)
         offered = self.suites if suites is None else suites
         request = Request("INVITE", URI("sip", self.domain, user=dialled))
@@ -246,12 +251,12 @@ class Phone:
         request.contact = [self.contact]
         attach(request, conversation.description(offered))
         if not wait:
-            conversation.outgoing = self.endpoint.send(self.connection, request, lambda response: None)
+            conversation.client = self.transactions.send(self.connection, request, lambda response: None)
             return conversation
         try:
             response = await self.invite(self.connection, request, conversation)
             conversation.dialog = Dialog.as_client(request, response)
-            self.endpoint.acknowledge(
+            self.transactions.acknowledge(
                 self.connection, conversation.dialog.request("ACK", self.contact, conversation.dialog.local_sequence)
             )
             conversation.agree(Session.parse(response.body))
@@ -265,7 +270,7 @@ class Phone:
     ) -> Response:
         """Sends an INVITE, with credentials when they are asked for, and waits for its 2xx.
 
-        Raises Refused, or TimeoutError.
+        Raises RequestRefused, or TimeoutError.
         """
         async with asyncio.timeout(TIMEOUT):
             response = await self._final(connection, request, conversation)
@@ -273,7 +278,7 @@ class Phone:
                 request.cseq = CSeq(request.cseq.sequence + 1, "INVITE")
                 response = await self._final(connection, self._authorised(request, response), conversation)
         if response.code >= 300:
-            raise Refused(response)
+            raise RequestRefused(response)
         return response
 
     async def answered(self) -> Conversation:
@@ -287,34 +292,34 @@ class Phone:
             conversation.close("phone closed")
         if self._connection is not None and not self._connection.closed:
             if self._registered:
-                with contextlib.suppress(Refused, TimeoutError):
+                with contextlib.suppress(RequestRefused, TimeoutError):
                     await self.register(0)
             self._connection.close()
 
-    # What the endpoint tells it (endpoint.User).
+    # What the endpoint tells it (transaction_layer.TransactionUser).
 
-    def incoming(self, incoming: Incoming) -> None:
+    def requested(self, transaction: ServerTransaction) -> None:
         """A request of the node."""
-        request = incoming.request
+        request = transaction.request
         conversation = self._of(request.call_id, to_tag(request))
         match request.method:
             case "INVITE" if conversation is not None:
-                self._reinvited(conversation, incoming)
+                self._reinvited(conversation, transaction)
             case "INVITE" if not to_tag(request):
-                self.rang.append(incoming)
-                status = self.answers(incoming)
+                self.rang.append(transaction)
+                status = self.answers(transaction)
                 if status == 200:
-                    self._accepting = asyncio.get_running_loop().create_task(self._accept(incoming))
+                    self._accepting = asyncio.get_running_loop().create_task(self._accept(transaction))
                 else:
-                    incoming.on_cancel = lambda cancel: self._cancelled(incoming)
-                    incoming.respond(status)
+                    transaction.on_cancel = lambda cancel: self._cancelled(transaction)
+                    transaction.respond(status)
             case "BYE" if conversation is not None:
-                incoming.respond(200)
+                transaction.respond(200)
                 conversation.close(request.headers.get("Reason") or "the other side hung up")
             case "OPTIONS" | "INFO":
-                incoming.respond(200)
+                transaction.respond(200)
             case _:
-                incoming.respond(481)
+                transaction.respond(481)
 
     def acknowledged(self, connection: Connection, ack: Request) -> None:
         """An ACK needs nothing more."""
@@ -344,35 +349,35 @@ class Phone:
         self.conversations.append(conversation)
         return conversation
 
-    def _cancelled(self, incoming: Incoming) -> None:
-        incoming.respond(487)
+    def _cancelled(self, transaction: ServerTransaction) -> None:
+        transaction.respond(487)
 
-    async def _accept(self, incoming: Incoming) -> None:
+    async def _accept(self, transaction: ServerTransaction) -> None:
         conversation = await self._conversation(voice=1)
-        conversation.dialog = Dialog.as_server(incoming.request, incoming.tag)
-        description = conversation.answer(Session.parse(incoming.request.body))
+        conversation.dialog = Dialog.as_server(transaction.request, transaction.tag)
+        description = conversation.answer(Session.parse(transaction.request.body))
         if description is None:
             conversation.close("nothing acceptable was offered")
-            incoming.respond(488)
+            transaction.respond(488)
             return
-        incoming.respond(180)
-        self._say_yes(incoming, description)
+        transaction.respond(180)
+        self._say_yes(transaction, description)
         self._answered.put_nowait(conversation)
 
-    def _reinvited(self, conversation: Conversation, incoming: Incoming) -> None:
+    def _reinvited(self, conversation: Conversation, transaction: ServerTransaction) -> None:
         if conversation.dialog is not None:
-            conversation.dialog.receive(incoming.request)
-        description = conversation.answer(Session.parse(incoming.request.body))
+            conversation.dialog.receive(transaction.request)
+        description = conversation.answer(Session.parse(transaction.request.body))
         if description is None:
-            incoming.respond(488)
+            transaction.respond(488)
         else:
-            self._say_yes(incoming, description)
+            self._say_yes(transaction, description)
 
-    def _say_yes(self, incoming: Incoming, description: Session) -> None:
-        response = reply(incoming.request, 200, to_tag=incoming.tag)
+    def _say_yes(self, transaction: ServerTransaction, description: Session) -> None:
+        response = reply(transaction.request, 200, to_tag=transaction.tag)
         response.contact = [self.contact]
         attach(response, description)
-        incoming.send(response)
+        transaction.send(response)
 
     async def _final(self, connection: Connection, request: Request, conversation: Conversation | None) -> Response:
         final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -381,9 +386,9 @@ class Phone:
             if response.code >= 200 and not final.done():
                 final.set_result(response)
 
-        outgoing = self.endpoint.send(connection, request, heard)
+        client = self.transactions.send(connection, request, heard)
         if conversation is not None:
-            conversation.outgoing = outgoing
+            conversation.client = client
         return await final
 
     def _authorised(self, request: Request, challenged: Response) -> Request:
@@ -401,4 +406,4 @@ class Phone:
                 request.headers.set(given, str(credentials))
                 self.algorithm = credentials.algorithm.value
                 return request
-        raise Refused(challenged)
+        raise RequestRefused(challenged)

@@ -15,8 +15,8 @@ from typing import Final
 
 from pylibsrtp import Error, Policy, Session
 
-from media_node.bridge import Suite
 from media_node.probe.audio import PAYLOAD_TYPE, PERIOD, SAMPLES, pattern
+from media_node.worker_link.protocol import Suite
 
 INTERVAL: Final = 0.02
 _PROFILES: Final = {

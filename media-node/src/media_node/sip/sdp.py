@@ -17,7 +17,7 @@ from typing import Final
 
 from sipmessage import MediaType, Request, Response
 
-from media_node.bridge import Suite
+from media_node.worker_link.protocol import Suite
 
 CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400

@@ -24,7 +24,7 @@ _TIMER_D: Final = 32.0
 _COOKIE: Final = "z9hG4bK"
 
 
-class State(StrEnum):
+class TransactionState(StrEnum):
     """States of all four machines; each machine uses some of them."""
 
     CALLING = "calling"
@@ -120,7 +120,7 @@ class Machine:
 
     request: Request
     reliable: bool
-    state: State = State.TERMINATED
+    state: TransactionState = TransactionState.TERMINATED
     timers: dict[Timer, float] = field(default_factory=dict)
 
     @property
@@ -130,7 +130,7 @@ class Machine:
 
     def step(self, event: Event, now: float) -> list[Action]:
         """What `event` leads to in the present state."""
-        if self.state is State.TERMINATED:
+        if self.state is TransactionState.TERMINATED:
             return []
         handle: Step = getattr(self, self.state.value)
         return handle(event, now)
@@ -144,13 +144,13 @@ class Machine:
             actions += self.step(Fired(timer), now)
         return actions
 
-    def _enter(self, state: State, **timers: float) -> None:
-        """State and timers change together: what ran in the old state no longer matters in the new."""
+    def _enter(self, state: TransactionState, **timers: float) -> None:
+        """TransactionState and timers change together: what ran in the old state no longer matters in the new."""
         self.state = state
         self.timers = {Timer(name): at for name, at in timers.items()}
 
     def _leave(self, *actions: Action) -> list[Action]:
-        self._enter(State.TERMINATED)
+        self._enter(TransactionState.TERMINATED)
         return list(actions)
 
 
@@ -163,7 +163,7 @@ class InviteClient(Machine):
 
     def start(self, now: float) -> list[Action]:
         """Sends the INVITE."""
-        self._enter(State.CALLING, B=now + 64 * T1)
+        self._enter(TransactionState.CALLING, B=now + 64 * T1)
         if not self.reliable:
             self.timers[Timer.A] = now + T1
         return [Send(self.request)]
@@ -216,15 +216,15 @@ class InviteClient(Machine):
 
     def _heard(self, response: Response, now: float) -> list[Action]:
         if response.code < 200:
-            self._enter(State.PROCEEDING)
+            self._enter(TransactionState.PROCEEDING)
             return [Pass(response)]
         if response.code < 300:
-            self._enter(State.ACCEPTED, M=now + 64 * T1)
+            self._enter(TransactionState.ACCEPTED, M=now + 64 * T1)
             return [Pass(response)]
         self.ack = acknowledge_refusal(self.request, response)
         if self.reliable:
             return self._leave(Send(self.ack), Pass(response))
-        self._enter(State.COMPLETED, D=now + _TIMER_D)
+        self._enter(TransactionState.COMPLETED, D=now + _TIMER_D)
         return [Send(self.ack), Pass(response)]
 
 
@@ -236,7 +236,7 @@ class NonInviteClient(Machine):
 
     def start(self, now: float) -> list[Action]:
         """Sends the request."""
-        self._enter(State.TRYING, F=now + 64 * T1)
+        self._enter(TransactionState.TRYING, F=now + 64 * T1)
         if not self.reliable:
             self.timers[Timer.E] = now + T1
         return [Send(self.request)]
@@ -264,12 +264,12 @@ class NonInviteClient(Machine):
             case TransportFailed():
                 return self._leave(Fail(Cause.TRANSPORT))
             case Response(code=code) if code < 200:
-                self.state = State.PROCEEDING  # timers E and F go on
+                self.state = TransactionState.PROCEEDING  # timers E and F go on
                 return [Pass(event)]
             case Response():
                 if self.reliable:
                     return self._leave(Pass(event))
-                self._enter(State.COMPLETED, K=now + T4)
+                self._enter(TransactionState.COMPLETED, K=now + T4)
                 return [Pass(event)]
         return []
 
@@ -278,7 +278,7 @@ class NonInviteClient(Machine):
 class InviteServer(Machine):
     """RFC 3261 section 17.2.1, figure 7, with the Accepted state of RFC 6026 section 7.1."""
 
-    state: State = State.PROCEEDING
+    state: TransactionState = TransactionState.PROCEEDING
     last: Response | None = None
     interval: float = T1
 
@@ -292,11 +292,11 @@ class InviteServer(Machine):
             case Respond(response):
                 self.last = response
                 if response.code >= 300:
-                    self._enter(State.COMPLETED, H=now + 64 * T1)
+                    self._enter(TransactionState.COMPLETED, H=now + 64 * T1)
                     if not self.reliable:
                         self.timers[Timer.G] = now + T1
                 elif response.code >= 200:
-                    self._enter(State.ACCEPTED, L=now + 64 * T1)
+                    self._enter(TransactionState.ACCEPTED, L=now + 64 * T1)
                 return [Send(response)]
         return []
 
@@ -319,7 +319,7 @@ class InviteServer(Machine):
             case Request(method="ACK"):
                 if self.reliable:
                     return self._leave()
-                self._enter(State.CONFIRMED, I=now + T4)
+                self._enter(TransactionState.CONFIRMED, I=now + T4)
             case Fired(Timer.G) if self.last:
                 self.interval = min(2 * self.interval, T2)
                 self.timers[Timer.G] = now + self.interval
@@ -339,7 +339,7 @@ class InviteServer(Machine):
 class NonInviteServer(Machine):
     """RFC 3261 section 17.2.2, figure 8."""
 
-    state: State = State.TRYING
+    state: TransactionState = TransactionState.TRYING
     last: Response | None = None
 
     def trying(self, event: Event, now: float) -> list[Action]:
@@ -370,11 +370,11 @@ class NonInviteServer(Machine):
             case Respond(response):
                 self.last = response
                 if response.code < 200:
-                    self.state = State.PROCEEDING
+                    self.state = TransactionState.PROCEEDING
                 elif self.reliable:
                     return self._leave(Send(response))
                 else:
-                    self._enter(State.COMPLETED, J=now + 64 * T1)
+                    self._enter(TransactionState.COMPLETED, J=now + 64 * T1)
                 return [Send(response)]
         return []
 

@@ -31,7 +31,7 @@ from media_node.sip.transaction import (
     Pass,
     Respond,
     Send,
-    State,
+    TransactionState,
     TransportFailed,
     cancel,
     client_key,
@@ -43,10 +43,10 @@ _FAILURE: Final = {Cause.TIMEOUT: 408, Cause.TRANSPORT: 503}
 """What a transaction without an answer counts as (section 8.1.3.1)."""
 
 
-class User(Protocol):
+class TransactionUser(Protocol):
     """The transaction user. All methods are called in the event loop and must not block."""
 
-    def incoming(self, request: Incoming) -> None:
+    def requested(self, request: ServerTransaction) -> None:
         """A new request that is neither an ACK nor a CANCEL."""
 
     def acknowledged(self, connection: Connection, ack: Request) -> None:
@@ -57,12 +57,12 @@ class User(Protocol):
 
 
 @dataclass(eq=False)
-class Incoming:
+class ServerTransaction:
     """A server transaction as its user sees it."""
 
     request: Request
     connection: Connection
-    _run: _Run
+    _run: _Runner
     tag: str = field(default_factory=lambda: secrets.token_hex(8))
     """Our tag in the responses to a request outside a dialog."""
     on_cancel: Callable[[Request], None] | None = None
@@ -107,14 +107,14 @@ class Incoming:
 
 
 @dataclass(eq=False)
-class Outgoing:
+class ClientTransaction:
     """A client transaction as its user sees it."""
 
     request: Request
     connection: Connection
-    _endpoint: Endpoint
+    _layer: TransactionLayer
     _on_response: Callable[[Response], None]
-    _run: _Run | None = None
+    _run: _Runner | None = None
     _provisional: bool = False
     _final: bool = False
     _cancel: bool = False
@@ -137,12 +137,12 @@ class Outgoing:
         self._on_response(response)
 
     def _send_cancel(self) -> None:
-        self._endpoint.send_as_is(self.connection, cancel(self.request))
+        self._layer.send_cancel(self.connection, cancel(self.request))
         if self._run is not None:
             asyncio.get_running_loop().call_later(64 * T1, self._run.step, Abandoned())
 
 
-class _Run:
+class _Runner:
     """One machine at work: performs its actions and wakes it."""
 
     def __init__(
@@ -178,7 +178,7 @@ class _Run:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.machine.state is State.TERMINATED:
+        if self.machine.state is TransactionState.TERMINATED:
             self._on_end()
         elif (wake := self.machine.wake) is not None:
             self._timer = asyncio.get_running_loop().call_at(wake, self._fire)
@@ -193,15 +193,15 @@ class _Run:
                     self.on_fail(cause)
 
 
-class Endpoint:
+class TransactionLayer:
     """All transactions of this side. It is the receiver of its connections."""
 
-    def __init__(self, user: User, agent: str) -> None:
+    def __init__(self, user: TransactionUser, agent: str) -> None:
         self._user = user
         self._agent = agent
-        self._clients: dict[Key, _Run] = {}
-        self._servers: dict[tuple[int, Key], _Run] = {}
-        self._invites: dict[tuple[int, Key], Incoming] = {}
+        self._clients: dict[Key, _Runner] = {}
+        self._servers: dict[tuple[int, Key], _Runner] = {}
+        self._invites: dict[tuple[int, Key], ServerTransaction] = {}
 
     def contact(self, connection: Connection, user: str | None = None) -> Address:
         """Our Contact on a connection."""
@@ -216,7 +216,9 @@ class Endpoint:
             )
         )
 
-    def send(self, connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
+    def send(
+        self, connection: Connection, request: Request, on_response: Callable[[Response], None]
+    ) -> ClientTransaction:
         """Starts a client transaction.
 
         `on_response` hears every response; silence and failure come as a 408 or 503 of our own.
@@ -228,7 +230,7 @@ class Endpoint:
         request.headers.set("User-Agent", self._agent)
         return self._start(connection, request, on_response)
 
-    def send_as_is(self, connection: Connection, request: Request) -> Outgoing:
+    def send_cancel(self, connection: Connection, request: Request) -> ClientTransaction:
         """Starts a client transaction for a request that has its Via already, as a CANCEL does."""
         return self._start(connection, request, lambda response: None)
 
@@ -273,29 +275,31 @@ class Endpoint:
             run.step(TransportFailed())
         self._user.lost(connection)
 
-    def _start(self, connection: Connection, request: Request, on_response: Callable[[Response], None]) -> Outgoing:
-        outgoing = Outgoing(request, connection, self, on_response)
+    def _start(
+        self, connection: Connection, request: Request, on_response: Callable[[Response], None]
+    ) -> ClientTransaction:
+        client = ClientTransaction(request, connection, self, on_response)
         kind = InviteClient if request.method == "INVITE" else NonInviteClient
         key = client_key(request)
 
         def on_pass(message: Request | Response) -> None:
             if isinstance(message, Response):
-                outgoing.heard(message)
+                client.heard(message)
 
         def on_fail(cause: Cause) -> None:
-            outgoing.heard(reply(request, _FAILURE[cause]))
+            client.heard(reply(request, _FAILURE[cause]))
 
-        run = _Run(
+        run = _Runner(
             kind(request, connection.transport.reliable),
             connection,
             on_pass=on_pass,
             on_end=lambda: self._clients.pop(key, None),
         )
         run.on_fail = on_fail
-        outgoing._run = self._clients[key] = run
+        client._run = self._clients[key] = run
         # The caller gets its handle before the first response can come, a failure to send included.
         asyncio.get_running_loop().call_soon(run.start)
-        return outgoing
+        return client
 
     def _request(self, connection: Connection, request: Request) -> None:
         key = (connection.number, server_key(request))
@@ -317,13 +321,13 @@ class Endpoint:
             self._servers.pop(key, None)
             self._invites.pop(key, None)
 
-        run = _Run(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=on_end)
+        run = _Runner(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=on_end)
         self._servers[key] = run
-        incoming = Incoming(request, connection, run)
+        transaction = ServerTransaction(request, connection, run)
         if request.method == "INVITE":
-            self._invites[key] = incoming
-            incoming.respond(100)
-        self._user.incoming(incoming)
+            self._invites[key] = transaction
+            transaction.respond(100)
+        self._user.requested(transaction)
 
     def _cancelled(self, connection: Connection, request: Request) -> None:
         """Section 9.2: the CANCEL is answered by itself, the INVITE it names by whoever has it."""
@@ -331,7 +335,7 @@ class Endpoint:
         if key in self._servers:
             self._servers[key].step(request)
             return
-        run = _Run(
+        run = _Runner(
             NonInviteServer(request, connection.transport.reliable),
             connection,
             on_pass=lambda message: None,

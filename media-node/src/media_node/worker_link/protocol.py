@@ -49,7 +49,7 @@ class Dtls:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leg:
+class LegDescription:
     """One side of a call as negotiated in SDP. Keys come by `crypto` or by `dtls`; both are None on a plain RTP leg (a
     trunk).
 
@@ -76,7 +76,7 @@ class Leg:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Local:
+class LocalTransport:
     """Where a leg's media must be sent: the node's own address and ports, to be announced in SDP."""
 
     address: str
@@ -97,7 +97,7 @@ class LegStats:
     sent: int = 0
     plaintext: int = 0
     """Plain RTP packets that reached the ports of an SRTP leg's call and were dropped."""
-    refused: dict[str, int] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     jitter_ms: float = 0.0
     round_trip_ms: float | None = None
@@ -112,25 +112,25 @@ class LegStats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Load:
-    """What a worker carries: calls, packets, and what it refused without knowing whose it was; `dropped` by the kernel
+class WorkerLoad:
+    """What a worker carries: calls, packets, and what it refused without knowing whose it was; `kernel_drops` by the kernel
     for want of room.
     """
 
     calls: int
     received: int = 0
     sent: int = 0
-    dropped: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
+    kernel_drops: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
 
 
 # Requests: op, arguments -> result.
 #   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}}
-#                                                           -> {"a": Local, "b": Local}   reserves both legs' ports
-#   set     {call: str, leg: "a"|"b", remote: Leg}          -> {}                          first or changed description
+#                                                           -> {"a": LocalTransport, "b": LocalTransport}   reserves both legs' ports
+#   set     {call: str, leg: "a"|"b", remote: LegDescription}          -> {}                          first or changed description
 #   stats   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
-#   load    {}                                              -> Load
+#   load    {}                                              -> WorkerLoad
 # Events:
 #   {"event": "timeout", "call": str, "leg": "a"|"b"}        nothing believed from a leg for the media timeout
 #   {"event": "gone", "worker": int, "calls": [str]}         by the client: the process ended, its calls with it
@@ -141,10 +141,10 @@ def encode(value: object) -> Any:
     return asdict(value)  # type: ignore[call-overload]
 
 
-def decode_leg(data: dict[str, Any]) -> Leg:
-    """The Leg in a `set` request. Raises TypeError, KeyError or ValueError for what is not one."""
+def decode_leg(data: dict[str, Any]) -> LegDescription:
+    """The LegDescription in a `set` request. Raises TypeError, KeyError or ValueError for what is not one."""
     crypto, dtls = data.get("crypto"), data.get("dtls")
-    return Leg(
+    return LegDescription(
         **{
             **data,
             "crypto": None

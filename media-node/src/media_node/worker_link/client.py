@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from media_node.bridge import Leg, LegStats, Load, Local, encode
+from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport, WorkerLoad, encode
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
@@ -137,7 +137,7 @@ class MediaWorker:
 
     async def open(
         self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None
-    ) -> dict[str, Local]:
+    ) -> dict[str, LocalTransport]:
         """Reserve both legs of a call ("a" and "b"; True for SRTP) and say where their media must be sent.
 
         `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. Raises
@@ -148,9 +148,9 @@ class MediaWorker:
             arguments["families"] = families
         result = await self._ask("open", arguments)
         self._calls.add(call)
-        return {leg: Local(**local) for leg, local in result.items()}
+        return {leg: LocalTransport(**local) for leg, local in result.items()}
 
-    async def set(self, call: str, leg: str, remote: Leg) -> None:
+    async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         """Give a leg its negotiated description, the first or a later one.
 
         Raises MediaError for an unknown call or a wrong key.
@@ -167,9 +167,9 @@ class MediaWorker:
         self._calls.discard(call)
         return {leg: LegStats(**stats) for leg, stats in result.items()}
 
-    async def load(self) -> Load:
+    async def load(self) -> WorkerLoad:
         """How much the worker carries and what it refused that belongs to no call."""
-        return Load(**await self._ask("load", {}))
+        return WorkerLoad(**await self._ask("load", {}))
 
     async def stop(self) -> None:
         """End the process and wait for it. Calls still open end with it, without an event."""

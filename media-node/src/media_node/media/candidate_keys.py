@@ -2,7 +2,7 @@
 tried.
 
 A packet from an address and SSRC the relay knows never comes here. The others are tried under the keys of those who
-most likely sent them, at most TRIALS; where nothing but the neighbourhood points at a leg, the trials come out of a
+most likely sent them, at most MAX_CANDIDATES; where nothing but the neighbourhood points at a leg, the trials come out of a
 budget of the packet's source.
 """
 
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 Leg = TypeVar("Leg", bound=Hashable)
 
-TRIALS = 8
+MAX_CANDIDATES = 8
 """Keys tried for one packet, at less than a microsecond each."""
 
 BURST = 64
@@ -77,7 +77,7 @@ class Index(Generic[Leg]):
         return self._legs.get(trace, {})
 
 
-class Directory(Generic[Leg]):
+class CandidateKeys(Generic[Leg]):
     """Which legs each trace points at.
 
     Traces are any hashable: a transport address, a host, an SSRC; two kinds never compare equal.
@@ -114,20 +114,20 @@ class Directory(Generic[Leg]):
         self._exact.remove(leg)
 
     def candidates(self, traces: tuple[Hashable, ...], host: Hashable, stranger: Hashable, now: float) -> Iterator[Leg]:
-        """The legs to try, likeliest first and at most TRIALS: owners of a trace, legs expected at `host`, then any leg
+        """The legs to try, likeliest first and at most MAX_CANDIDATES: owners of a trace, legs expected at `host`, then any leg
         still expected.
         """
-        return islice(self._ordered(traces, host, stranger, now), TRIALS)
+        return islice(self._ordered(traces, host, stranger, now), MAX_CANDIDATES)
 
     def _ordered(self, traces: tuple[Hashable, ...], host: Hashable, stranger: Hashable, now: float) -> Iterator[Leg]:
         seen: set[Leg] = set()
         for trace in traces:
-            for leg in list(islice(self._exact.legs(trace), TRIALS)):
+            for leg in list(islice(self._exact.legs(trace), MAX_CANDIDATES)):
                 if leg not in seen:
                     seen.add(leg)
                     yield leg
         for group in (self._near.legs(host), self._unproved):
-            for leg in list(islice(group, TRIALS + len(seen))):
+            for leg in list(islice(group, MAX_CANDIDATES + len(seen))):
                 if leg not in seen:
                     if not self._budget.spend(stranger, now):
                         return
