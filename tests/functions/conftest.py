@@ -44,11 +44,20 @@ BY_STATE: dict[str, Any] = {
         "NonKeyAttributes": ["category", "search", "phones", "monthlyTotalCents"],
     },
 }
+BY_LIST: dict[str, Any] = {
+    "IndexName": "by-list",
+    "KeySchema": [{"AttributeName": "list", "KeyType": "HASH"}, {"AttributeName": "listKey", "KeyType": "RANGE"}],
+    "Projection": {
+        "ProjectionType": "INCLUDE",
+        "NonKeyAttributes": ["company", "environmentId", "monthlyCents", "number", "phoneCount", "search", "version"],
+    },
+}
 TABLES: dict[str, dict[str, Any]] = {
     "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},
     "CATALOGUE_TABLE": {},
     "FLEET_TABLE": {},
     "CDR_TABLE": {},
+    "CUSTOMERS_TABLE": {"GlobalSecondaryIndexes": [BY_LIST]},
 }
 HANDLERS = (
     "ordering.prices_api",
@@ -86,7 +95,13 @@ def dynamodb_local_running() -> Iterator[str]:
 def create_tables(client: Any, names: Mapping[str, str]) -> None:
     """Make the empty tables; `names` are by the variables of the functions' environment."""
     for variable, extra in TABLES.items():
-        attributes = {key["AttributeName"] for key in (*KEYS, *(BY_STATE["KeySchema"] if extra else []))}
+        attributes = {
+            key["AttributeName"]
+            for key in (
+                *KEYS,
+                *(key for index in extra.get("GlobalSecondaryIndexes", []) for key in index["KeySchema"]),
+            )
+        }
         client.create_table(
             TableName=names[variable],
             KeySchema=KEYS,
@@ -288,7 +303,7 @@ def context() -> Context:
 def _forget() -> None:
     """A new environment is a new process: nothing that was read from the old one is kept."""
     for name, module in list(sys.modules.items()):
-        if re.match(r"(shared|ordering|fleet)\.", name):
+        if re.match(r"(shared|ordering|customers|fleet)\.", name):
             for member in list(vars(module).values()):
                 if hasattr(member, "cache_clear"):
                     member.cache_clear()

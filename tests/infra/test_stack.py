@@ -28,7 +28,7 @@ def test_every_check_of_cdk_nag_ran_and_none_is_left(template):
 
 def test_every_table_can_be_restored_to_any_second_and_survives_the_stack(template):
     tables = template.resources("AWS::DynamoDB::Table")
-    assert len(tables) == 4
+    assert len(tables) == 5
     for name, table in tables.items():
         assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}, name
         assert table["DeletionProtectionEnabled"] is True, name

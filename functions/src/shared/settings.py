@@ -73,6 +73,11 @@ def fleet_table() -> str:
     return required("FLEET_TABLE")
 
 
+def customers_table() -> str:
+    """The name of the table of customers, products, environments and numbers."""
+    return required("CUSTOMERS_TABLE")
+
+
 @cache
 def fleet() -> FleetSettings:
     """The reconciler's settings; raises MissingSettingError or WrongSettingError."""

@@ -1,4 +1,4 @@
-"""The four DynamoDB tables, one per bounded context."""
+"""The DynamoDB tables, one per bounded context."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
 ORDERS_BY_STATE = "by-state"
+CUSTOMERS_BY_LIST = "by-list"
 
 
 class Tables(Construct):
-    """orders, catalogue, fleet and cdr. Orders and fleet stream their changes to the reconciler."""
+    """orders, catalogue, customers, fleet and cdr. Who must act on changes of orders, customers and fleet reads their streams."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
@@ -24,6 +25,22 @@ class Tables(Construct):
             non_key_attributes=["category", "search", "phones", "monthlyTotalCents"],
         )
         self.catalogue = self._table("Catalogue")
+        self.customers = self._table("Customers", stream=True)
+        self.customers.add_global_secondary_index(
+            index_name=CUSTOMERS_BY_LIST,
+            partition_key=dynamodb.Attribute(name="list", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="listKey", type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=[
+                "company",
+                "environmentId",
+                "monthlyCents",
+                "number",
+                "phoneCount",
+                "search",
+                "version",
+            ],
+        )
         self.fleet = self._table("Fleet", stream=True)
         self.cdr = self._table("Cdr")
 

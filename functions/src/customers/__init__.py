@@ -1,0 +1,1 @@
+"""What lives on after the order: customers, their products, phones, numbers and environments, and what they owe for a month."""

@@ -1,0 +1,72 @@
+"""What the fleet asks of customers: which environments to serve, and what it tells of them. Never the table itself."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from customers import account as accounts
+from customers import orders_behind
+from customers.account import Account, EventKind
+from customers.environment import Environment
+from customers.product import State
+from customers.states import FLEET
+from customers.store import UnknownCustomerError, Wanted, store
+from shared.clock import to_iso
+
+__all__ = ["UnknownCustomerError", "Wanted", "get", "held", "proven", "summaries", "wanted"]
+
+
+def wanted() -> Iterator[Environment]:
+    """All environments that are to be served, whole; one that cannot be read is logged, counted and left out."""
+    yield from store().environments([each.environment_id for each in summaries()])
+
+
+def summaries() -> Iterator[Wanted]:
+    """Id, version and number of phones of all environments that are to be served: a few hundred bytes each, from the index."""
+    yield from store().wanted()
+
+
+def get(environment_id: str) -> Environment | None:
+    """One environment as it is, served or not; None when there is none."""
+    return store().environment(environment_id)
+
+
+def proven(environment_id: str, version: int, node: str, at: datetime) -> Environment:
+    """Tell that a proof call passed on this version of an environment: products that waited for it become active, their orders complete.
+
+    Again is not twice, and `awaits_proof` tells whether it is needed at all. Raises UnknownCustomerError.
+    """
+    after = store().change(environment_id, lambda found: prove(found, version, node, at))
+    orders_behind.tell(after, at)
+    return after.environment
+
+
+def held(environment_id: str, reason: str, at: datetime) -> None:
+    """Tell why an environment has to wait, in words for its customer; empty when it need not any more. Raises UnknownCustomerError."""
+    after = store().change(environment_id, lambda found: hold(found, reason, at))
+    orders_behind.tell_held(after, reason, at)
+
+
+def prove(account: Account, version: int, node: str, at: datetime) -> Account:
+    """The account after a proof call. Pure."""
+    if (
+        version > account.environment.version
+        or not account.environment.awaits_proof
+        or version <= account.proven_version
+    ):
+        return account
+    waiting = [found for found in account.products if found.state is State.CREATED and found.since_version <= version]
+    if not waiting:
+        return account
+    account = replace(account, proven_version=version, held_because="")
+    account = accounts.add_event(
+        account, EventKind.PROVEN, FLEET, at, environmentVersion=version, node=node, provenAt=to_iso(at)
+    )
+    return accounts.activate_ready(account, FLEET, at)
+
+
+def hold(account: Account, reason: str, at: datetime) -> Account:
+    """The account with the reason why it has to wait. Pure."""
+    if account.held_because == reason:
+        return account
+    return accounts.add_event(replace(account, held_because=reason), EventKind.HELD, FLEET, at, reason)

@@ -1,0 +1,63 @@
+"""What the rest of the house tells an order: it is delivered, it has to wait, it goes on, its cancellation is done. Again does no harm."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+
+from ordering import order
+from ordering.order import FLEET, Order, Role, SipServer, State
+from ordering.store import OrderStore
+from shared import settings
+
+SIP_PORT = 5061
+"""SIP over TLS (RFC 3261 section 19.1.2); the names of environments have SRV records for others."""
+
+
+@cache
+def _orders() -> OrderStore:
+    return OrderStore(settings.orders_table(), settings.fleet_table())
+
+
+def complete(order_id: str, host: str, now: datetime) -> None:
+    """The order is in service; its phones register at `host`. Raises UnknownOrderError or TransitionRefusedError."""
+
+    def change(found: Order) -> Order:
+        if found.state is State.COMPLETED:
+            return found
+        if found.state is State.HELD:
+            found = order.move(found, State.IN_PROGRESS, FLEET, now)
+        return order.complete(found, SipServer("", host, SIP_PORT), now)
+
+    _change(order_id, change)
+
+
+def hold(order_id: str, reason: str, now: datetime) -> None:
+    """The order has to wait, for a reason in words for its customer; what is not in progress stays as it is."""
+    _change(
+        order_id,
+        lambda found: order.move(found, State.HELD, FLEET, now, reason) if found.state is State.IN_PROGRESS else found,
+    )
+
+
+def resume(order_id: str, now: datetime) -> None:
+    """The order goes on; what sales has put on hold stays there."""
+
+    def change(found: Order) -> Order:
+        waits = found.state is State.HELD and found.last_change.who.role is Role.FLEET
+        return order.move(found, State.IN_PROGRESS, FLEET, now) if waits else found
+
+    _change(order_id, change)
+
+
+def cancelled(order_id: str, now: datetime) -> None:
+    """What was made for an order that is to be cancelled is gone; an order that is not to be cancelled stays as it is."""
+    _change(
+        order_id,
+        lambda found: (
+            order.move(found, State.CANCELLED, FLEET, now) if found.state is State.PENDING_CANCELLATION else found
+        ),
+    )
+
+
+def _change(order_id: str, change: Callable[[Order], Order]) -> None:
+    _orders().change(order_id, change)
