@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from media_node.config import Config
-from media_node.log import log
+from media_node.log import Event, log
 from media_node.node import Node
 
 
@@ -31,7 +31,7 @@ def main() -> int:
     except asyncio.CancelledError:
         return 0
     except OSError as error:
-        log("stopped by an error", error=str(error))
+        log(Event.STOPPED_BY_ERROR, error=str(error))
         return 1
     return 0
 

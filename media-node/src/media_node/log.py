@@ -1,15 +1,102 @@
-"""One JSON object a line on standard error. Callers pass no names, numbers or addresses of people."""
+"""One JSON object a line on standard error. Callers pass no names, numbers or addresses of people.
+
+Every event that the node can log is listed here, with its level; docs/runbook.md names no other, which a test holds.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from enum import IntEnum, StrEnum
+from typing import Any, Protocol
 
 
-def log(event: str, **fields: Any) -> None:
-    """Writes one line: when, what, and the fields given."""
+class Level(IntEnum):
+    """How much an event matters, as in syslog (RFC 5424 section 6.2.1), the graver the higher."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
+class Event(StrEnum):
+    """What can be logged: the text of the line's `event`, and the level it is logged at."""
+
+    level: Level
+
+    def __new__(cls, text: str, level: Level = Level.INFO) -> Event:
+        member = str.__new__(cls, text)
+        member._value_ = text
+        member.level = level
+        return member
+
+    # The node.
+    LISTENING = "listening"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    STOPPED_BY_ERROR = "stopped by an error", Level.ERROR
+    WAITING = "waiting", Level.WARNING
+    FAILING = "failing", Level.ERROR
+    WORKING_AGAIN = "working again"
+    ASSIGNMENTS_LOADED = "assignments loaded"
+    ASSIGNMENT_REFUSED = "assignment refused", Level.ERROR
+    PROBE = "probe"
+    RECORDS_SENT = "call records sent", Level.DEBUG
+    # Media workers.
+    MEDIA_TIMEOUT = "media timeout", Level.WARNING
+    MEDIA_WORKER_GONE = "media worker gone", Level.ERROR
+    MEDIA_WORKER_FAILED = "media worker does not start", Level.ERROR
+    MEDIA_WORKER_REPLACED = "media worker replaced", Level.WARNING
+    # Connections and accounts.
+    HANDSHAKE_FAILED = "handshake failed", Level.WARNING
+    CONNECTION_REFUSED = "connection refused", Level.WARNING
+    MALFORMED_MESSAGE = "malformed message", Level.WARNING
+    AUTHENTICATED = "authenticated", Level.DEBUG
+    AUTHENTICATION_FAILED = "authentication failed", Level.WARNING
+    LOCKED_OUT = "locked out", Level.WARNING
+    REGISTERED = "registered"
+    UNREGISTERED = "unregistered"
+    # Calls.
+    CALL_BEGINS = "call begins"
+    CALL_ENDED = "call ended"
+    CALL_REFUSED = "call refused"
+    CALL_FAILED = "call failed", Level.ERROR
+    FLOW_LOST = "flow lost", Level.WARNING
+    FLOW_RESUMED = "flow resumed"
+    FORWARDED = "call forwarded"
+    TRANSFERRED = "call transferred"
+    TRUNK_UNREACHABLE = "trunk unreachable", Level.ERROR
+
+
+class Log(Protocol):
+    """How an event is logged: `log(Event.REGISTERED, customer=...)`."""
+
+    def __call__(self, event: Event, /, **fields: Any) -> None: ...
+
+
+def silent(event: Event, /, **fields: Any) -> None:
+    """A Log that keeps nothing."""
+
+
+threshold = Level[os.environ.get("MEDIA_NODE_LOG_LEVEL", "DEBUG").upper()]
+"""Events below this level are not written."""
+
+
+def mask_address(host: str) -> str:
+    """An IP address without its last part (IPv4: the last octet, IPv6: all but the first 48 bits), as logs show sources."""
+    if ":" in host:
+        return ":".join(host.split(":")[:3]) + "::"
+    return host.rpartition(".")[0] + ".0" if host.count(".") == 3 else ""
+
+
+def log(event: Event, /, **fields: Any) -> None:
+    """Writes one line: when, how grave, what, and the fields given."""
+    if event.level < threshold:
+        return
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    sys.stderr.write(json.dumps({"at": at, "event": event, **fields}, default=str) + "\n")
+    line = {"at": at, "level": event.level.name.lower(), "event": event.value, **fields}
+    sys.stderr.write(json.dumps(line, default=str) + "\n")
     sys.stderr.flush()

@@ -26,7 +26,7 @@ from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, Probed, StatusWriter, report
 from media_node.control.instance import Instance
 from media_node.control.records import Spool
-from media_node.log import log
+from media_node.log import Event, log
 from media_node.probe.check import Account, check
 from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
@@ -98,7 +98,10 @@ class Node:
                 announced_host=self._here.announced,
             )
             log(
-                "listening", address=self._here.address, port=self._listener.local.port, instance=self._here.instance_id
+                Event.LISTENING,
+                address=self._here.address,
+                port=self._listener.local.port,
+                instance=self._here.instance_id,
             )
             _notify("READY=1")
             await self._serve()
@@ -132,7 +135,7 @@ class Node:
             await self._listener.close()
 
     async def _drain(self) -> None:
-        log("draining", calls=len(self.exchange.calls))
+        log(Event.DRAINING, calls=len(self.exchange.calls))
         _notify("STOPPING=1")
         self.exchange.draining = True
         with contextlib.suppress(*aws.Unavailable):
@@ -146,7 +149,7 @@ class Node:
         hurry.cancel()
         with contextlib.suppress(*aws.Unavailable, OSError):
             await self._upload()  # what does not go now goes when the node starts again
-        log("stopped", records_waiting=len(self._spool.waiting()))
+        log(Event.STOPPED, records_waiting=len(self._spool.waiting()))
 
     # Media.
 
@@ -185,9 +188,9 @@ class Node:
             try:
                 self._workers[index] = await self._start_worker(index)
             except (WorkerGone, OSError) as error:
-                log("media worker does not start", worker=index, error=str(error))
+                log(Event.MEDIA_WORKER_FAILED, worker=index, error=str(error))
             else:
-                log("media worker replaced", worker=index)
+                log(Event.MEDIA_WORKER_REPLACED, worker=index)
                 return
 
     # Control: everything that speaks to AWS runs in a thread.
@@ -204,7 +207,7 @@ class Node:
         self._assigned = found
         self._assign()
         phones = sum(len(environment.phones) for environment in found.environments)
-        log("assignments loaded", environments=len(found.environments), phones=phones, errors=found.errors)
+        log(Event.ASSIGNMENTS_LOADED, environments=len(found.environments), phones=phones, errors=found.errors)
         self._changed.set()
 
     def _assign(self) -> None:
@@ -239,7 +242,7 @@ class Node:
     async def _upload(self) -> None:
         sent = await asyncio.to_thread(self._spool.upload, self._dynamodb, self._config.cdr_table)
         if sent:
-            log("call records sent", records=sent)
+            log(Event.RECORDS_SENT, records=sent)
 
     async def _refresh(self) -> None:
         """Certificate and trunk as they are now.
@@ -266,7 +269,7 @@ class Node:
                 return  # a call that is refused proves nothing
             for environment in todo:
                 self._probes[environment.order_id] = probed = await self._probe(environment)
-                log("probe", order=environment.order_id, ok=probed.ok, error=probed.error)
+                log(Event.PROBE, order=environment.order_id, ok=probed.ok, error=probed.error)
                 self._changed.set()
             attempts = attempts + 1 if any(not self._is_proven(environment) for environment in todo) else 0
             await asyncio.sleep(min(0.2 * 2**attempts, 30))
@@ -337,7 +340,7 @@ class Node:
             except (*aws.Unavailable, OSError, LookupError, ValueError) as error:
                 wait = _RETRY[min(attempt, len(_RETRY) - 1)]
                 attempt += 1
-                log("waiting", what=what, error=str(error), retry_s=wait)
+                log(Event.WAITING, what=what, error=str(error), retry_s=wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), wait)
                 raise asyncio.CancelledError
@@ -357,11 +360,11 @@ class Node:
                 await work()
             except Exception as error:
                 if not failing:
-                    log("failing", what=name, error=str(error) or type(error).__name__)
+                    log(Event.FAILING, what=name, error=str(error) or type(error).__name__)
                 failing = True
             else:
                 if failing:
-                    log("working again", what=name)
+                    log(Event.WORKING_AGAIN, what=name)
                 failing = False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait() if wake is not None else asyncio.Event().wait(), seconds)

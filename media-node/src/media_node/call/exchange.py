@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sipmessage import URI, Address, Request
 
+from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
 from media_node.call.events import Acknowledged, Lost, Requested, Stop
@@ -27,24 +28,18 @@ from media_node.call.policy import (
     route,
 )
 from media_node.call.record import CallRecord, mask
+from media_node.call.registration import Registrations
 from media_node.call.trunk import Trunk, TrunkAddress
+from media_node.log import Event, Log, silent
 from media_node.sip.dialog import Dialog
-from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
-from media_node.sip.message import reply, tag, warning
-from media_node.sip.registrar import Registrar, Rejected
+from media_node.sip.message import tag, warning
+from media_node.sip.registrar import Registrar
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import Suite
 
 AGENT: Final = "media-node"
-MAX_FAILURES: Final = 5
-"""Wrong passwords on one connection before it is closed."""
-MAX_PENDING_REGISTRATIONS: Final = 200
-"""Registrations that may wait for the node's next look at its assignments."""
 _DRAIN_REASON: Final = "this node is stopping"
-
-Log = Callable[..., None]
-"""log(event, **fields): one structured line; no numbers, names or addresses of people in it."""
 
 
 @dataclass(eq=False)
@@ -54,7 +49,7 @@ class Exchange:
     domain: str
     media: Callable[[], MediaPlane]
     records: Callable[[CallRecord], None]
-    log: Log = lambda event, **fields: None
+    log: Log = silent
     directory: Directory = field(default_factory=Directory)
     suites: tuple[Suite, ...] = SUITES
     """SRTP suites that calls may use, the preferred first."""
@@ -64,13 +59,14 @@ class Exchange:
     _trunk: Trunk | None = None
     _dialogs: dict[tuple[str, str], tuple[Call, Side]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _failures: dict[int, int] = field(default_factory=dict)
     _connections: dict[int, Connection] = field(default_factory=dict)
-    _pending_registrations: list[ServerTransaction] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.transactions = TransactionLayer(self, AGENT)
-        self._authenticator = Authenticator(self.domain)
+        self._authenticator = RequestAuthenticator(self.domain, lambda: self.directory, self.log)
+        self._registrations = Registrations(
+            self.domain, self.registrar, self._authenticator, lambda phone, connection: None, self.log
+        )
 
     # What the node tells it.
 
@@ -84,9 +80,7 @@ class Exchange:
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""
-        early, self._pending_registrations = self._pending_registrations, []
-        for transaction in early:
-            self._register(transaction, waited=True)
+        self._registrations.looked()
 
     def use_trunk(
         self,
@@ -109,11 +103,11 @@ class Exchange:
         """An event of a media worker (worker_link/protocol.py): a leg that went silent, or a worker that is gone with its calls."""
         match event:
             case {"event": "timeout", "call": str(number), "leg": str(leg)}:
-                self.log("media timeout", call=number, leg=leg)
+                self.log(Event.MEDIA_TIMEOUT, call=number, leg=leg)
                 if number in self.calls:
                     self.calls[number].post(Stop("media timeout", cause=408))
             case {"event": "gone", "calls": list(numbers)}:
-                self.log("media worker gone", calls=len(numbers))
+                self.log(Event.MEDIA_WORKER_GONE, calls=len(numbers))
                 for number in numbers:
                     if number in self.calls:
                         self.calls[number].post(Stop("the media relay failed", cause=503))
@@ -166,7 +160,7 @@ class Exchange:
             return
         match request.method:
             case "REGISTER":
-                self._register(transaction)
+                self._registrations.register(transaction)
             case "INVITE":
                 self._invite(transaction)
             case "OPTIONS":
@@ -184,109 +178,11 @@ class Exchange:
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone: so are its registrations and its calls."""
-        self.registrar.drop_connection(connection.number)
-        self._failures.pop(connection.number, None)
+        self._registrations.lost(connection)
+        self._authenticator.forget(connection)
         self._connections.pop(connection.number, None)
-        self._pending_registrations = [
-            transaction for transaction in self._pending_registrations if transaction.connection is not connection
-        ]
         for call in self.calls.values():
             call.post(Lost(connection))
-
-    # Registration.
-
-    def _register(self, transaction: ServerTransaction, *, waited: bool = False) -> None:
-        if (
-            not waited
-            and len(self._pending_registrations) < MAX_PENDING_REGISTRATIONS
-            and self._awaits_credentials(transaction.request)
-        ):
-            self._pending_registrations.append(transaction)
-            return
-        phone = self._authenticate(transaction, "Authorization", 401, "WWW-Authenticate")
-        if phone is None:
-            return
-        request, now = transaction.request, _now()
-        if request.uri.host.lower() not in (
-            self.domain.lower(),
-            transaction.connection.contact.host,
-            transaction.connection.local.host,
-        ):
-            transaction.respond(404)
-            return
-        if request.to_address.uri.user != phone.username:
-            transaction.respond(403, Warning=warning("A phone registers only itself"))
-            return
-        try:
-            bindings = self.registrar.register(
-                request, username=phone.username, connection=transaction.connection.number, now=now
-            )
-        except Rejected as error:
-            headers = {"Min_Expires": str(error.min_expires)} if error.min_expires else {}
-            transaction.respond(error.status, **headers)
-            return
-        contacts = ", ".join(
-            f"<{binding.contact}>;expires={max(1, round(binding.expires_at - now))}" for binding in bindings
-        )
-        self.log("registered" if bindings else "unregistered", customer=phone.customer_id)
-        if contacts:
-            transaction.respond(200, Contact=contacts)
-        else:
-            transaction.respond(200)
-
-    def _awaits_credentials(self, request: Request) -> bool:
-        """Whether a phone of ours registers that has no password here yet: it may have been handed out a moment ago."""
-        credentials = self._credentials(request, "Authorization")
-        phone = self.directory.phone(credentials.username) if isinstance(credentials, Credentials) else None
-        return phone is not None and not phone.ha1
-
-    def _authenticate(self, transaction: ServerTransaction, header: str, status: int, challenge: str) -> Phone | None:
-        """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal."""
-        request, now = transaction.request, _now()
-        credentials = self._credentials(request, header)
-        if isinstance(credentials, ValueError):
-            transaction.respond(400, Warning=warning(str(credentials)))
-            return None
-        stale = False
-        if credentials is not None:
-            phone = self.directory.phone(credentials.username)
-            verdict = self._authenticator.judge(
-                credentials, method=request.method, uri=credentials.uri, ha1=phone.ha1 if phone else None, now=now
-            )
-            if verdict is Verdict.VALID and _same_uri(credentials.uri, request.uri):
-                self.log("authenticated", algorithm=credentials.algorithm.value, method=request.method)
-                return phone
-            if verdict is not Verdict.STALE:
-                self._failed(transaction, verdict)
-                return None
-            stale = True
-        response = reply(request, status, to_tag=transaction.tag)
-        response.headers.setlist(
-            challenge, self._authenticator.challenges(now, stale=stale, agent=request.headers.get("User-Agent") or "")
-        )
-        transaction.send(response)
-        return None
-
-    def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
-        """The credentials for our realm in the strongest algorithm, None without any, or what is wrong with them."""
-        found: list[Credentials] = []
-        for value in request.headers.getlist(header):
-            try:
-                credentials = Credentials.parse(value)
-            except ValueError as error:
-                return error
-            if credentials.realm == self.domain:
-                found.append(credentials)
-        return min(found, key=lambda credentials: list(Algorithm).index(credentials.algorithm), default=None)
-
-    def _failed(self, transaction: ServerTransaction, verdict: Verdict) -> None:
-        """The same answer for a wrong password and an unknown user; who keeps trying is shown the door."""
-        self.log("authentication failed", verdict=verdict.value)
-        number = transaction.connection.number
-        self._failures[number] = self._failures.get(number, 0) + 1
-        transaction.respond(403)
-        if self._failures[number] >= MAX_FAILURES:
-            asyncio.get_running_loop().call_soon(transaction.connection.close)
 
     # Calls.
 
@@ -309,7 +205,7 @@ class Exchange:
         )
         match route(self.directory, caller, dialled, trunk=self._trunk is not None, occupancy=occupancy):
             case Refusal(status, reason, retry_after):
-                self.log("call refused", status=status, reason=reason, customer=caller.customer_id)
+                self.log(Event.CALL_REFUSED, status=status, reason=reason, customer=caller.customer_id)
                 headers = {"Retry_After": str(retry_after)} if retry_after else {}
                 transaction.respond(status, Warning=warning(reason), **headers)
             case ToPhone(phone) as decision:
@@ -324,7 +220,7 @@ class Exchange:
             claimed = transaction.request.from_address.uri.user or ""
             if (phone := self.directory.phone(claimed if claimed in users else users[0])) is not None:
                 return phone
-        return self._authenticate(transaction, "Proxy-Authorization", 407, "Proxy-Authenticate")
+        return self._authenticator.authenticate(transaction, PROXY)
 
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same INVITE by two ways (section 8.2.2.2)."""
@@ -353,7 +249,7 @@ class Exchange:
                 raise ConnectionError("no trunk")
             connection = await trunk.connection()
         except (OSError, TimeoutError) as error:
-            self.log("trunk unreachable", error=type(error).__name__)
+            self.log(Event.TRUNK_UNREACHABLE, error=type(error).__name__)
             transaction.respond(503, Warning=warning("The trunk cannot be reached"), Retry_After="10")
             return
         self._connections[connection.number] = connection
@@ -403,11 +299,11 @@ class Exchange:
 
         call = Call(plan, transaction, self.transactions, media, bind, self.suites)
         self.calls[call.id] = call
-        self.log("call begins", call=call.id, customer=plan.customer_id, emergency=plan.emergency)
+        self.log(Event.CALL_BEGINS, call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:
             record = await call.run()
             self.log(
-                "call ended",
+                Event.CALL_ENDED,
                 call=call.id,
                 reason=record.reason,
                 suites=[leg.suite for leg in record.legs],
@@ -427,18 +323,8 @@ class Exchange:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.log("call failed", error=repr(error))
+            self.log(Event.CALL_FAILED, error=repr(error))
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _same_uri(text: str, uri: URI) -> bool:
-    """Whether the uri of credentials is the Request-URI (RFC 7616 section 3.4.6); phones may write it a little
-    differently.
-    """
-    try:
-        return URI.parse(text) == uri
-    except ValueError:
-        return False
