@@ -4,7 +4,7 @@ init_ms: from the start of a process under AWS's runtime client until it asks fo
 the baseline is a handler that only makes a boto3 client, started in turns with ours. cpu_ms: the processor time of
 that, which other work on the machine hardly stretches. first_ms: until the first answer; the baseline's answer reads
 one item. warm_ms: the median of further requests on DynamoDB Local. write_units_per_order: what AWS bills for one order
-of a visitor with JavaScript, as tests/functions/write_units.py has it. visitors: 50 at once on the local system, each
+of a visitor with JavaScript, as tests/support/write_units.py has it. visitors: 50 at once on the local system, each
 with an address of its own, who read the prices, get a challenge, order, and look at their order.
 """
 
@@ -39,7 +39,7 @@ from callvoip.system import LocalSystem
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.functions import conftest
+from tests.support import functions as called
 
 STARTS = 7
 WARM = 40
@@ -167,7 +167,7 @@ class Process:
 def request(method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """API Gateway's event for a request of a colleague of sales."""
     headers = {"idempotency-key": str(uuid.uuid4())} if body else {}
-    return conftest.Api().event(method, path, body, None, None, headers, CLAIMS)
+    return called.Api().event(method, path, body, None, None, headers, CLAIMS)
 
 
 def order() -> dict[str, Any]:
@@ -182,10 +182,10 @@ def aws() -> Iterator[dict[str, str]]:
     """
     before = dict(os.environ)
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with conftest.dynamodb_local_running() as endpoint:
+    with called.dynamodb_local_running() as endpoint:
         moto.start()
         _, port = moto.get_host_and_port()
-        tables = {name: name.lower() for name in conftest.TABLES}
+        tables = {name: name.lower() for name in called.TABLES}
         environment = {
             **tables,
             "PATH": os.environ["PATH"],
@@ -213,7 +213,7 @@ def aws() -> Iterator[dict[str, str]]:
         }
         os.environ.update(environment)
         try:
-            conftest.create_tables(boto3.client("dynamodb"), tables)
+            called.create_tables(boto3.client("dynamodb"), tables)
             yield environment
         finally:
             moto.stop()
@@ -224,10 +224,10 @@ def aws() -> Iterator[dict[str, str]]:
 def write_units_per_order() -> float:
     """Write units of one order; the catalogue is loaded by the way. Raises RuntimeError."""
     from ordering import catalogue_loader, challenge, orders_api
-    from tests.functions import write_units
     from tests.functions.test_spam import solve
+    from tests.support import write_units
 
-    context: Any = conftest.Context()
+    context: Any = called.Context()
     catalogue_loader.handler({}, context)
     given = challenge.Challenge(**json.loads(orders_api.handler(request("GET", "/api/challenge"), context)["body"]))
     event = request(

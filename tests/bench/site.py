@@ -34,9 +34,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from callvoip.paths import BUILD, NODE
 from callvoip.system import LocalSystem
-from tests.site.conftest import build
-from tests.site.document import Document, broken_links, pages, read
-from tests.site.measure import CHROMIUM, QUIET, Visit, markup_faults, npm_packages, visit
+from tests.support.site.build import build
+from tests.support.site.document import Document, broken_links, pages, read
+from tests.support.site.measure import CHROMIUM, QUIET, Visit, markup_faults, npm_packages, visit
 
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 WIDTH = 360

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from callvoip.system import LocalSystem
-from tests.e2e.log_privacy import leaks, stored_by
-from tests.media_node.baresip import free_port
+from tests.support.baresip import free_port
+from tests.support.log_privacy import leaks, stored_by
 
 # The rest keeps Chromium from looking for the internet.
 ARGUMENTS = [

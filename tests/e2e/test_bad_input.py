@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from callvoip.client import Client
 from callvoip.system import LocalSystem
-from tests.e2e.orders_table import items
+from tests.support.orders_table import items
 
 pytestmark = pytest.mark.e2e
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.log_privacy import leaks
+from tests.support.log_privacy import leaks
 
 KNOWN = {"Café De Hoek", "jo@example.org", "085 555 01 23", "+31855550199", "12345678", "s3cr3t-Pass", "nee"}
 

@@ -20,8 +20,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from callvoip.system import LocalSystem
 from media_node.probe.audio import alaw
-from tests.e2e.capture import Datagram, capture, likeness
-from tests.media_node.baresip import Baresip, talk, write_tone
+from tests.support.baresip import Baresip, talk, write_tone
+from tests.support.capture import Datagram, capture, likeness
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("chromium", "baresip", "tshark"), pytest.mark.timeout(240)]
 

@@ -7,7 +7,7 @@ from botocore.exceptions import UnknownServiceError
 from botocore.session import Session
 
 from shared import aws
-from tests.functions.conftest import _forget
+from tests.support.functions import forget
 
 SERVICES = {"dynamodb": "DescribeTable", "ec2": "DescribeInstances", "sesv2": "SendEmail"}
 
@@ -18,7 +18,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "x")
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
-    _forget()
+    forget()
 
 
 def address(client: Any, operation: str) -> str:

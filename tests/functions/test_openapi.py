@@ -1,6 +1,6 @@
 """docs/openapi.json is what the code says, and says every route.
 
-That every answer is in it, conftest.Api asserts in each test.
+That every answer is in it, tests.support.functions.Api asserts in each test.
 """
 
 import json

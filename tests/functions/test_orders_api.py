@@ -18,8 +18,8 @@ from ordering import order as orders
 from ordering.order import Actor, Role, SipServer, State
 from ordering.store import OrderStore
 from shared import clock, dynamodb, settings
-from tests.functions import write_units
 from tests.functions.test_spam import solve
+from tests.support import write_units
 
 pytestmark = pytest.mark.needs("java")
 

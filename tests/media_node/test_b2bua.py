@@ -28,7 +28,7 @@ from media_node.sip.transaction_layer import ClientTransaction
 from media_node.sip.transport import Connection, listen_tls, server_context
 from media_node.worker_link.client import MediaError
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
-from tests.media_node.conftest import DOMAIN, Certificates
+from tests.support.node import DOMAIN, Certificates
 
 CUSTOMER = "abc234"
 PASSWORD = "geheim"

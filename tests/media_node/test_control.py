@@ -14,7 +14,7 @@ import pytest
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.heartbeat import Probed, StatusWriter, report
 from media_node.control.records import Spool
-from tests.media_node.conftest import REGION, Aws, Certificates, accounts, assignment, metadata_service
+from tests.support.node import REGION, Aws, Certificates, accounts, assignment, metadata_service
 
 DOCUMENT = json.dumps({"instanceId": "i-1", "accountId": "123456789012", "region": REGION})
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-1"

@@ -16,9 +16,9 @@ from OpenSSL import SSL
 from media_node.media import dtls
 from media_node.media.packet import Report, read_reports, write_compound
 from media_node.worker_link.protocol import LocalTransport
-from tests.media_node.media_helpers.call import Call, call_between, running_worker
-from tests.media_node.media_helpers.dtls_phone import DtlsPhone
-from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, GCM256, Phone
+from tests.support.media.call import Call, call_between, running_worker
+from tests.support.media.dtls_phone import DtlsPhone
+from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone
 
 ALL = (CM80, CM32, GCM128, GCM256)
 

@@ -19,7 +19,7 @@ import pytest
 from media_node.probe.check import LATCHING, fall_silent, verdict
 from media_node.probe.phone import Conversation, Phone, RequestRefused
 from media_node.sip.sdp import Direction
-from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
+from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
 CUSTOMER = "abc234"
 

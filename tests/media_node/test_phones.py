@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from media_node.worker_link.protocol import Suite
-from tests.media_node.baresip import Baresip, talk, write_tone
-from tests.media_node.conftest import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
+from tests.support.baresip import Baresip, talk, write_tone
+from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
 pytestmark = pytest.mark.needs("baresip")
 Handset = Callable[..., Baresip]

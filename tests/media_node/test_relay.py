@@ -13,8 +13,8 @@ import pytest
 
 from media_node.media.packet import Kind, Report, ReportBlock, SenderInfo, kind, ntp_time, read_reports, write_compound
 from media_node.worker_link.protocol import LocalTransport
-from tests.media_node.media_helpers.call import Call, call_between, running_worker
-from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, phones, session
+from tests.support.media.call import Call, call_between, running_worker
+from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, phones, session
 
 SUITES = [
     (CM80, CM80),

@@ -16,8 +16,8 @@ import pytest
 
 from media_node.media.port import open_pair
 from media_node.worker_link.protocol import Crypto, LegDescription, Suite
-from tests.media_node.media_helpers.call import running_worker
-from tests.media_node.media_helpers.phone import CM32, CM80
+from tests.support.media.call import running_worker
+from tests.support.media.phone import CM32, CM80
 
 pytestmark = pytest.mark.needs("ffmpeg")
 NAMES = {CM80: "AES_CM_128_HMAC_SHA1_80", CM32: "SRTP_AES128_CM_HMAC_SHA1_32"}

@@ -17,7 +17,7 @@ from media_node.media.candidate_keys import MAX_CANDIDATES
 from media_node.media.leg import Leg
 from media_node.media.port import open_pair
 from media_node.media.relay import Relay
-from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, Phone, Rtp, phones
+from tests.support.media.phone import CM32, CM80, GCM128, Phone, Rtp, phones
 
 ATTACKERS = 3
 

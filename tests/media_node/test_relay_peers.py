@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from media_node.media.latch import SILENCE_S
-from tests.media_node.media_helpers.call import Call, call_between, running_worker
-from tests.media_node.media_helpers.phone import CM32, CM80, GCM128, Phone, Rtp, phones, session
+from tests.support.media.call import Call, call_between, running_worker
+from tests.support.media.phone import CM32, CM80, GCM128, Phone, Rtp, phones, session
 
 SUITES = pytest.mark.parametrize("suite", [CM80, CM32, GCM128])
 

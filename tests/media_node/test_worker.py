@@ -18,8 +18,8 @@ import pytest
 from media_node.media.worker import parse_ports
 from media_node.worker_link.client import MediaError, MediaWorker, WorkerGone
 from media_node.worker_link.protocol import Suite
-from tests.media_node.media_helpers.call import Call, call_between, running_worker
-from tests.media_node.media_helpers.phone import CM80, phones
+from tests.support.media.call import Call, call_between, running_worker
+from tests.support.media.phone import CM80, phones
 
 
 def alive(pid: int) -> bool:

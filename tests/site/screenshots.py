@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from callvoip.build import index
 from ordering.order import State
-from tests.site.conftest import ROOT, build
-from tests.site.measure import CHROMIUM, QUIET, Scheme
-from tests.site.origin import Origin, serve
 from tests.site.test_accessibility import placed, with_credentials, with_errors, with_order, with_orders
+from tests.support.site.build import ROOT, build
+from tests.support.site.measure import CHROMIUM, QUIET, Scheme
+from tests.support.site.origin import Origin, serve
 
 SRTP = "/versleutelde-telefoongesprekken/"
 WIDTHS = (360, 768, 1440)

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from ordering.order import State
-from tests.site.document import pages
-from tests.site.measure import Scheme, Visit, visit
-from tests.site.origin import SALES, Origin, example
+from tests.support.site.document import pages
+from tests.support.site.measure import Scheme, Visit, visit
+from tests.support.site.origin import SALES, Origin, example
 
 pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 

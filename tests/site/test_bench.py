@@ -1,7 +1,7 @@
 """What `./dev bench site --json` prints of a page."""
 
 from tests.bench.site import Measured
-from tests.site.measure import Visit
+from tests.support.site.measure import Visit
 
 
 def test_faults_are_counted_and_told() -> None:

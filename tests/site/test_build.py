@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.site.conftest import ROOT, build
-from tests.site.document import broken_links, pages
+from tests.support.site.build import ROOT, build
+from tests.support.site.document import broken_links, pages
 
 DATA = ROOT / "site/data"
 # The address of an article is content: links to it are out in the world, whoever the provider is.

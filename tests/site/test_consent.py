@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.site.conftest import ROOT, build
-from tests.site.document import pages
-from tests.site.measure import visit
-from tests.site.origin import Origin, example, serve
-from tests.site.walk import Walk
+from tests.support.site.build import ROOT, build
+from tests.support.site.document import pages
+from tests.support.site.measure import visit
+from tests.support.site.origin import Origin, example, serve
+from tests.support.site.walk import Walk
 
 BRAND = ROOT / "site/data/brand.toml"
 COUNTER = """document.cookie = "count_visit=1; Path=/"; document.documentElement.dataset.counted = "yes";"""

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, Request, expect
 from ordering import order
 from ordering.order import State
 from shared import clock
-from tests.site.conftest import sizes
-from tests.site.origin import SALES, Origin
 from tests.site.test_console import console, only, place
+from tests.support.site.build import sizes
+from tests.support.site.origin import SALES, Origin
 
 __all__ = ["console"]
 pytestmark = pytest.mark.needs("chromium")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.conftest import ROOT
-from tests.site.document import pages
+from tests.support.site.build import ROOT
+from tests.support.site.document import pages
 
 SRTP = "/versleutelde-telefoongesprekken/"
 AVG = "/avg-callvoiptelefonie/"

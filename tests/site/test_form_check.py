@@ -11,8 +11,8 @@ import pytest
 from ordering import form, pricing
 from shared import clock
 from shared.html import euro
-from tests.site.conftest import ROOT
-from tests.site.origin import order_form, prices
+from tests.support.site.build import ROOT
+from tests.support.site.origin import order_form, prices
 
 KINDS = sorted(file.stem for file in (ROOT / "site/data/forms").glob("*.toml"))
 VECTORS = {kind: json.loads((ROOT / f"tests/vectors/form-{kind}.json").read_text()) for kind in KINDS}

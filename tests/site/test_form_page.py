@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.site.conftest import sizes
-from tests.site.origin import Origin, example
+from tests.support.site.build import sizes
+from tests.support.site.origin import Origin, example
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -12,9 +12,9 @@ import pytest
 from media_node import config
 from ordering import source
 from shared import html
-from tests.site.conftest import ROOT
-from tests.site.document import pages
 from tests.site.test_views import check_context
+from tests.support.site.build import ROOT
+from tests.support.site.document import pages
 
 SRTP = "/versleutelde-telefoongesprekken/"
 RETENTION = tomllib.loads((ROOT / "site/data/retention.toml").read_text())

@@ -9,8 +9,8 @@ from typing import Any
 
 from ordering import pricing
 from shared import clock
-from tests.site.document import pages
-from tests.site.origin import prices
+from tests.support.site.document import pages
+from tests.support.site.origin import prices
 
 
 def graph(site: Path, address: str) -> dict[str, dict[str, Any]]:

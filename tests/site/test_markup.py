@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ordering.order import State
-from tests.site.document import pages
-from tests.site.measure import markup_faults
-from tests.site.origin import Origin
 from tests.site.test_accessibility import placed
+from tests.support.site.document import pages
+from tests.support.site.measure import markup_faults
+from tests.support.site.origin import Origin
 
 pytestmark = pytest.mark.needs("java")
 

@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ordering.order import State
-from tests.site.conftest import sizes
-from tests.site.origin import SALES, Origin, example
+from tests.support.site.build import sizes
+from tests.support.site.origin import SALES, Origin, example
 
 pytestmark = pytest.mark.needs("chromium")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from ordering import pricing
 from shared import clock
 from shared.html import euro
-from tests.site.document import Document, pages, read
-from tests.site.origin import prices
+from tests.support.site.document import Document, pages, read
+from tests.support.site.origin import prices
 
 
 def today() -> date:

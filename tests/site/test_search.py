@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.site.conftest import ROOT
-from tests.site.origin import Origin
+from tests.support.site.build import ROOT
+from tests.support.site.origin import Origin
 
 pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.site.conftest import ROOT
-from tests.site.document import pages, read
+from tests.support.site.build import ROOT
+from tests.support.site.document import pages, read
 
 pytestmark = pytest.mark.needs("hunspell", "/usr/share/hunspell/nl.dic")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from tests.site.origin import Origin, example
-from tests.site.walk import Walk
+from tests.support.site.origin import Origin, example
+from tests.support.site.walk import Walk
 
 pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 

@@ -241,7 +241,12 @@ class CustomerStore:
         for item in self.listed("CUSTOMERS", newest_first=True):
             created_at, _, customer_id = item["listKey"].partition("#")
             yield Entry(
-                customer_id, item.get("company", ""), created_at, item["search"], item["phoneCount"], item["monthlyCents"]
+                customer_id,
+                item.get("company", ""),
+                created_at,
+                item["search"],
+                item["phoneCount"],
+                item["monthlyCents"],
             )
 
     def listed(self, name: str, *, until: str = "", newest_first: bool = False) -> Iterator[Item]:

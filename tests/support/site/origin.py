@@ -38,7 +38,7 @@ from ordering.problems import PROBLEMS, PriceChangedError
 from shared import clock, html
 from shared.problem import FieldProblem, Kind, Problem, ProblemError, invalid, not_found
 
-DATA = Path(__file__).parents[2] / "site/data"
+DATA = Path(__file__).parents[3] / "site/data"
 SIP_DOMAIN = "sip.example.nl"
 SALES = Actor(Role.SALES, "verkoop@example.nl")
 CLIENT_ID = "console-under-test"

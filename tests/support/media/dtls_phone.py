@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from media_node.worker_link.protocol import Dtls, LegDescription, LocalTransport, Suite
-
-from .phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, session
+from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, session
 
 OPENSSL_NAMES = {
     CM80: b"SRTP_AES128_CM_SHA1_80",

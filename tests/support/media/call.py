@@ -11,8 +11,7 @@ from typing import Any
 
 from media_node.worker_link.client import MediaWorker
 from media_node.worker_link.protocol import LegStats, LocalTransport
-
-from .phone import Phone, Rtp
+from tests.support.media.phone import Phone, Rtp
 
 NUMBERS = count(1)
 

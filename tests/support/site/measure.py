@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2] / "site"
 MODULES = HERE / "node_modules"
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 import requests
 
 from callvoip.system import LocalSystem
-from tests.e2e.orders_table import items
+from tests.support.orders_table import items
 
 # What has a form of its own is found without being known.
 FORMS = {
