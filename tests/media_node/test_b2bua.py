@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sipmessage import URI, Request, Response
 
 from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.events import Cancelled, Event, Heard
@@ -22,6 +21,8 @@ from media_node.call.record import CallRecord
 from media_node.probe.phone import Conversation, RequestRefused
 from media_node.probe.phone import Phone as Handset
 from media_node.sip.digest import Algorithm
+from media_node.sip.grammar import URI
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import reply
 from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transaction_layer import ClientTransaction

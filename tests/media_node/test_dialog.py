@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sipmessage import URI, Address, Request, Response
 
 from media_node.sip.dialog import Dialog, DialogId, OutOfOrder
+from media_node.sip.grammar import URI, Address
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import parse
 
 OURS = Address(URI("sip", "192.0.2.99"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sipmessage import Request
 
+from media_node.sip.headers import Request
 from media_node.sip.message import parse
 from media_node.sip.registrar import DEFAULT_EXPIRES, MAX_BINDINGS, MAX_EXPIRES, MIN_EXPIRES, Registrar, Rejected
 

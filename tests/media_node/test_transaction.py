@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sipmessage import Request, Response
 
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import parse, reply
 from media_node.sip.transaction import (
     T1,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sipmessage import Request, Response
 
 from media_node.sip import transport
+from media_node.sip.headers import Request, Response
 from media_node.sip.transport import Connection, Listener, Transport, connect, listen_tls, server_context
 from tests.media_node.test_message import REGISTER
 from tests.support.node import DOMAIN, Certificates

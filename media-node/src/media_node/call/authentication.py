@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sipmessage import URI, Request
-
 from media_node.call.directory import Directory, Phone
 from media_node.log import Event, Log, mask_address
 from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
+from media_node.sip.grammar import URI
+from media_node.sip.headers import Request
 from media_node.sip.message import reply, warning
 from media_node.sip.transaction_layer import ServerTransaction
 from media_node.sip.transport import Connection

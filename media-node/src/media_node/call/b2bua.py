@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from sipmessage import Address, CSeq, Parameters, Request, Response
-
 from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
 from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
 from media_node.call.plan import MediaPlane, Plan, Side, Target
 from media_node.call.policy import Protection
 from media_node.call.record import CallRecord
 from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
+from media_node.sip.grammar import Address, CSeq, Parameters
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import PHRASES, reply, warning
 from media_node.sip.message import reason as because
 from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached, is_secure

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipmessage import Request, Response
-
 from media_node.call.plan import Side, Target
+from media_node.sip.headers import Request, Response
 from media_node.sip.sdp import Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 from media_node.sip.transport import Connection

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sipmessage import URI, Address, Request
-
 from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
@@ -32,6 +30,8 @@ from media_node.call.registration import Registrations
 from media_node.call.trunk import Trunk, TrunkAddress
 from media_node.log import Event, Log, silent
 from media_node.sip.dialog import Dialog
+from media_node.sip.grammar import URI, Address
+from media_node.sip.headers import Request
 from media_node.sip.message import tag, warning
 from media_node.sip.registrar import Registrar
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag

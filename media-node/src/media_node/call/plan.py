@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from sipmessage import URI, Address
-
 from media_node.call.policy import Protection
+from media_node.sip.grammar import URI, Address
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 

@@ -7,9 +7,8 @@ import ssl
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sipmessage import URI, Parameters
-
 from media_node.sip import transport
+from media_node.sip.grammar import URI, Parameters
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.sip.transport import Connection, Transport
 

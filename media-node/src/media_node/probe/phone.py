@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sipmessage import URI, Address, CSeq, Parameters, Request, Response
-
 from media_node.probe.audio import PAYLOAD_TYPE
 from media_node.probe.stream import Stream
 from media_node.sip import transport
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import answer
+from media_node.sip.grammar import URI, Address, CSeq, Parameters
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import reply
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, attach, is_secure
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer, to_tag

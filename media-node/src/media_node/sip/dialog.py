@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sipmessage import URI, Address, CSeq, Request, Response
-
+from media_node.sip.grammar import URI, Address, CSeq
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import tag
 
 MAX_FORWARDS: Final = 70

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from media_node.sip.grammar import quoted, quoted_string
+
 NONCE_LIFETIME: Final = 300.0
 """Seconds until a nonce is stale."""
 _MAX_NONCES: Final = 10_000
@@ -23,9 +25,9 @@ _MAX_LENGTH: Final = 2048
 _ONLY_MD5: Final = re.compile(r"baresip v[0-2]\.")
 """User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC
 8760 section 2.4). MD5 is accepted from every phone, so nobody gains by calling himself one of these."""
-_PARAMETER: Final = re.compile(
-    r'[ \t]*([A-Za-z0-9!#$%&\'*+.^_`|~-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?:,|$)'
-)
+_NAME: Final = re.compile(r"[ \t]*+([A-Za-z0-9!#$%&'*+.^_`|~\-]++)[ \t]*+=[ \t]*+")
+_BARE: Final = re.compile(r'[^ \t",]++')
+_COMMA: Final = re.compile(r"[ \t]*+(?:,|$)")
 
 
 class Algorithm(StrEnum):
@@ -103,17 +105,17 @@ class Credentials:
         return credentials
 
     def __str__(self) -> str:
-        quoted = {
+        strings = {
             "username": self.username,
             "realm": self.realm,
             "nonce": self.nonce,
             "uri": self.uri,
             "response": self.response,
         }
-        quoted |= {"cnonce": self.cnonce} | ({"opaque": self.opaque} if self.opaque else {})
+        strings |= {"cnonce": self.cnonce} | ({"opaque": self.opaque} if self.opaque else {})
         return (
             "Digest "
-            + ", ".join(f'{name}="{_escape(value)}"' for name, value in quoted.items())
+            + ", ".join(f"{name}={quoted(value)}" for name, value in strings.items())
             + f", algorithm={self.algorithm}, qop=auth, nc={self.count}"
         )
 
@@ -123,20 +125,29 @@ def parameters(value: str) -> dict[str, str]:
 
     Raises ValueError for another scheme or broken syntax.
     """
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, _, rest = value.strip(" \t").partition(" ")
     if scheme.lower() != "digest" or len(rest) > _MAX_LENGTH:
         raise ValueError("not Digest credentials")
     found: dict[str, str] = {}
     position = 0
     while position < len(rest):
-        match = _PARAMETER.match(rest, position)
-        if match is None:
+        name = _NAME.match(rest, position)
+        if name is None:
             raise ValueError("broken Digest parameters")
-        name = match[1].lower()
-        if name in found:
-            raise ValueError(f"{name} stands twice")
-        found[name] = re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
-        position = match.end()
+        if (string := quoted_string(rest, name.end())) is not None:
+            text, position = string
+        elif (bare := _BARE.match(rest, name.end())) is not None:
+            text, position = bare[0], bare.end()
+        else:
+            raise ValueError("broken Digest parameters")
+        key = name[1].lower()
+        if key in found:
+            raise ValueError(f"{key} stands twice")
+        found[key] = text
+        comma = _COMMA.match(rest, position)
+        if comma is None:
+            raise ValueError("broken Digest parameters")
+        position = comma.end()
     return found
 
 
@@ -159,10 +170,6 @@ def _response(algorithm: Algorithm, ha1: str, nonce: str, nc: str, cnonce: str, 
     """RFC 7616 section 3.4.1 with qop=auth."""
     ha2 = algorithm.hash(f"{method}:{uri}")
     return algorithm.hash(f"{ha1}:{nonce}:{nc}:{cnonce}:auth:{ha2}")
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 @dataclass

@@ -1,36 +1,31 @@
-"""SIP messages on a wire: where one ends (RFC 3261 section 18.3), and what sipmessage cannot read by itself.
+"""SIP messages: read whole from their octets, checked as section 8.1.1 of RFC 3261 asks, answered and written.
 
-sipmessage parses the values. This module frames a byte stream, unfolds headers (section 7.3.1), decodes Latin-1,
-refuses what could smuggle a header into a copied message, and checks the header fields every request must have (section
-8.1.1).
+sip/framing.py says where a message ends, sip/grammar.py reads its values. Here headers are unfolded (section 7.3.1) and decoded, and what
+could smuggle a header into a copied message is refused.
 """
 
 from __future__ import annotations
 
 import re
-from enum import Enum
+import secrets
 from typing import Final
 
-from sipmessage import Address, Headers, Message, Request, Response
-from sipmessage.message import COMPACT_FORMS
+from media_node.sip.framing import END, MAX_BODY, MAX_HEAD, FramingError, content_length, has_length
+from media_node.sip.grammar import URI, Address, is_token
+from media_node.sip.headers import Headers, Request, Response
 
-MAX_HEAD: Final = 16 * 1024
-"""Octets of start line and headers together. The longest torture message (RFC 4475, longreq) has some 3 KiB."""
-MAX_BODY: Final = 64 * 1024
-MAX_START_LINE: Final = 2 * 1024
-
-_CRLF: Final = b"\r\n"
-_END: Final = b"\r\n\r\n"
-_FOLD: Final = re.compile(r"[ \t]*\r\n[ \t]+")
-_LENGTH: Final = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
-_LONG_NUMBER: Final = re.compile(r"tel:[^;>,\s]{65}")
-"""No number is this long, and sipmessage's pattern for one takes seconds over a header full of digits."""
-_COMMA: Final = re.compile(r"[ \t]*,[ \t]*")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
-_REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]+) (\S+) SIP/(\d+\.\d+)")
-_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*)", re.DOTALL)
-_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type", "Expires")
+_REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++) ([^ \t]++) SIP/([0-9]{1,9}\.[0-9]{1,9})")
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*+)", re.DOTALL)
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+")
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
+_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type", "Expires")
+METHODS: Final = frozenset(
+    (
+        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY"),
+        *("OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
+    )
+)
+"""The methods that are known (RFC 3261 and its extensions), whether or not they are served."""
 
 PHRASES: Final = {
     100: "Trying",
@@ -42,6 +37,7 @@ PHRASES: Final = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
     407: "Proxy Authentication Required",
     408: "Request Timeout",
     413: "Request Entity Too Large",
@@ -67,131 +63,66 @@ PHRASES: Final = {
 }
 
 
-class FramingError(ValueError):
-    """The stream is not SIP, or a message passes a limit: what follows cannot be trusted, so the connection has to
-    close.
-    """
-
-
 class Malformed(ValueError):
-    """A framed message that is not valid SIP.
+    """A framed message that is not valid SIP. `status` is what a request deserves; `headers` is what could be read of it.
 
-    `status` is what a request deserves; `headers` is what could be read of it.
+    `response` tells that it is (or pretends to be) a response, which is never answered.
     """
 
-    def __init__(self, status: int, reason: str, headers: Headers | None = None) -> None:
+    def __init__(self, status: int, reason: str, headers: Headers | None = None, *, response: bool = False) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.headers = headers
-
-
-class KeepAlive(Enum):
-    """The double CRLF of RFC 5626 section 4.4.1, to be answered with a single one."""
-
-    PING = b"\r\n\r\n"
-
-
-PING: Final = KeepAlive.PING
-PONG: Final = _CRLF
-
-
-class Framer:
-    """Cuts a byte stream into messages by Content-Length. `feed` raises FramingError once and for all."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> list[bytes | KeepAlive]:
-        """The complete messages and keep-alives that `data` finishes, in order."""
-        self._buffer += data
-        frames: list[bytes | KeepAlive] = []
-        while (frame := self._next()) is not None:
-            frames.append(frame)
-        return frames
-
-    def _next(self) -> bytes | KeepAlive | None:
-        buffer = self._buffer
-        while True:
-            if buffer.startswith(_END):
-                del buffer[:4]
-                return PING
-            if _END.startswith(buffer):
-                return None  # nothing, or the beginning of a keep-alive
-            if not buffer.startswith(_CRLF):
-                break
-            del buffer[:2]
-        self._look_at_start_line()
-        end = buffer.find(_END, 0, MAX_HEAD)
-        if end < 0:
-            if len(buffer) >= MAX_HEAD:
-                raise FramingError(f"headers exceed {MAX_HEAD} octets")
-            return None
-        total = end + 4 + content_length(bytes(buffer[: end + 2]))
-        if len(buffer) < total:
-            return None
-        frame = bytes(buffer[:total])
-        del buffer[:total]
-        return frame
-
-    def _look_at_start_line(self) -> None:
-        """Garbage is told from SIP by its first line, before a whole head of it has been collected."""
-        end = self._buffer.find(_CRLF, 0, MAX_START_LINE)
-        if end < 0:
-            if len(self._buffer) >= MAX_START_LINE or not 0x21 <= self._buffer[0] <= 0x7E:
-                raise FramingError("no SIP start line")
-        elif b"SIP/" not in self._buffer[:end]:
-            raise FramingError("no SIP start line")
-
-
-def content_length(head: bytes) -> int:
-    """The Content-Length of a head.
-
-    Raises FramingError when it is absent, repeated with another value, or out of bounds.
-    """
-    values = set(_LENGTH.findall(re.sub(rb"\r\n[ \t]+", b" ", head)))
-    if len(values) != 1:
-        raise FramingError("a stream needs exactly one Content-Length")
-    value = values.pop()
-    if not re.fullmatch(rb"[0-9]{1,9}", value):
-        raise FramingError("Content-Length is not a number of octets")
-    if int(value) > MAX_BODY:
-        raise FramingError(f"body exceeds {MAX_BODY} octets")
-    return int(value)
+        self.response = response
 
 
 def datagram(data: bytes) -> bytes:
-    """The message in one datagram: octets past Content-Length are cut off (section 18.3). Raises Malformed when it is
-    incomplete.
-    """
-    end = data.find(_END)
+    """The message in one datagram: octets past Content-Length are cut off (section 18.3). Raises Malformed when it is incomplete."""
+    end = data.find(END)
     if end < 0 or len(data) > MAX_HEAD + MAX_BODY:
-        raise Malformed(400, "no end of headers")
-    if not _LENGTH.search(data[: end + 2]):
+        raise Malformed(400, "no end of headers", response=data.startswith(b"SIP/"))
+    head = data[: end + 2]
+    if not has_length(head):
         return data
     try:
-        total = end + 4 + content_length(data[: end + 2])
+        total = end + 4 + content_length(head)
     except FramingError as error:
-        raise Malformed(400, str(error), _headers(data)) from error
+        raise unframed(error) from error
     if len(data) < total:
-        raise Malformed(400, "the datagram is shorter than its Content-Length", _headers(data))
+        raise unframed(FramingError("the datagram is shorter than its Content-Length", head))
     return data[:total]
 
 
-def parse(data: bytes) -> Request | Response:
-    """One framed message as sipmessage's Request or Response. Raises Malformed with the status a request deserves."""
-    raw, separator, body = data.partition(_END)
-    if not separator:
-        raise Malformed(400, "no end of headers")
-    start, *lines = _unfold(raw)
-    headers = _read(lines)
-    _check_start(start, headers)
-    head = f"{start}\r\n{headers}".encode()  # str(Headers) brings the empty line with it
+def unframed(error: FramingError) -> Malformed:
+    """What is wrong with the message at which framing ended, to be answered like any other."""
     try:
-        message = Message.parse(head + body)
+        start, *lines = _unfold(error.head)
+        return Malformed(400, str(error), _read(lines), response=start.startswith("SIP/"))
+    except Malformed:
+        return Malformed(400, str(error), response=error.head.startswith(b"SIP/"))
+
+
+def parse(data: bytes) -> Request | Response:
+    """One framed message. Raises Malformed with the status a request deserves."""
+    raw, separator, body = data.partition(END)
+    response = data.startswith(b"SIP/")
+    if not separator:
+        raise Malformed(400, "no end of headers", response=response)
+    headers: Headers | None = None
+    try:
+        start, *lines = _unfold(raw)
+        headers = _read(lines)
+        message = _response(start) if response else _request(start)
+        message.body = body
+        message.headers = headers
+        _check(message)
+    except Malformed as error:
+        raise Malformed(error.status, error.reason, headers or error.headers, response=response) from error
+    except KeyError as error:
+        raise Malformed(400, "From, To, Call-ID or CSeq is missing", headers, response=response) from error
     except ValueError as error:
-        raise Malformed(400, str(error), headers) from error
-    _check(message)
+        raise Malformed(400, str(error), headers, response=response) from error
     return message
 
 
@@ -200,91 +131,100 @@ def _unfold(head: bytes) -> list[str]:
         text = head.decode("utf-8")
     except UnicodeDecodeError:
         text = head.decode("latin-1")
-    lines = _FOLD.sub(" ", text).split("\r\n")
-    if any("\r" in line or "\n" in line for line in lines):
-        # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the
-        # sender's choosing.
+    ends = text.count("\r\n")
+    if text.count("\r") != ends or text.count("\n") != ends:
+        # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the sender's choosing.
         raise Malformed(400, "a lone CR or LF in a header")
-    if any(_LONG_NUMBER.search(line) for line in lines):
-        raise Malformed(400, "a telephone number without end")
-    return lines
+    lines = text.split("\r\n")
+    if "\r\n " not in text and "\r\n\t" not in text:
+        return lines
+    unfolded: list[list[str]] = []
+    for line in lines:
+        if line[:1] in (" ", "\t") and unfolded:
+            unfolded[-1].append(line.strip(" \t"))
+        else:
+            unfolded.append([line.rstrip(" \t")])
+    return [" ".join(parts) for parts in unfolded]
 
 
 def _read(lines: list[str]) -> Headers:
     headers = Headers()
     for line in lines:
+        if not line:
+            continue
         name, colon, value = line.partition(":")
         name = name.rstrip(" \t")
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not is_token(name):
             raise Malformed(400, "a header line without a name", headers)
-        name = COMPACT_FORMS.get(name.lower(), name)
-        value = value.strip(" \t")
-        if name.lower() == "via":
-            value = _COMMA.sub(", ", value)  # sipmessage knows no space before a comma
-        headers.add(name, value)
+        headers.add(name, value.strip(" \t"))
     return headers
 
 
-def _headers(data: bytes) -> Headers | None:
-    try:
-        return _read(_unfold(data.partition(_END)[0])[1:])
-    except Malformed:
-        return None
+def _response(start: str) -> Response:
+    line = _STATUS_LINE.fullmatch(start)
+    if line is None:
+        raise Malformed(400, "not a status line of SIP/2.0")
+    return Response(int(line[1]), line[2])
 
 
-def _check_start(start: str, headers: Headers) -> None:
-    if _STATUS_LINE.fullmatch(start):
-        return
+def _request(start: str) -> Request:
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
-        raise Malformed(400, "the start line is neither a request nor a status line", headers)
+        raise Malformed(400, "the start line is neither a request nor a status line")
     if line[3] != "2.0":
-        raise Malformed(505, "only SIP/2.0 is spoken here", headers)
-    scheme = line[2].partition(":")[0].lower()
-    if scheme not in ("sip", "sips", "tel"):
-        status = 416 if re.fullmatch(r"[a-z][a-z0-9+.\-]*", scheme) else 400
-        raise Malformed(status, "the Request-URI is not a SIP or telephone URI", headers)
+        raise Malformed(505, "only SIP/2.0 is spoken here")
+    scheme = line[2].partition(":")[0]
+    if scheme.lower() not in ("sip", "sips", "tel", "urn"):
+        status = 416 if _SCHEME.fullmatch(scheme) else 400
+        raise Malformed(status, "the Request-URI is not a SIP or telephone URI")
+    uri = URI.parse(line[2])
+    if uri.headers:
+        raise Malformed(400, "a Request-URI carries no headers")  # section 19.1.1, table 1
+    return Request(line[1], uri)
 
 
 def _check(message: Request | Response) -> None:
+    """Raises KeyError for a field that is missing, ValueError or Malformed for one that is wrong."""
     headers = message.headers
-    try:
-        for name in _SINGLE:
-            if len(headers.getlist(name)) > 1:
-                raise ValueError(f"{name} stands more than once")
-        for name in ("Max-Forwards", "Content-Length", "Expires"):
-            value = headers.get(name)
-            if value is not None and not _NUMBER.fullmatch(value):
-                if name != "Expires":  # a preposterous lifetime is only bounded (RFC 4475 section 3.1.2.4)
-                    raise ValueError(f"{name} is not a number")
-                headers.remove(name)
-        if not message.via:
-            raise ValueError("Via is missing")
-        if not headers["Call-ID"]:
-            raise ValueError("Call-ID is empty")
-        tag(message.from_address), tag(message.to_address)
-        cseq = message.cseq
-        if cseq.sequence >= 2**31:
-            raise ValueError("CSeq is out of range")
-        if isinstance(message, Request):
-            if cseq.method != message.method:
-                raise ValueError("CSeq names another method")
-            if (hops := message.max_forwards) is not None and hops > 255:
-                raise ValueError("Max-Forwards is out of range")
-            if message.method == "INVITE" or headers.get("Contact") not in (None, "*"):
-                _ = message.contact
-    except KeyError as error:
-        raise Malformed(400, "From, To, Call-ID or CSeq is missing", headers) from error
-    except ValueError as error:
-        raise Malformed(400, str(error), headers) from error
+    for name in _SINGLE:
+        if len(headers.getlist(name)) > 1:
+            raise ValueError(f"{name} stands more than once")
+    for name in ("Max-Forwards", "Content-Length", "Expires"):
+        value = headers.get(name)
+        if value is not None and not _NUMBER.fullmatch(value):
+            if name != "Expires":  # a preposterous lifetime is only bounded (RFC 4475 section 3.1.2.4)
+                raise ValueError(f"{name} is not a number")
+            headers.remove(name)
+    if not message.via:
+        raise ValueError("Via is missing")
+    if not headers["Call-ID"]:
+        raise ValueError("Call-ID is empty")
+    tag(message.from_address), tag(message.to_address)
+    cseq = message.cseq
+    if cseq.sequence >= 2**31:
+        raise ValueError("CSeq is out of range")
+    if isinstance(message, Request):
+        _check_request(message, cseq.method)
+
+
+def _check_request(request: Request, cseq_method: str) -> None:
+    if cseq_method != request.method:
+        # RFC 4475 section 3.1.2.18: a method that nobody knows is better told so.
+        raise Malformed(400 if request.method in METHODS else 501, "CSeq names another method")
+    if (hops := request.max_forwards) is not None and hops > 255:
+        raise ValueError("Max-Forwards is out of range")
+    if request.method == "REGISTER" and request.to_address.uri.scheme not in ("sip", "sips"):
+        raise ValueError("an address of record is a SIP URI")  # RFC 4475 section 3.3.4
+    if request.method == "INVITE" or request.headers.get("Contact") not in (None, "*"):
+        _ = request.contact
 
 
 def tag(address: Address) -> str:
     """The tag parameter of a From or To, empty when there is none. Raises ValueError for a tag without a value."""
     value: str | None = address.parameters.get("tag", "")
-    if value is None:
+    if not value and "tag" in address.parameters:
         raise ValueError("tag has no value")
-    return value
+    return value or ""
 
 
 def reply(request: Request, status: int, phrase: str = "", *, to_tag: str = "") -> Response:
@@ -293,27 +233,35 @@ def reply(request: Request, status: int, phrase: str = "", *, to_tag: str = "") 
 
 
 def reply_to_malformed(error: Malformed) -> Response | None:
-    """The response to a request that could not be parsed, or None when too little of it could be read (or it was a
-    response).
+    """The response to a request that could not be parsed, with as much as could be read of it to copy.
+
+    None when there is no Via to send it by, for an ACK, and for a response, which is never answered (section 8.1.3).
     """
     headers = error.headers
-    if headers is None or not all(headers.get(name) for name in ("Via", "From", "To", "Call-ID", "CSeq")):
+    if error.response or headers is None or not headers.get("Via"):
         return None
-    if headers["CSeq"].upper().endswith("ACK"):
+    if (headers.get("CSeq") or "").upper().endswith("ACK"):
         return None
-    return _reply(headers, error.status, "", "")
+    response = _reply(headers, error.status, "", secrets.token_hex(8))
+    response.headers.set("Warning", warning(error.reason))
+    return response
 
 
 def _reply(headers: Headers, status: int, phrase: str, to_tag: str) -> Response:
     response = Response(status, phrase or PHRASES.get(status, "Unknown"))
-    response.headers.setlist("Via", list(headers.getlist("Via")))
-    for name in ("From", "To", "Call-ID", "CSeq"):
-        response.headers.set(name, headers[name])
-    if to_tag and not re.search(r";\s*tag\s*=", response.headers["To"].rpartition(">")[2], re.IGNORECASE):
-        response.headers.set("To", f"{response.headers['To']};tag={to_tag}")
-    for timestamp in headers.getlist("Timestamp"):
-        response.headers.set("Timestamp", timestamp)
+    ours = response.headers
+    for name in ("Via", "From", "To", "Call-ID", "CSeq", "Timestamp"):
+        values = headers.getlist(name)
+        ours.setlist(name, list(values) if name == "Via" else values[:1])
+    to = ours.get("To")
+    if to_tag and to and not _has_tag(to):
+        ours.set("To", f"{to};tag={to_tag}")
     return response
+
+
+def _has_tag(value: str) -> bool:
+    parameters = value.rpartition(">")[2].split(";")[1:]
+    return any(parameter.partition("=")[0].strip(" \t").lower() == "tag" for parameter in parameters)
 
 
 def warning(text: str) -> str:

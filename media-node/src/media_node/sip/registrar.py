@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from sipmessage import URI, Address, Request
+from media_node.sip.grammar import URI, Address
+from media_node.sip.headers import Request
 
 MIN_EXPIRES: Final = 60
 DEFAULT_EXPIRES: Final = 600
 MAX_EXPIRES: Final = 3600
 MAX_BINDINGS: Final = 4
 """Phones on one username. A fifth takes the place of the one that registered longest ago."""
-_INSTANCE: Final = re.compile(r';\s*\+sip\.instance\s*=\s*"([^"]*)"', re.IGNORECASE)
 
 
 class Rejected(ValueError):
@@ -121,7 +121,6 @@ class Registrar:
             raise Rejected(400, "Contact is not valid") from error
         if len(contacts) > MAX_BINDINGS:
             raise Rejected(400, "too many contacts")
-        instance = _INSTANCE.search(values[0]) if len(contacts) == 1 else None
         return [
             Binding(
                 username=username,
@@ -130,7 +129,7 @@ class Registrar:
                 expires_at=now + _lifetime(contact, request),
                 call_id=request.call_id,
                 sequence=request.cseq.sequence,
-                instance=instance[1] if instance else "",
+                instance=contact.parameters.get("+sip.instance") or "",
             )
             for contact in contacts
         ]

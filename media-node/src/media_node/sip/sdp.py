@@ -15,17 +15,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from sipmessage import MediaType, Request, Response
-
+from media_node.sip.grammar import media_type
+from media_node.sip.headers import Request, Response
 from media_node.worker_link.protocol import Suite
 
 CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400
 _MAX_MEDIA: Final = 16
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
 """Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer.
 """
-_FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s+((?:[0-9A-F]{2}:)+[0-9A-F]{2})\s*")
+_FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s++((?:[0-9A-F]{2}:){31,63}[0-9A-F]{2})\s*+")
 _HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
 _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
 """Attributes that say what the audio is. All others describe a transport, and ours is another one."""
@@ -322,7 +322,7 @@ def attached(message: Request | Response) -> Session | None:
     """The description a message carries, None without a body. Raises OtherBody, or ValueError for broken SDP."""
     if not message.body:
         return None
-    if MediaType.parse(message.headers.get("Content-Type") or "").mime_type.lower() != CONTENT_TYPE:
+    if media_type(message.headers.get("Content-Type") or "") != CONTENT_TYPE:
         raise OtherBody("only SDP is understood")
     return Session.parse(message.body)
 

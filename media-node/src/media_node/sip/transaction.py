@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from sipmessage import CSeq, Request, Response
-
+from media_node.sip.grammar import CSeq
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import tag
 
 T1: Final = 0.5
@@ -402,7 +402,7 @@ def server_key(request: Request, method: str = "") -> Key:
 
 def _branch(message: Request | Response) -> str:
     branch = message.via[0].parameters.get("branch") or ""
-    if branch.startswith(_COOKIE):
+    if branch.startswith(_COOKIE) and branch != _COOKIE:
         return str(branch)
     # RFC 2543 peers do not make branches unique: section 17.2.3 then compares these fields instead.
     sequence = message.cseq.sequence

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from sipmessage import URI, Address, Parameters, Request, Response, Via
-
+from media_node.sip.grammar import URI, Address, Parameters, Via
+from media_node.sip.headers import Request, Response
 from media_node.sip.message import reply, tag
 from media_node.sip.transaction import (
     T1,

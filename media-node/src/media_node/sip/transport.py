@@ -12,19 +12,9 @@ from enum import StrEnum
 from itertools import count
 from typing import Final, Protocol, cast
 
-from sipmessage import Request, Response
-
-from media_node.sip.message import (
-    PONG,
-    Framer,
-    FramingError,
-    KeepAlive,
-    Malformed,
-    datagram,
-    parse,
-    reply_to_malformed,
-    serialise,
-)
+from media_node.sip.framing import PONG, Framer, FramingError, KeepAlive
+from media_node.sip.headers import Request, Response
+from media_node.sip.message import Malformed, datagram, parse, reply_to_malformed, serialise, unframed
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 FIRST_MESSAGE_TIMEOUT: Final = 32.0
@@ -135,30 +125,30 @@ class StreamConnection(Connection, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: octets arrived."""
-        try:
-            frames = self._framer.feed(data)
-        except FramingError:
-            self.close()
-            return
         self._heard = asyncio.get_running_loop().time()
-        for frame in frames:
-            if self.closed:
-                return
-            if isinstance(frame, KeepAlive):
-                self._write(PONG)
-            else:
-                self._parse(frame)
+        try:
+            for frame in self._framer.feed(data):
+                if self.closed:
+                    return
+                if isinstance(frame, KeepAlive):
+                    self._write(PONG)
+                else:
+                    self._parse(frame)
+        except FramingError as error:
+            # What came before was answered; nothing after it can be told apart (section 18.3).
+            if not self.closed and (answer := reply_to_malformed(unframed(error))) is not None:
+                self.send(answer)
+            self.finish()
 
     def _parse(self, frame: bytes) -> None:
         try:
             message = parse(frame)
         except Malformed as error:
             self._malformed += 1
-            answer = reply_to_malformed(error)
-            if answer is not None:
+            if (answer := reply_to_malformed(error)) is not None:
                 self.send(answer)
-            if answer is None or self._malformed >= MAX_MALFORMED:
-                self.close()
+            if self._malformed >= MAX_MALFORMED:
+                self.finish()
             return
         if self._deadline is not None and self._gate is not None:
             self._deadline.cancel()

@@ -1,0 +1,244 @@
+"""Header fields by name in constant time, and messages that read each of their values once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import sipmessage
+from sipmessage.message import COMPACT_FORMS
+
+from media_node.sip.grammar import URI, Address, CSeq, Via, tokens
+
+T = TypeVar("T")
+_NO_VALUES: Final[list[str]] = []
+_COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
+
+
+class Headers(sipmessage.Headers):
+    """Header fields in the order they were first written. Names are compared without regard to case; compact forms are their long ones."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, tuple[str, list[str]]] = {}
+
+    @staticmethod
+    def _key(name: str) -> str:
+        key = name.lower()
+        return _COMPACT.get(key, key)
+
+    def add(self, key: str, value: str) -> None:
+        """Adds a value after those that stand there."""
+        lower = self._key(key)
+        found = self._fields.get(lower)
+        if found is None:
+            self._fields[lower] = (COMPACT_FORMS.get(key.lower(), key), [value])
+        else:
+            found[1].append(value)
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """The first value, or `default`."""
+        found = self._fields.get(self._key(key))
+        return found[1][0] if found else default
+
+    def getlist(self, key: str) -> list[str]:
+        """All values; not to be changed."""
+        found = self._fields.get(self._key(key))
+        return found[1] if found else _NO_VALUES
+
+    def keys(self) -> list[str]:
+        """The names as they were first written."""
+        return [name for name, _ in self._fields.values()]
+
+    def remove(self, key: str) -> None:
+        """Takes a field out; none to be found is no error."""
+        self._fields.pop(self._key(key), None)
+
+    def set(self, key: str, value: str) -> None:
+        """One value in place of all."""
+        self.setlist(key, [value])
+
+    def setlist(self, key: str, values: list[str]) -> None:
+        """These values in place of all; none takes the field out."""
+        lower = self._key(key)
+        if not values:
+            self._fields.pop(lower, None)
+            return
+        found = self._fields.get(lower)
+        self._fields[lower] = (found[0] if found else key, values)
+
+    def __getitem__(self, key: str) -> str:
+        return self._fields[self._key(key)][1][0]
+
+    def __contains__(self, key: str) -> bool:
+        return self._key(key) in self._fields
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values]
+        lines.append("\r\n")
+        return "".join(lines)
+
+
+class _Message:
+    """What requests and responses share.
+
+    A value is parsed when it is first asked for, and again only when its field has changed.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self.headers = Headers()
+        self.body = body
+        self._read: dict[str, tuple[list[str], int, object]] = {}
+
+    def _once(self, name: str, read: Callable[[list[str]], T]) -> T:
+        values = self.headers.getlist(name)
+        known = self._read.get(name)
+        if known is not None and known[0] is values and known[1] == len(values):
+            return known[2]  # type: ignore[return-value]
+        value = read(values)
+        self._read[name] = (values, len(values), value)
+        return value
+
+    def _write(self, name: str, values: list[str], value: object) -> None:
+        self.headers.setlist(name, values)
+        self._read[name] = (values, len(values), value)
+
+    @property
+    def via(self) -> list[Via]:
+        """The hops, the last one taken first. Raises ValueError."""
+        return self._once("Via", _vias)
+
+    @via.setter
+    def via(self, value: list[Via]) -> None:
+        self._write("Via", [str(hop) for hop in value], value)
+
+    @property
+    def from_address(self) -> Address:
+        """Raises KeyError without one, ValueError for one that cannot be read."""
+        return self._once("From", _address)
+
+    @from_address.setter
+    def from_address(self, value: Address) -> None:
+        self._write("From", [str(value)], value)
+
+    @property
+    def to_address(self) -> Address:
+        """Raises KeyError without one, ValueError for one that cannot be read."""
+        return self._once("To", _address)
+
+    @to_address.setter
+    def to_address(self, value: Address) -> None:
+        self._write("To", [str(value)], value)
+
+    @property
+    def cseq(self) -> CSeq:
+        """Raises KeyError without one, ValueError for one that cannot be read."""
+        return self._once("CSeq", _cseq)
+
+    @cseq.setter
+    def cseq(self, value: CSeq) -> None:
+        self._write("CSeq", [str(value)], value)
+
+    @property
+    def contact(self) -> list[Address]:
+        """Raises ValueError for `*` too, which is no address."""
+        return self._once("Contact", _addresses)
+
+    @contact.setter
+    def contact(self, value: list[Address]) -> None:
+        self._write("Contact", [str(each) for each in value], value)
+
+    @property
+    def route(self) -> list[Address]:
+        """Raises ValueError."""
+        return self._once("Route", _addresses)
+
+    @route.setter
+    def route(self, value: list[Address]) -> None:
+        self._write("Route", [str(each) for each in value], value)
+
+    @property
+    def record_route(self) -> list[Address]:
+        """Raises ValueError."""
+        return self._once("Record-Route", _addresses)
+
+    @record_route.setter
+    def record_route(self, value: list[Address]) -> None:
+        self._write("Record-Route", [str(each) for each in value], value)
+
+    @property
+    def call_id(self) -> str:
+        """Raises KeyError without one."""
+        return self.headers["Call-ID"]
+
+    @property
+    def require(self) -> list[str]:
+        """The option tags of Require."""
+        return tokens(self.headers.getlist("Require"))
+
+    @property
+    def supported(self) -> list[str]:
+        """The option tags of Supported."""
+        return tokens(self.headers.getlist("Supported"))
+
+    @property
+    def max_forwards(self) -> int | None:
+        """None without the field."""
+        return self._number("Max-Forwards")
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds, None without the field."""
+        return self._number("Expires")
+
+    @property
+    def user_agent(self) -> str | None:
+        """None without the field."""
+        return self.headers.get("User-Agent")
+
+    def _number(self, name: str) -> int | None:
+        value = self.headers.get(name)
+        return None if value is None else int(value)
+
+
+class Request(_Message):
+    """A SIP request (RFC 3261 section 7.1)."""
+
+    def __init__(self, method: str, uri: URI, body: bytes = b"") -> None:
+        super().__init__(body)
+        self.method = method
+        self.uri = uri
+
+    def __bytes__(self) -> bytes:
+        return f"{self.method} {self.uri} SIP/2.0\r\n{self.headers}".encode() + self.body
+
+
+class Response(_Message):
+    """A SIP response (RFC 3261 section 7.2)."""
+
+    def __init__(self, code: int, phrase: str, body: bytes = b"") -> None:
+        super().__init__(body)
+        self.code = code
+        self.phrase = phrase
+
+    def __bytes__(self) -> bytes:
+        return f"SIP/2.0 {self.code} {self.phrase}\r\n{self.headers}".encode() + self.body
+
+
+def _vias(values: list[str]) -> list[Via]:
+    return [hop for value in values for hop in Via.parse_many(value)]
+
+
+def _addresses(values: list[str]) -> list[Address]:
+    return [address for value in values for address in Address.parse_many(value)]
+
+
+def _address(values: list[str]) -> Address:
+    if not values:
+        raise KeyError("the header field is missing")
+    return Address.parse(values[0])
+
+
+def _cseq(values: list[str]) -> CSeq:
+    if not values:
+        raise KeyError("CSeq")
+    return CSeq.parse(values[0])
