@@ -130,7 +130,7 @@ def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(table: tuple[A
 
 def test_parameters_are_read_decrypted_and_a_missing_one_is_named(aws: Aws) -> None:
     client = aws.client("ssm")
-    client.put_parameter(SocketAddress="/control/key", Value="secret", Type="SecureString", Overwrite=True)
+    client.put_parameter(Name="/control/key", Value="secret", Type="SecureString", Overwrite=True)
     assert parameters.read(client, ["/control/key"]) == {"/control/key": "secret"}
     with pytest.raises(LookupError, match="/control/absent"):
         parameters.read(client, ["/control/key", "/control/absent"])
