@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import ssl
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.heartbeat import Probed, StatusWriter, report
-from media_node.control.records import Spool
 from tests.support.node import REGION, Aws, Certificates, accounts, assignment, metadata_service
 
 DOCUMENT = json.dumps({"instanceId": "i-1", "accountId": "123456789012", "region": REGION})
@@ -94,38 +91,6 @@ def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any,
         "packets": 70,
         "plaintextPackets": 0,
     }
-
-
-def test_records_wait_on_the_disk_until_aws_has_them(table: tuple[Any, str], tmp_path: Path) -> None:
-    client, name = table
-    spool = Spool(tmp_path / "records")
-    for number in range(3):
-        spool.add(f"c{number}", {"pk": "CUSTOMER#abc234", "sk": f"t#{number}", "jitterMs": 1.25})
-    with pytest.raises(aws.Unavailable):
-        spool.upload(client, "no-such-table")
-    assert len(Spool(tmp_path / "records").waiting()) == 3, "another process finds them again"
-    assert spool.upload(client, name) == 3
-    assert spool.waiting() == []
-    assert client.scan(TableName=name)["Count"] == 3
-
-
-def test_two_uploads_at_once_send_every_record_once(table: tuple[Any, str], tmp_path: Path) -> None:
-    client, name = table
-    spool = Spool(tmp_path / "records")
-    for number in range(10):
-        spool.add(f"c{number}", {"pk": "CUSTOMER#abc234", "sk": f"t#{number}"})
-    with ThreadPoolExecutor() as threads:
-        sent = [upload.result() for upload in [threads.submit(spool.upload, client, name) for _ in range(3)]]
-    assert sum(sent) == 10
-
-
-def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(table: tuple[Any, str], tmp_path: Path) -> None:
-    client, name = table
-    spool = Spool(tmp_path / "records")
-    (tmp_path / "records" / "a.json").write_text("{")
-    spool.add("b", {"pk": "CUSTOMER#abc234", "sk": "t"})
-    assert spool.upload(client, name) == 1
-    assert [path.name for path in (tmp_path / "records").iterdir()] == ["a.broken"]
 
 
 def test_parameters_are_read_decrypted_and_a_missing_one_is_named(aws: Aws) -> None:

@@ -145,7 +145,7 @@ class Nodes(Construct):
         )
         role.add_to_policy(
             allow(
-                ["dynamodb:PutItem"],
+                ["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
                 cdr.table_arn,
                 conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*"]}},
             )

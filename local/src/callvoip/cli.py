@@ -11,6 +11,7 @@ COMMANDS = {
     "bench": "benchmarks, each as a ratio against a peer or a floor",
     "synth": "CloudFormation into cdk.out/, without AWS credentials",
     "deploy": "deploy to AWS with CDK",
+    "verify-receipt": "whether call receipts are genuine and complete, offline",
     "lock": "pin all packages anew in requirements.txt",
 }
 
@@ -21,7 +22,7 @@ def main() -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: ./dev COMMAND [OPTION ...]\n")
         for name, purpose in COMMANDS.items():
-            print(f"  {name:8} {purpose}")
+            print(f"  {name:14} {purpose}")
         print("\n./dev COMMAND --help tells its options.")
         return 0 if arguments else 2
     command = arguments[0]
@@ -29,7 +30,7 @@ def main() -> int:
         print(f"dev: there is no command {command!r}; the commands are: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
     try:
-        module = importlib.import_module(f"callvoip.commands.{command}")
+        module = importlib.import_module(f"callvoip.commands.{command.replace('-', '_')}")
         result: int = module.main(arguments[1:])
     except KeyboardInterrupt:
         return 130
