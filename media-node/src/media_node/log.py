@@ -45,6 +45,10 @@ class Event(StrEnum):
     ASSIGNMENT_REFUSED = "assignment refused", Level.ERROR
     PROBE = "probe"
     RECORDS_SENT = "call records sent", Level.DEBUG
+    RECORDS_IN_MEMORY = "call records stay in memory", Level.ERROR
+    RECORD_SET_ASIDE = "call record set aside", Level.ERROR
+    RECORDS_RECOVERED = "call records recovered", Level.WARNING
+    RECEIPT_CHAINS_ANEW = "receipt chains begin anew", Level.WARNING
     # Media workers.
     MEDIA_TIMEOUT = "media timeout", Level.WARNING
     MEDIA_WORKER_GONE = "media worker gone", Level.ERROR

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from media_node.call import receipt
 from media_node.call.receipt import Link
-from media_node.log import log
+from media_node.log import Event, log
 
 
 class Receipts:
@@ -60,7 +60,7 @@ class Receipts:
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log("receipt chains begin anew", error=str(error))
+            log(Event.RECEIPT_CHAINS_ANEW, error=str(error))
         return secrets.token_hex(8), {}
 
 

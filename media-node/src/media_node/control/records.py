@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from media_node.control.aws import to_item
-from media_node.log import log
+from media_node.log import Event, log
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -116,7 +116,7 @@ class Spool:
         try:
             self.write()
         except OSError as error:
-            log("call records stay in memory", error=str(error), records=self.in_memory, dropped=self.dropped)
+            log(Event.RECORDS_IN_MEMORY, error=str(error), records=self.in_memory, dropped=self.dropped)
         with self._disk:  # one at a time: the last upload of a node that stops meets the one under way
             return self._upload_files(client, table) + self._upload_memory(client, table)
 
@@ -142,7 +142,7 @@ class Spool:
         for batch in _batches([(name, item) for name, (whole, item) in self._in_memory() if whole]):
             gone, refused = _put(client, table, {name: _to_record(item) for name, item in batch})
             for name, why in refused.items():
-                log("call record set aside", record=name, error=str(why))
+                log(Event.RECORD_SET_ASIDE, record=name, error=str(why))
             with self._memory_lock:
                 for name in (*gone, *refused):
                     self._memory.pop(name, None)
@@ -217,7 +217,7 @@ def _batches(whole: list[T]) -> Iterable[list[T]]:
 
 def _set_aside(path: Path, error: Exception) -> None:
     """Kept for a person; it must not hold up the others."""
-    log("call record set aside", record=path.name, error=str(error))
+    log(Event.RECORD_SET_ASIDE, record=path.name, error=str(error))
     with contextlib.suppress(OSError):
         path.rename(path.with_suffix(".broken"))
 
