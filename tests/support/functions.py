@@ -159,7 +159,7 @@ class Api:
         claims: Mapping[str, object] | None = None,
     ) -> Answer:
         event = self.event(method, target, json_body, form, body, headers or {}, claims)
-        answer = self._module(event["rawPath"]).handler(event, Context())
+        answer = self._module(method, event["rawPath"]).handler(event, Context())
         got = Answer(
             answer["statusCode"], {name.lower(): value for name, value in answer["headers"].items()}, answer["body"]
         )
@@ -205,6 +205,8 @@ class Api:
         for template, operations in OPENAPI["paths"].items():
             if method in operations and re.fullmatch(re.sub("{.*?}", "[^/]+", template), path):
                 told = operations[method]["responses"][str(answer.status)]
+                if "$ref" in told:
+                    told = OPENAPI["components"]["responses"][told["$ref"].rpartition("/")[2]]
                 if "content" in told:
                     schema = told["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
                     if "json" in answer.headers["content-type"]:
@@ -212,11 +214,13 @@ class Api:
                 return
         assert answer.status == HTTPStatus.NOT_FOUND
 
-    def _module(self, path: str) -> Any:
-        if path == "/api/prices":
-            return importlib.import_module("ordering.prices_api")
-        if path.startswith("/api/sales/"):
-            return importlib.import_module("ordering.sales_api")
+    def _module(self, method: str, path: str) -> Any:
+        """The handler that declares the route, or the one that answers all else."""
+        from shared.routes import handlers
+
+        for handler, declared in handlers().items():
+            if any(route.takes(method, path) for route in declared):
+                return importlib.import_module(handler.removesuffix(".handler"))
         return importlib.import_module("ordering.orders_api")
 
 

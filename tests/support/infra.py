@@ -1,10 +1,13 @@
 """A synthesised template and what tests ask of it."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from callvoip.paths import ROOT
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,7 @@ class Template:
 
     body: dict[str, Any]
     directory: Path
+    root: Path
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """Properties of all resources of a type, by logical id."""
@@ -30,6 +34,11 @@ class Template:
 def listed(value: Any) -> list[Any]:
     """IAM writes a list of one without brackets."""
     return value if isinstance(value, list) else [value]
+
+
+def write_routes(path: Path) -> None:
+    """Write what the build writes of the handlers' routes."""
+    subprocess.run([sys.executable, "-m", "shared.routes", str(path)], cwd=ROOT / "functions/src", check=True)
 
 
 Synthesise = Callable[..., subprocess.CompletedProcess[str]]

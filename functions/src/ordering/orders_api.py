@@ -28,6 +28,7 @@ from ordering.store import (
 from shared import clock, html, http, problem, settings
 from shared.brand import brand
 from shared.problem import FieldProblem, ProblemError
+from shared.routes import FORM, JSON, Body, Caller
 from shared.telemetry import count, logger
 
 LONGEST_TEXT = 1000
@@ -36,6 +37,18 @@ _CATEGORY = re.compile(r"[a-z][a-z-]{0,31}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
+routes = http.routes(app)
+
+_LINES = {"type": "string", "maxLength": LONGEST_TEXT}
+_TOKEN = {"token": {"type": "string"}}
+_BY_TOKEN = ("token",)
+_TOKEN_ONLY = Body(_TOKEN, required=False, media=(FORM,))
+_TO_ITS_PAGE = {303: "To the order's own page"}
+_PAGE_REFUSALS = {409: "The page with the reason why not", 412: "The page: not the version seen"}
+
+
+def _text_body(name: str, *media: str) -> Body:
+    return Body({**_TOKEN, name: _LINES}, required=False, media=media or (JSON, FORM))
 
 
 @dataclass(frozen=True)
@@ -69,14 +82,33 @@ def form_of(category: str, language: str = html.DUTCH) -> form.Form | None:
     return form.parse(tomllib.loads(path.read_text()), tomllib.loads(words.read_text()) if words.is_file() else None)
 
 
-@app.get("/api/challenge")
+@routes.get(
+    "/api/challenge",
+    Caller.PUBLIC,
+    "A proof of work, by ALTCHA's protocol; its solution goes into the field altcha of an order",
+    answer="Challenge",
+)
 def get_challenge() -> Response[str]:
     """A proof of work for the browser to do while a form is filled in."""
     now = clock.now()
     return http.json_response(200, asdict(challenge.make(settings.order_key(), _source(now), now)))
 
 
-@app.post("/api/orders")
+@routes.post(
+    "/api/orders",
+    Caller.PUBLIC,
+    "Place an order; a form that a browser sends is answered with the order's own page, or with the form and what is wrong",
+    answer="PlacedOrder",
+    status=201,
+    parameters=("idempotencyKey",),
+    body=Body("OrderRequest", media=(JSON, FORM)),
+    also={
+        200: "step=check: what was filled in, to be read over; step=change: the form again",
+        **_TO_ITS_PAGE,
+        409: "The client showed another price, or this customer has an open order",
+        429: "Too many orders from one source; Retry-After says when to try again",
+    },
+)
 def post_order() -> Response[str]:
     """Place an order; a browser without JavaScript gets its form back when something is wrong.
 
@@ -84,7 +116,7 @@ def post_order() -> Response[str]:
     be changed.
     """
     fields = http.read_body(app)
-    by_form = http.content_type(app) == http.FORM
+    by_form = http.content_type(app) == FORM
     try:
         if by_form and fields.get("step") == "change":
             return _form_page(_category(fields), fields, 200, ())
@@ -102,40 +134,69 @@ def post_order() -> Response[str]:
     return http.json_response(201, body, {"Location": f"/api/orders/{placed.order.id}"})
 
 
-@app.get("/api/orders/<order_id>")
+@routes.get("/api/orders/{order_id}", Caller.ORDER_TOKEN, "Follow an order", answer="Order", parameters=_BY_TOKEN)
 def get_order(order_id: str) -> Response[str]:
     """The order as its customer sees it."""
     return http.json_response(200, _read(order_id, _token()))
 
 
-@app.post("/api/orders/<order_id>/credentials")
+@routes.post(
+    "/api/orders/{order_id}/credentials",
+    Caller.ORDER_TOKEN,
+    "Make the phones' credentials and tell them, once",
+    answer="Credentials",
+    parameters=_BY_TOKEN,
+    body=_TOKEN_ONLY,
+    also={409: "Told before, or not active yet"},
+)
 def post_credentials(order_id: str) -> Response[str]:
     """Make the phones' credentials and tell them, once."""
     return http.json_response(200, _issue(order_id, _token(http.read_optional_form(app))))
 
 
-@app.post("/api/orders/<order_id>/cancel")
+@routes.post(
+    "/api/orders/{order_id}/cancel",
+    Caller.ORDER_TOKEN,
+    "Withdraw an order, or ask to cancel it when it was approved",
+    answer="Order",
+    parameters=(*_BY_TOKEN, "ifMatch"),
+    body=_text_body("reason"),
+)
 def post_cancel(order_id: str) -> Response[str]:
     """Withdraw an order, or ask to cancel it when it was approved."""
     fields = _optional_body()
     return http.json_response(200, _cancel(order_id, _token(fields), _optional_text(fields, "reason")))
 
 
-@app.post("/api/orders/<order_id>/answer")
+@routes.post(
+    "/api/orders/{order_id}/answer",
+    Caller.ORDER_TOKEN,
+    "Answer the question of sales",
+    answer="Order",
+    parameters=(*_BY_TOKEN, "ifMatch"),
+    body=_text_body("text"),
+)
 def post_answer(order_id: str) -> Response[str]:
     """Answer the question of sales."""
     fields = _optional_body()
     return http.json_response(200, _answer(order_id, _token(fields), fields))
 
 
-@app.get("/bestelling/<order_id>")
+@routes.get("/bestelling/{order_id}", Caller.ORDER_TOKEN, "The order's own page", parameters=_BY_TOKEN)
 def get_order_page(order_id: str) -> Response[str]:
     """The order's own page."""
     token = _token()
     return _order_page(order_id, token)
 
 
-@app.post("/bestelling/<order_id>/credentials")
+@routes.post(
+    "/bestelling/{order_id}/credentials",
+    Caller.ORDER_TOKEN,
+    "The order's own page with the phones' credentials, once",
+    parameters=_BY_TOKEN,
+    body=_TOKEN_ONLY,
+    also={409: "The page with the reason why there are none"},
+)
 def post_credentials_page(order_id: str) -> Response[str]:
     """The order's own page with the phones' credentials, or with the reason why there are none."""
     token = _token(http.read_optional_form(app))
@@ -145,7 +206,15 @@ def post_credentials_page(order_id: str) -> Response[str]:
         return _order_page(order_id, token, error)
 
 
-@app.post("/bestelling/<order_id>/cancel")
+@routes.post(
+    "/bestelling/{order_id}/cancel",
+    Caller.ORDER_TOKEN,
+    "The twin of /api/orders/{order_id}/cancel for browsers without JavaScript",
+    status=303,
+    parameters=_BY_TOKEN,
+    body=_text_body("reason", FORM),
+    also=_PAGE_REFUSALS,
+)
 def post_cancel_page(order_id: str) -> Response[str]:
     """The twin of post_cancel for browsers without JavaScript: to the order's own page, or that page with what is
     wrong.
@@ -159,7 +228,15 @@ def post_cancel_page(order_id: str) -> Response[str]:
     return _see_other(order_id, token)
 
 
-@app.post("/bestelling/<order_id>/answer")
+@routes.post(
+    "/bestelling/{order_id}/answer",
+    Caller.ORDER_TOKEN,
+    "The twin of /api/orders/{order_id}/answer for browsers without JavaScript",
+    status=303,
+    parameters=_BY_TOKEN,
+    body=_text_body("text", FORM),
+    also=_PAGE_REFUSALS,
+)
 def post_answer_page(order_id: str) -> Response[str]:
     """The twin of post_answer for browsers without JavaScript."""
     fields = http.read_optional_form(app)

@@ -8,8 +8,10 @@ from ordering import views
 from ordering.store import CatalogueStore
 from shared import clock, http, settings
 from shared.problem import ProblemTable
+from shared.routes import Caller
 
 app = http.api(ProblemTable())
+routes = http.routes(app)
 
 
 @cache
@@ -18,7 +20,7 @@ def catalogue() -> CatalogueStore:
     return CatalogueStore(settings.catalogue_table())
 
 
-@app.get("/api/prices")
+@routes.get("/api/prices", Caller.PUBLIC, "What is on sale today", answer="Prices")
 def get_prices() -> Response[str]:
     """The prices of today, in cents excluding VAT."""
     today = clock.local_day(clock.now())

@@ -1,6 +1,4 @@
-"""What sales does with orders: see the queue, read, decide, ask, note. API Gateway has checked the JWT; the group is
-checked here.
-"""
+"""What sales does with orders: see the queue, read, decide, ask, note."""
 
 import binascii
 import re
@@ -16,9 +14,10 @@ from ordering.order import Actor, EventKind, Order, Role, State
 from ordering.problems import PROBLEMS
 from ordering.queue import Entry, Filter, Sort
 from ordering.store import OrderStore
-from shared import clock, http, problem, settings
+from shared import clock, colleague, http, problem, settings
 from shared.brand import brand
-from shared.problem import FieldProblem, Problem, ProblemError
+from shared.problem import FieldProblem, ProblemError
+from shared.routes import Body, Caller
 from shared.telemetry import count, logger
 
 _MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
@@ -29,6 +28,13 @@ _LONGEST_TEXT = 1000
 _LONGEST_QUERY = 100
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
+routes = http.routes(app)
+
+_FILTERS = ("state", "category", "q", "sort", "order")
+
+
+def _lines(name: str) -> Body:
+    return Body({name: {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT}})
 
 
 @cache
@@ -37,10 +43,15 @@ def orders() -> OrderStore:
     return OrderStore(settings.orders_table(), settings.fleet_table())
 
 
-@app.get("/api/sales/orders")
+@routes.get(
+    "/api/sales/orders",
+    Caller.SALES,
+    "A page of orders, and how many there are in each state; any other order than by date, or a search, looks at the newest of each state",
+    answer="OrderPage",
+    parameters=(*_FILTERS, "limit", "cursor", "ifNoneMatch"),
+)
 def list_orders() -> Response[str]:
     """A page of orders, and how many there are in each state."""
-    _colleague()
     query = _query()
     limit = _limit(query.get("limit", ""))
     found, following, complete = _page(_listing(query), limit, query.get("cursor") or None)
@@ -54,10 +65,15 @@ def list_orders() -> Response[str]:
     return http.unless_seen(app, body)
 
 
-@app.get("/api/sales/export")
+@routes.get(
+    "/api/sales/export",
+    Caller.SALES,
+    "The orders that the filter shows, as a table for Excel",
+    answer="text/csv",
+    parameters=_FILTERS,
+)
 def export() -> Response[str]:
     """The orders that the filter shows, as a table for Excel."""
-    _colleague()
     listing = _listing(_query())
     arranged, complete = _arranged(listing)
     found = orders().get_all([entry.order_id for entry in arranged])
@@ -66,76 +82,144 @@ def export() -> Response[str]:
     return Response(200, "text/csv; charset=utf-8", export_csv.table(found), headers=headers)
 
 
-@app.get("/api/sales/overview")
+@routes.get(
+    "/api/sales/overview",
+    Caller.SALES,
+    "What the orders of one month come to",
+    answer="Overview",
+    parameters=("month", "ifNoneMatch"),
+)
 def overview() -> Response[str]:
     """What the orders of one month come to."""
-    _colleague()
     name = _query().get("month") or f"{clock.local_day(clock.now()):%Y-%m}"
     since, until = _month(name)
     found, complete = orders().entries(State, since, until)
     return http.unless_seen(app, {**queue.month(found, name), "complete": complete})
 
 
-@app.get("/api/sales/fleet")
+@routes.get(
+    "/api/sales/fleet",
+    Caller.SALES,
+    "The media nodes and how full they are",
+    answer="Fleet",
+    parameters=("ifNoneMatch",),
+)
 def fleet() -> Response[str]:
     """The media nodes and how full they are."""
-    _colleague()
     return http.unless_seen(app, {"nodes": [views.fleet_node(node) for node in orders().fleet()]})
 
 
-@app.get("/api/sales/orders/<order_id>")
-def get_order(order_id: str) -> Response[str]:
+@routes.get(
+    "/api/sales/orders/{order_id}",
+    Caller.SALES,
+    "All that is known of an order",
+    answer="SalesOrder",
+    parameters=("ifNoneMatch",),
+)
+def get_sales_order(order_id: str) -> Response[str]:
     """All that is known of an order."""
-    _colleague()
     return _answer(order_id)
 
 
-@app.post("/api/sales/orders/<order_id>/approve")
+@routes.post(
+    "/api/sales/orders/{order_id}/approve",
+    Caller.SALES,
+    "Approve an order",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+)
 def approve(order_id: str) -> Response[str]:
     """Approve an order; the fleet takes it from there, or sales when it needs no node."""
     return _move(order_id, State.IN_PROGRESS)
 
 
-@app.post("/api/sales/orders/<order_id>/reject")
+@routes.post(
+    "/api/sales/orders/{order_id}/reject",
+    Caller.SALES,
+    "Reject an order with a reason, which the customer reads",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=_lines("reason"),
+)
 def reject(order_id: str) -> Response[str]:
     """Reject an order with a reason, which the customer reads."""
     return _move(order_id, State.REJECTED, "reason", "Vul in waarom u de bestelling afwijst; de klant leest dit")
 
 
-@app.post("/api/sales/orders/<order_id>/ask")
+@routes.post(
+    "/api/sales/orders/{order_id}/ask",
+    Caller.SALES,
+    "Ask the customer something; the order waits for the answer",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=_lines("question"),
+)
 def ask(order_id: str) -> Response[str]:
     """Ask the customer something; the order waits for the answer."""
     return _move(order_id, State.PENDING, "question", "Vul in wat u de klant wilt vragen")
 
 
-@app.post("/api/sales/orders/<order_id>/hold")
+@routes.post(
+    "/api/sales/orders/{order_id}/hold",
+    Caller.SALES,
+    "Put an approved order on hold; the customer reads why",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=_lines("reason"),
+)
 def hold(order_id: str) -> Response[str]:
     """Put an approved order on hold with a reason, which the customer reads; only sales resumes it."""
     return _move(order_id, State.HELD, "reason", "Vul in waarom u de bestelling aanhoudt; de klant leest dit")
 
 
-@app.post("/api/sales/orders/<order_id>/resume")
+@routes.post(
+    "/api/sales/orders/{order_id}/resume",
+    Caller.SALES,
+    "Go on with an order that was on hold, or whose cancellation is refused",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+)
 def resume(order_id: str) -> Response[str]:
     """Go on with an order that was on hold, or whose cancellation was asked for and is refused."""
     return _move(order_id, State.IN_PROGRESS)
 
 
-@app.post("/api/sales/orders/<order_id>/cancel")
-def cancel(order_id: str) -> Response[str]:
+@routes.post(
+    "/api/sales/orders/{order_id}/cancel",
+    Caller.SALES,
+    "Cancel an order; the customer reads why, and the fleet frees its place",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=_lines("reason"),
+)
+def cancel_for_customer(order_id: str) -> Response[str]:
     """Cancel an order with a reason, which the customer reads; the fleet frees its place."""
     colleague, now = _colleague(), clock.now()
     why = _text("reason", "Vul in waarom u de bestelling annuleert; de klant leest dit")
     return _change(order_id, lambda found: order.cancel(found, colleague, now, why))
 
 
-@app.post("/api/sales/orders/<order_id>/complete")
+@routes.post(
+    "/api/sales/orders/{order_id}/complete",
+    Caller.SALES,
+    "Say that an order that needs no node has been carried out",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+)
 def complete(order_id: str) -> Response[str]:
     """Say that an order that needs no node has been carried out."""
     colleague, now = _colleague(), clock.now()
     return _change(order_id, lambda found: order.complete_by_hand(found, colleague, now))
 
 
-@app.post("/api/sales/orders/<order_id>/notes")
+@routes.post(
+    "/api/sales/orders/{order_id}/notes",
+    Caller.SALES,
+    "Write something down for colleagues; the customer never sees it",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=_lines("text"),
+)
 def add_note(order_id: str) -> Response[str]:
     """Write something down for colleagues; the customer never sees it."""
     colleague, now = _colleague(), clock.now()
@@ -143,7 +227,13 @@ def add_note(order_id: str) -> Response[str]:
     return _change(order_id, lambda found: order.note(found, text, colleague, now))
 
 
-@app.post("/api/sales/approvals")
+@routes.post(
+    "/api/sales/approvals",
+    Caller.SALES,
+    "Approve the orders that were selected, each on the version that was seen",
+    answer="Approvals",
+    body=Body("Selection"),
+)
 def approve_selected() -> Response[str]:
     """Approve the orders that were selected, each on the version that was seen; every one is answered for itself."""
     colleague, now = _colleague(), clock.now()
@@ -190,22 +280,7 @@ def _answer(order_id: str) -> Response[str]:
 
 
 def _colleague() -> Actor:
-    """Who is signed in; raises ProblemError (401, 404)."""
-    authorizer = app.current_event.raw_event["requestContext"].get("authorizer") or {}
-    claims = (authorizer.get("jwt") or {}).get("claims")
-    if not claims:
-        raise ProblemError(Problem(problem.UNAUTHENTICATED, "Meld u aan om bestellingen te zien."))
-    groups = claims.get("cognito:groups") or ""
-    # API Gateway flattens a list claim to "[sales admin]".
-    members = groups if isinstance(groups, list) else str(groups).strip("[]").replace(",", " ").split()
-    if settings.sales_group() not in members:
-        # Not 403: the distribution answers that with a page of its own (RFC 9110 section 15.5.4 lets a server hide
-        # behind 404).
-        raise problem.not_found(
-            f"Uw account hoort niet bij de groep {settings.sales_group()}, die bestellingen beoordeelt."
-        )
-    # An access token of Cognito has no e-mail address; its user name is one, as infra/sign_in.py has it.
-    return Actor(Role.SALES, str(claims.get("email") or claims.get("username") or claims["sub"]))
+    return Actor(Role.SALES, colleague.name(app))
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
-from shared import problem, settings
+from shared import colleague, problem, settings
 from shared.dynamodb import BusyError
 from shared.problem import Problem, ProblemError, ProblemTable
+from shared.routes import FORM, JSON, Caller, Route, Routes
 from shared.telemetry import flush, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 HTML = "text/html"
+
 
 Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
@@ -49,6 +49,21 @@ def api(problems: ProblemTable) -> APIGatewayHttpResolver:
         return problem_response(app, Problem(problem.NOT_FOUND, "Dit adres bestaat niet."))
 
     return app
+
+
+def routes(app: APIGatewayHttpResolver) -> Routes:
+    """The routes of a handler: what is declared on them is registered with `app`, and only colleagues get to those of sales."""
+
+    def register(route: Route, function: Callable[..., Any]) -> None:
+        guards = [_colleagues_only] if route.caller is Caller.SALES else []
+        app.route(route.rule, route.method, middlewares=guards)(function)
+
+    return Routes(register)
+
+
+def _colleagues_only(app: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
+    colleague.name(app)
+    return next_middleware(app)
 
 
 def as_problem(app: APIGatewayHttpResolver, problems: ProblemTable, error: Exception) -> Problem:

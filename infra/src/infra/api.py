@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from aws_cdk import aws_apigatewayv2 as apigateway
@@ -13,6 +14,7 @@ from constructs import Construct
 
 from infra.checks import acknowledge
 from infra.logs import log_group
+from infra.routes import SALES, Route
 
 # No address, path or query: an order's own page carries its token there.
 ACCESS_LOG = {
@@ -50,34 +52,40 @@ class Api(Construct):
         """Host name of the API, as origin for CloudFront."""
         return f"{self.http_api.api_id}.execute-api.{self.http_api.env.region}.amazonaws.com"
 
-    def serve(self, name: str, function: IFunction, *routes: str) -> None:
-        """Send public `routes` (as `GET /api/prices`, or `$default`) to `function`."""
-        for route in self._routes(name, function, routes, authorizer=None):
-            acknowledge(
-                route, "Visitors and customers have no account; an order is protected by its own token.", "APIG4"
-            )
+    def serve(
+        self, functions: Mapping[str, IFunction], routes: Mapping[str, Sequence[Route]], authorizer: HttpJwtAuthorizer
+    ) -> None:
+        """Send each handler's `routes` to its function, both by the handler's name; those of sales need a token that `authorizer` accepts.
 
-    def serve_colleagues(self, name: str, function: IFunction, *routes: str, issuer: str, audience: str) -> None:
-        """Send `routes` to `function` for requests with an access token of `issuer` for the client `audience`."""
-        self._routes(
-            name, function, routes, authorizer=HttpJwtAuthorizer(f"{name}Authorizer", issuer, jwt_audience=[audience])
-        )
-
-    def _routes(
-        self, name: str, function: IFunction, routes: tuple[str, ...], *, authorizer: HttpJwtAuthorizer | None
-    ) -> list[apigateway.HttpRoute]:
-        integration = HttpLambdaIntegration(name, function)
-        made = []
-        for route in routes:
-            method, _, path = route.partition(" ")
-            key = (
-                apigateway.HttpRouteKey.DEFAULT
-                if route == "$default"
-                else apigateway.HttpRouteKey.with_(path, apigateway.HttpMethod[method])
-            )
-            made.append(
-                apigateway.HttpRoute(
-                    self, route, http_api=self.http_api, route_key=key, integration=integration, authorizer=authorizer
+        Raises ValueError for a handler that has no function.
+        """
+        for handler, declared in routes.items():
+            if handler not in functions:
+                raise ValueError(
+                    f"{handler} declares routes, but no function of the stack runs it: add one in infra/stack.py"
                 )
+            integration = HttpLambdaIntegration(handler, functions[handler])
+            for route in declared:
+                key = apigateway.HttpRouteKey.with_(route.path, apigateway.HttpMethod[route.method])
+                self._route(route.key, key, integration, authorizer if route.caller == SALES else None)
+
+    def serve_all_else(self, function: IFunction) -> None:
+        """Send what no route knows to `function`, so that its 404 has the form and language of everything else."""
+        self._route("$default", apigateway.HttpRouteKey.DEFAULT, HttpLambdaIntegration("AllElse", function), None)
+
+    def _route(
+        self,
+        name: str,
+        key: apigateway.HttpRouteKey,
+        integration: HttpLambdaIntegration,
+        authorizer: HttpJwtAuthorizer | None,
+    ) -> None:
+        made = apigateway.HttpRoute(
+            self, name, http_api=self.http_api, route_key=key, integration=integration, authorizer=authorizer
+        )
+        if authorizer is None:
+            acknowledge(
+                made,
+                "The function checks: an order has a token of its own, a customer a session, all else is public.",
+                "APIG4",
             )
-        return made

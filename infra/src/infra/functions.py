@@ -25,6 +25,7 @@ class Functions(Construct):
         super().__init__(scope, construct_id)
         self._environment = environment
         self.made: dict[str, lambda_.Function] = {}
+        self.by_handler: dict[str, lambda_.Function] = {}
         self._code = lambda_.Code.from_asset(str(BUILD / "functions"))
         self._layer = lambda_.LayerVersion(
             self,
@@ -67,7 +68,7 @@ class Functions(Construct):
         acknowledge(
             function, "The layer is built and tested for this runtime; a newer one comes by changing this file.", "L1"
         )
-        self.made[name] = function
+        self.made[name] = self.by_handler[handler] = function
         return function
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from aws_cdk.aws_secretsmanager import ISecret, Secret, SecretStringGenerator
 from aws_cdk.aws_sqs import Queue
 from constructs import Construct
@@ -16,17 +18,15 @@ from infra.checks import acknowledge
 from infra.functions import Functions, allow
 from infra.mail import MailSender, MailTrigger
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
-from infra.places import Brand
+from infra.places import BUILD, Brand
 from infra.reconciler import ReconcilerTriggers
+from infra.routes import Route, dynamic_paths, read_routes
 from infra.sign_in import SALES_GROUP, SignIn
 from infra.tables import ORDERS_BY_STATE, Tables
 from infra.website import Website
 
 MAX_NODES = 4
 """A ceiling on cost: the reconciler never has more nodes than this."""
-
-CHANGES = ("approve", "reject", "ask", "hold", "resume", "cancel", "complete", "notes")
-"""What sales can do with an order, as the last part of its route."""
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 
@@ -51,12 +51,14 @@ class CallvoipStack(Stack):
         )
         sign_in = SignIn(self, "SignIn")
         api = Api(self, "Api")
+        routes = read_routes(BUILD / "functions")
         website = Website(
             self,
             "Website",
             domain=brand.domain,
             certificate_arn=certificate_arn,
             api_domain=api.domain_name,
+            dynamic_paths=dynamic_paths(routes),
             connect=(sign_in.domain.base_url(),),
         )
         console = sign_in.add_console(f"{website.url}/console/")
@@ -69,8 +71,10 @@ class CallvoipStack(Stack):
         order_key = self._order_key()
         self._serve(
             api,
-            issuer=sign_in.pool.user_pool_provider_url,
-            audience=console.user_pool_client_id,
+            routes,
+            authorizer=HttpJwtAuthorizer(
+                "SalesAuthorizer", sign_in.pool.user_pool_provider_url, jwt_audience=[console.user_pool_client_id]
+            ),
             origin=website.origin_secret,
             order_key=order_key,
         )
@@ -99,19 +103,26 @@ class CallvoipStack(Stack):
         )
         return secret.secret_value.unsafe_unwrap()
 
-    def _serve(self, api: Api, *, issuer: str, audience: str, origin: ISecret, order_key: str) -> None:
+    def _serve(
+        self,
+        api: Api,
+        routes: Mapping[str, Sequence[Route]],
+        *,
+        authorizer: HttpJwtAuthorizer,
+        origin: ISecret,
+        order_key: str,
+    ) -> None:
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
         orders, catalogue, fleet = self._tables.orders, self._tables.catalogue, self._tables.fleet
         # The value is filled in at the deploy; whoever may read a function's configuration may read it.
         through = {"ORIGIN_SECRET": origin.secret_value.unsafe_unwrap()}
-        prices = self._functions.add(
+        self._functions.add(
             "Prices",
             "ordering.prices_api.handler",
             may=[allow(["dynamodb:Query"], catalogue.table_arn)],
             environment={**through, "CATALOGUE_TABLE": catalogue.table_name},
         )
-        api.serve("Prices", prices, "GET /api/prices")
-        ordering = self._functions.add(
+        orders_function = self._functions.add(
             "Orders",
             "ordering.orders_api.handler",
             may=[
@@ -130,23 +141,7 @@ class CallvoipStack(Stack):
                 "FLEET_TABLE": fleet.table_name,
             },
         )
-        api.serve(
-            "Orders",
-            ordering,
-            "POST /api/orders",
-            "GET /api/orders/{id}",
-            "POST /api/orders/{id}/credentials",
-            "POST /api/orders/{id}/cancel",
-            "POST /api/orders/{id}/answer",
-            "GET /api/challenge",
-            "GET /bestelling/{id}",
-            "POST /bestelling/{id}/credentials",
-            "POST /bestelling/{id}/cancel",
-            "POST /bestelling/{id}/answer",
-            # What no route knows gets its 404 in the same form and language as everything else.
-            "$default",
-        )
-        sales = self._functions.add(
+        self._functions.add(
             "Sales",
             "ordering.sales_api.handler",
             may=[
@@ -162,19 +157,8 @@ class CallvoipStack(Stack):
                 "SALES_GROUP": SALES_GROUP,
             },
         )
-        api.serve_colleagues(
-            "Sales",
-            sales,
-            "GET /api/sales/orders",
-            "GET /api/sales/orders/{id}",
-            *(f"POST /api/sales/orders/{{id}}/{change}" for change in CHANGES),
-            "POST /api/sales/approvals",
-            "GET /api/sales/export",
-            "GET /api/sales/overview",
-            "GET /api/sales/fleet",
-            issuer=issuer,
-            audience=audience,
-        )
+        api.serve(self._functions.by_handler, routes, authorizer)
+        api.serve_all_else(orders_function)
 
     def _may_list_orders(self) -> iam.PolicyStatement:
         return allow(["dynamodb:Query"], f"{self._tables.orders.table_arn}/index/{ORDERS_BY_STATE}")

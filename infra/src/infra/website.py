@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,6 @@ from constructs import Construct
 from infra.checks import acknowledge
 from infra.places import BUILD
 
-# What functions answer; everything else is a file in the bucket.
-DYNAMIC_PATHS = ("/api/*", "/bestelling/*")
 # The search page and its index, which WebAssembly reads in the visitor's browser; no other page may compile any.
 SEARCH_PATH = "/zoeken/*"
 ORIGIN_SECRET_HEADER = "X-Origin-Verify"  # noqa: S105 (the header's name)
@@ -31,7 +29,8 @@ class Website(Construct):
     """Private bucket, distribution, and the headers every answer gets.
 
     `domain` is the site's own name and used only with `certificate_arn`, a certificate in us-east-1; without one the
-    distribution has CloudFront's name. `connect` are the origins that scripts may reach besides the site's own.
+    distribution has CloudFront's name. `dynamic_paths` are what functions answer; everything else is a file in the bucket.
+    `connect` are the origins that scripts may reach besides the site's own.
     """
 
     def __init__(
@@ -42,6 +41,7 @@ class Website(Construct):
         domain: str,
         certificate_arn: str | None,
         api_domain: str,
+        dynamic_paths: Sequence[str],
         connect: tuple[str, ...],
     ) -> None:
         super().__init__(scope, construct_id)
@@ -111,9 +111,9 @@ class Website(Construct):
             self,
             "Distribution",
             default_behavior=files(headers),
-            additional_behaviors={**dict.fromkeys(DYNAMIC_PATHS, dynamic), SEARCH_PATH: files(search_headers)},
-            # S3 answers 403 for a file it has not, as CloudFront may not list the bucket. An error response holds for
-            # all behaviours, so 404 is left alone: it is the API's own word. Hence the API never says 403.
+            additional_behaviors={**dict.fromkeys(dynamic_paths, dynamic), SEARCH_PATH: files(search_headers)},
+            # S3 answers 403 for a file it has not, as CloudFront may not list the bucket. An error response holds for all
+            # behaviours, so 404 is left alone: it is the API's own word. Hence the API never says 403.
             error_responses=[
                 cloudfront.ErrorResponse(
                     http_status=403, response_http_status=404, response_page_path="/404.html", ttl=Duration.minutes(1)

@@ -205,6 +205,8 @@ def _functions(out: Path) -> None:
     _copy(ROOT / "functions" / "src", out)
     _copy(ROOT / "site" / "data", out / "data")
     _copy(BUILD / "views", out / "views")
+    # What infra/ makes API Gateway's routes and CloudFront's behaviours of.
+    _tool(sys.executable, "-m", "shared.routes", str(out / "routes.json"), directory=ROOT / "functions" / "src")
 
 
 def _layer(out: Path) -> None:
@@ -226,7 +228,7 @@ def _packages(target: Path, project: Path, python: str) -> None:
     )  # fmt: skip
 
 
-def _tool(*command: str) -> None:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def _tool(*command: str, directory: Path = ROOT) -> None:
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"{Path(command[0]).name} failed:\n{(done.stdout + done.stderr).strip()}")
