@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callvoip.paths import ROOT
+from tests.functions.conftest import BY_LIST, BY_STATE
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +43,24 @@ def test_orders_and_fleet_stream_both_images(template):
     streams = {
         name for name, table in template.resources("AWS::DynamoDB::Table").items() if "StreamSpecification" in table
     }
-    assert {name[:12] for name in streams} == {"TablesOrders", "TablesFleet2"}
+    assert {name[:12] for name in streams} == {"TablesOrders", "TablesFleet2", "TablesCustom"}
     for name in streams:
         assert template.resources("AWS::DynamoDB::Table")[name]["StreamSpecification"] == {
             "StreamViewType": "NEW_AND_OLD_IMAGES"
         }
 
 
-def test_orders_are_found_by_state_and_date(template):
-    [index] = [
-        index
-        for table in template.resources("AWS::DynamoDB::Table").values()
-        for index in table.get("GlobalSecondaryIndexes", [])
+@pytest.mark.parametrize(("table", "index"), [("ORDERS_TABLE", BY_STATE), ("CUSTOMERS_TABLE", BY_LIST)])
+def test_the_indexes_are_those_that_the_functions_are_tested_with(template, table, index):
+    [found] = [
+        each
+        for name, made in template.resources("AWS::DynamoDB::Table").items()
+        for each in made.get("GlobalSecondaryIndexes", [])
+        if name.startswith(f"Tables{table.partition('_')[0].title()}")
     ]
-    assert index["IndexName"] == "by-state"
-    assert [key["AttributeName"] for key in index["KeySchema"]] == ["state", "orderDate"]
+    assert found["IndexName"] == index["IndexName"]
+    assert found["KeySchema"] == index["KeySchema"]
+    assert sorted(found["Projection"]["NonKeyAttributes"]) == sorted(index["Projection"]["NonKeyAttributes"])
 
 
 def test_no_policy_allows_every_action(template):

@@ -76,7 +76,7 @@ class Account:
     """A customer's state after `version` events; `news` are those that are yet to be written, oldest first.
 
     `proven_version` is the newest version of the environment whose proof call passed; `untold_orders` are those that are done here and
-    that ordering is yet to be told of.
+    that ordering is yet to be told of, `modified` the ids of `modify` orders that were carried out.
     """
 
     customer: Customer
@@ -86,6 +86,7 @@ class Account:
     proven_version: int = 0
     held_because: str = ""
     untold_orders: frozenset[str] = frozenset()
+    modified: frozenset[str] = frozenset()
     news: tuple[Event, ...] = field(default=(), compare=False, repr=False)
 
     @property
@@ -152,14 +153,11 @@ def settle(before: Account | None, after: Account) -> Account:
     )
     if not environment.served:
         environment = replace(environment, phones=tuple(map(_without_password, environment.phones)))
-    if before is not None:
-        version = before.environment.version
-        # What only we must know is no new version; a product that waits for its proof call is one in any case.
-        same = replace(environment, version=0, awaits_proof=False) == replace(
-            before.environment, version=0, awaits_proof=False
-        )
-        waits = any(found.state is State.CREATED and found.since_version > version for found in live)
-        environment = replace(environment, version=version if same and not waits else version + 1)
+    then = before.environment if before else replace(environment, version=0)
+    # What only we must know is no new version; a product that waits for its proof call is one in any case.
+    same = replace(environment, version=0, awaits_proof=False) == replace(then, version=0, awaits_proof=False)
+    waits = any(found.state is State.CREATED and found.since_version > then.version for found in live)
+    environment = replace(environment, version=then.version if before and same and not waits else then.version + 1)
     return replace(after, environment=environment)
 
 

@@ -67,7 +67,7 @@ def begin(delivery: Delivery, who: Actor, now: datetime) -> Account:
         language=delivery.language,
         contacts=(contact,),
     )
-    account = Account(customer, Environment(delivery.customer_id, country=delivery.country))
+    account = Account(customer, Environment(delivery.customer_id, version=0, country=delivery.country))
     return accounts.add_event(account, EventKind.CUSTOMER_CREATED, who, now, orderId=delivery.order_id)
 
 

@@ -176,7 +176,13 @@ class CustomerStore:
             **customer.to_item(account.customer),
             "version": account.version,
             "provenVersion": account.proven_version,
-            **present({"heldBecause": account.held_because, "untoldOrders": sorted(account.untold_orders)}),
+            **present(
+                {
+                    "heldBecause": account.held_because,
+                    "untoldOrders": sorted(account.untold_orders),
+                    "modified": sorted(account.modified),
+                }
+            ),
             "list": "CUSTOMERS",
             "listKey": f"{to_iso(account.customer.created_at)}#{account.id}",
             "search": search_text(account),
@@ -320,6 +326,7 @@ def _account(items: Iterable[Item]) -> Account | None:
         proven_version=own["provenVersion"],
         held_because=own.get("heldBecause", ""),
         untold_orders=frozenset(own.get("untoldOrders", [])),
+        modified=frozenset(own.get("modified", [])),
     )
 
 
