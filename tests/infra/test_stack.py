@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callvoip.paths import ROOT
-from tests.functions.conftest import BY_LIST, BY_STATE
+from tests.support.functions import BY_LIST, BY_STATE
 
 
 @pytest.fixture(scope="session")
