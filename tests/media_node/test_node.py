@@ -260,6 +260,30 @@ async def test_a_worker_that_dies_is_replaced_and_the_other_worker_s_call_never_
     assert sorted(record["reason"] for record in records) == ["completed", "completed", "the media relay failed"]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_worker_that_hangs_is_replaced_and_a_call_made_meanwhile_goes_on(
+    new_node: NodeFactory, workers: int
+) -> None:
+    node = await asyncio.to_thread(new_node, workers=workers)
+    phones = accounts(CUSTOMER, 4)
+    await asyncio.to_thread(node.assign, CUSTOMER, phones, probed=True)
+    lost, silenced = await talking(node, phones[:2])
+    await asyncio.sleep(0.3)
+    for child in _children(node):
+        os.kill(child, signal.SIGSTOP)  # every worker: the call that follows can have none that answers
+    meanwhile = await talking(node, phones[2:])
+    await asyncio.wait_for(asyncio.gather(lost.ended.wait(), silenced.ended.wait()), 10)
+    assert "the media relay failed" in lost.end_reason
+    await asyncio.sleep(0.5)
+    await hang_up(*meanwhile)
+    assert verdict(*meanwhile).audio_ok
+    for conversation in (lost, silenced):
+        await conversation.phone.close()
+    await asyncio.to_thread(wait_until, lambda: len(node.events("media worker replaced")) == workers)
+    records = await asyncio.to_thread(wait_until, lambda: len(node.records(CUSTOMER)) == 2 and node.records(CUSTOMER))
+    assert sorted(record["reason"] for record in records) == ["completed", "the media relay failed"]
+
+
 def _children(node: NodeUnderTest) -> list[int]:
     assert node.process is not None
     children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text()

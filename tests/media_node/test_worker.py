@@ -133,6 +133,21 @@ async def test_a_worker_that_dies_is_told_with_its_calls_and_answers_nothing_mor
         assert events == [{"event": "gone", "worker": 0, "calls": ["x", "y"]}] and worker.calls == 0
 
 
+async def test_a_worker_that_hangs_is_ended_and_told_as_gone(tmp_path: Path) -> None:
+    async with running_worker(tmp_path) as (worker, events):
+        await worker.open("c", secure={"a": True, "b": True})
+        pid = worker.pid
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(WorkerGone, match="does not answer"):
+            await worker.load()
+        assert gone(pid)
+        for _ in range(500):
+            if events:
+                break
+            await asyncio.sleep(0.01)
+        assert events == [{"event": "gone", "worker": worker.index, "calls": ["c"]}]
+
+
 async def test_a_taken_port_is_said_at_the_start(tmp_path: Path) -> None:
     async with running_worker(tmp_path) as (worker, _):
         port = (await worker.open("c", secure={"a": True, "b": True}))["a"].rtp_port

@@ -31,7 +31,8 @@ from media_node.probe.check import Account, check
 from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
 from media_node.sip.transport import Listener, listen_tls, server_context
-from media_node.worker_link.client import MediaWorker, WorkerGone
+from media_node.worker_link.client import MediaWorker
+from media_node.workers import Workers
 
 POLL: Final = 2.0
 """Seconds between looks at the assignments."""
@@ -54,7 +55,7 @@ class Node:
         self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
         self._to_upload = asyncio.Event()
-        self._workers: dict[int, MediaWorker] = {}
+        self._workers = Workers(self._start_worker, lambda event: self.exchange.media_event(event))
         self._assigned = Assigned(())
         self._guests: tuple[Phone, ...] = ()
         self._probes: dict[str, Probed] = {}
@@ -69,7 +70,7 @@ class Node:
         self._here: Instance
         self._listener: Listener
         self.exchange = Exchange(
-            domain=config.domain, media=self._worker, records=self._record, log=log, suites=config.suites
+            domain=config.domain, media=self._workers.plane, records=self._record, log=log, suites=config.suites
         )
 
     def stop(self) -> None:
@@ -87,8 +88,7 @@ class Node:
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
         self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn)
         await self._patiently("parameters", self._refresh)
-        for index in range(config.workers):
-            self._workers[index] = await self._start_worker(index)
+        await self._workers.start(config.workers)
         try:
             self._listener = await listen_tls(
                 self.exchange.transactions,
@@ -106,7 +106,7 @@ class Node:
             _notify("READY=1")
             await self._serve()
         finally:
-            await asyncio.gather(*(worker.stop() for worker in self._workers.values()), return_exceptions=True)
+            await self._workers.stop()
 
     async def _serve(self) -> None:
         loops = [
@@ -153,13 +153,7 @@ class Node:
 
     # Media.
 
-    def _worker(self) -> MediaWorker:
-        """The worker with the fewest calls. Raises LookupError when none is up."""
-        if not self._workers:
-            raise LookupError("no media worker is up")
-        return min(self._workers.values(), key=lambda worker: worker.calls)
-
-    async def _start_worker(self, index: int) -> MediaWorker:
+    async def _start_worker(self, index: int, on_event: Callable[[dict[str, Any]], None]) -> MediaWorker:
         config = self._config
         return await MediaWorker.start(
             index=index,
@@ -169,29 +163,9 @@ class Node:
             rtp_ports=config.rtp_ports,
             timeout_s=config.timeout,
             run_directory=self._run_directory,
-            on_event=self._media_event,
+            on_event=on_event,
             options=("--suites", ",".join(config.suites)),
         )
-
-    def _media_event(self, event: dict[str, Any]) -> None:
-        self.exchange.media_event(event)
-        if event.get("event") == "gone" and not self._stopping.is_set():
-            index = int(event["worker"])
-            self._workers.pop(index, None)
-            task = asyncio.get_running_loop().create_task(self._replace_worker(index))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _replace_worker(self, index: int) -> None:
-        for wait in (0.2, *_RETRY, *([_RETRY[-1]] * 1000)):
-            await asyncio.sleep(wait)
-            try:
-                self._workers[index] = await self._start_worker(index)
-            except (WorkerGone, OSError) as error:
-                log(Event.MEDIA_WORKER_FAILED, worker=index, error=str(error))
-            else:
-                log(Event.MEDIA_WORKER_REPLACED, worker=index)
-                return
 
     # Control: everything that speaks to AWS runs in a thread.
 

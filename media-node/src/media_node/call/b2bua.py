@@ -114,6 +114,8 @@ class Call:
             if self.transaction.cancelled:
                 raise CallRefused(487, "Cancelled")
             await self._open()
+            if self.transaction.cancelled:  # while a worker was asked, or waited for
+                raise CallRefused(487, "Cancelled")
             await self._ring()
             ending = await self._talk()
             self._hang_up(ending)

@@ -44,7 +44,7 @@ _DRAIN_REASON: Final = "this node is stopping"
 
 @dataclass(eq=False)
 class Exchange:
-    """The node's signalling. `media` picks the worker for a new call, or raises LookupError when there is none."""
+    """The node's signalling. `media` is the way of a new call to its media worker."""
 
     domain: str
     media: Callable[[], MediaPlane]
@@ -285,11 +285,6 @@ class Exchange:
         )
 
     async def _run(self, plan: Plan, transaction: ServerTransaction) -> None:
-        try:
-            media = self.media()
-        except LookupError:
-            transaction.respond(503, Retry_After="5", Warning=warning("No media relay is up"))
-            return
         mine: list[tuple[str, str]] = []
 
         def bind(dialog: Dialog, side: Side) -> None:
@@ -297,7 +292,7 @@ class Exchange:
             mine.append(key)
             self._dialogs[key] = (call, side)
 
-        call = Call(plan, transaction, self.transactions, media, bind, self.suites)
+        call = Call(plan, transaction, self.transactions, self.media(), bind, self.suites)
         self.calls[call.id] = call
         self.log(Event.CALL_BEGINS, call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:

@@ -16,6 +16,8 @@ from media_node.worker_link.protocol import LegDescription, LegStats, LocalTrans
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
+ANSWER_TIMEOUT_S = 2.0
+"""A worker answers within a few milliseconds; one that takes so long hangs, and its calls hear nothing either."""
 LINE_LIMIT = 1 << 20
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
@@ -31,7 +33,7 @@ class MediaError(Exception):
 
 
 class WorkerGone(MediaError):
-    """The worker process ended, or did not start; its calls are lost."""
+    """The worker process ended, hangs or did not start; its calls are lost."""
 
 
 class MediaWorker:
@@ -190,9 +192,18 @@ class MediaWorker:
         self._waiting[number] = answer
         try:
             self._writer.write(json.dumps({"id": number, "op": op, **arguments}).encode() + b"\n")
-            return await answer
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await answer
+        except TimeoutError as error:
+            self._kill()
+            raise WorkerGone(f"media worker {self.index} does not answer") from error
         finally:
             self._waiting.pop(number, None)
+
+    def _kill(self) -> None:
+        """A process that hangs is ended as if it had died: all that follows from that follows."""
+        if self._process.returncode is None and not self._stopping:
+            self._process.kill()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
