@@ -110,12 +110,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _build_seconds() -> float:
-    """Hugo's own time for the whole site, strict, from nothing."""
+    """The time for the whole site from nothing: texts checked, built, links checked."""
     with tempfile.TemporaryDirectory() as directory:
         started = time.monotonic()
-        done = build(Path(directory) / "site")
-        if done.returncode:
-            raise SystemExit(f"dev: the site does not build:\n{done.stdout}{done.stderr}")
+        build(Path(directory) / "site")
         return time.monotonic() - started
 
 

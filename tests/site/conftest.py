@@ -17,8 +17,7 @@ from tests.support.site.origin import Origin, serve
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
     destination = tmp_path_factory.mktemp("site")
-    built = build(destination)
-    assert built.returncode == 0, built.stdout + built.stderr
+    build(destination)
     index(destination)
     return destination
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from callvoip.texts import hugo
 from tests.support.site.build import ROOT, build
 from tests.support.site.document import broken_links, pages
 
@@ -25,66 +26,12 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def spoiled(copy: Path, article: str, old: str, new: str) -> str:
-    """What the build says after one change of an article."""
-    file = copy / "content" / article
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new, 1))
-    built = build(copy / "out", source=copy / "site")
-    assert built.returncode != 0, "the build accepted it"
-    return built.stdout + built.stderr
-
-
 def test_no_name_that_hugo_calls_deprecated_is_used(tmp_path: Path) -> None:
-    built = build(tmp_path / "out", "--logLevel", "info")
+    built = hugo.run(
+        "--source", str(ROOT / "site"), "--destination", str(tmp_path), "--noBuildLock", "--logLevel", "info"
+    )
     assert built.returncode == 0
     assert "deprecated" not in (built.stdout + built.stderr).lower()
-
-
-AVG = "nieuws/avg-callvoiptelefonie.md"
-
-
-@pytest.mark.parametrize(
-    ("article", "old", "new", "told"),
-    [
-        ("contact.md", "title:", "titel: Contact\ntitle:", 'contact.md:3: unknown key "titel"'),
-        (AVG, "- 1991", "- 2991", "avg-callvoiptelefonie.md:11: contactpersoon 2991"),
-        (
-            AVG,
-            "contactpersoon:\n- 1991",
-            "contactpersoon: 1991",
-            'avg-callvoiptelefonie.md:10: "contactpersoon" must be a list',
-        ),
-        (
-            AVG,
-            "hideinsearch: true",
-            'hideinsearch: "ja"',
-            'avg-callvoiptelefonie.md:14: "hideinsearch" must be a yes-or-no, not a text',
-        ),
-        (AVG, "author: Redactie\n", "", 'avg-callvoiptelefonie.md:1: the front matter has no "author"'),
-        (
-            "versleutelde-telefoongesprekken.md",
-            "  image: ''",
-            "  img: ''",
-            'versleutelde-telefoongesprekken.md:11: unknown key "img"',
-        ),
-        ("versleutelde-telefoongesprekken.md", "images: []", "images: [weg.png]", 'there is no picture "weg.png"'),
-    ],
-)
-def test_a_slip_in_the_front_matter_fails_the_build_with_file_and_line(
-    copy: Path, article: str, old: str, new: str, told: str
-) -> None:
-    said = spoiled(copy, article, old, new)
-    assert told in said, said
-
-
-def test_a_link_that_leads_nowhere_fails_the_build(copy: Path) -> None:
-    assert "/prijs/" in spoiled(copy, "_index.md", "(/prijzen/)", "(/prijs/)")
-
-
-def test_a_price_of_an_unknown_offering_fails_the_build(copy: Path) -> None:
-    assert "srtq" in spoiled(copy, "voorwaarden.md", 'price "srtp"', 'price "srtq"')
 
 
 def test_every_page_is_well_formed(site: Path) -> None:
@@ -164,7 +111,7 @@ def test_another_provider_changes_one_file(copy: Path) -> None:
     brand.write_text(
         brand.read_text().replace(old["name"], "Telefonie Anders").replace(old["domain"], "anders.example")
     )
-    assert build(copy / "out", source=copy / "site").returncode == 0
+    build(copy / "out", copy)
     for file in (copy / "out").rglob("*"):
         if file.is_file() and file.suffix in {".html", ".j2", ".md", ".txt", ".xml"}:
             text = file.read_text().replace("/avg-callvoiptelefonie/", "")
@@ -192,7 +139,7 @@ def test_the_sitemap_lists_what_may_be_found_and_nothing_else(site: Path) -> Non
 def test_an_article_that_hides_from_google_says_noindex_and_leaves_the_sitemap(copy: Path) -> None:
     file = copy / "content/nieuws/avg-callvoiptelefonie.md"
     file.write_text(file.read_text().replace("hideingoogle: false", "hideingoogle: true"))
-    assert build(copy / "out", source=copy / "site").returncode == 0
+    build(copy / "out", copy)
     assert '<meta name="robots" content="noindex">' in (copy / "out/avg-callvoiptelefonie/index.html").read_text()
     assert "avg-callvoiptelefonie" not in (copy / "out/nl/sitemap.xml").read_text()
 

@@ -18,14 +18,12 @@ from importlib.metadata import distribution, version
 from pathlib import Path
 
 from callvoip.paths import BUILD, ROOT
+from callvoip.texts import check as texts
 
 # What Lambda and the nodes run on.
 LAMBDA_PYTHON = "3.13"
 NODE_PYTHON = "3.11"  # Debian 12's
 PLATFORM = "aarch64-manylinux_2_28"
-
-# The program itself: its wrapper prints a banner.
-HUGO = Path(str(distribution("hugo").locate_file("hugo/binaries/hugo")))
 
 Say = Callable[[str], None]
 
@@ -168,10 +166,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _render(out: Path) -> None:
-    _tool(
-        str(HUGO), "--source", str(ROOT / "site"), "--destination", str(out),
-        "--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir", "--quiet",
-    )  # fmt: skip
+    try:
+        texts.build(ROOT, out)
+    except texts.SlipsError as slips:
+        raise BuildError(str(slips)) from slips
 
 
 def _site(out: Path) -> None:

