@@ -23,10 +23,11 @@ from media_node.probe.phone import Phone as Handset
 from media_node.sip.digest import Algorithm
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request, Response
+from media_node.sip.listener import listen_tls, server_context
 from media_node.sip.message import reply
 from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transaction_layer import ClientTransaction
-from media_node.sip.transport import Connection, listen_tls, server_context
+from media_node.sip.transport import Connection
 from media_node.worker_link.client import MediaError
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 from tests.support.node import DOMAIN, Certificates

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from media_node.sip import transport
+from media_node.log import Event
+from media_node.sip import listener as listener_module
+from media_node.sip import tls, transport
+from media_node.sip.gate import Limits
 from media_node.sip.headers import Request, Response
-from media_node.sip.transport import Connection, Listener, Transport, connect, listen_tls, server_context
+from media_node.sip.listener import Listener, listen_tls, server_context
+from media_node.sip.transport import Connection, Transport, connect
 from tests.media_node.test_message import REGISTER
 from tests.support.node import DOMAIN, Certificates
 
@@ -22,10 +27,12 @@ class Ear:
     """Keeps what it hears."""
 
     messages: list[Request | Response] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
     gone: list[Connection] = field(default_factory=list)
 
     def received(self, connection: Connection, message: Request | Response) -> None:
         self.messages.append(message)
+        self.connections.append(connection)
 
     def lost(self, connection: Connection) -> None:
         self.gone.append(connection)
@@ -36,12 +43,28 @@ class Port:
     listener: Listener
     ear: Ear
     certificates: Certificates
+    reasons: list[str]
+    """Why strangers were turned away, as the log says it."""
+
+    async def heard(self, number: int) -> None:
+        """Waits until that many messages have come."""
+        await until(lambda: len(self.ear.messages) >= number)
+
+    async def gone(self, number: int) -> None:
+        """Waits until that many connections are gone."""
+        await until(lambda: len(self.ear.gone) >= number)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         local = self.listener.local
         return await asyncio.open_connection(
             local.host, local.port, ssl=self.certificates.client_context(), server_hostname=DOMAIN
         )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in a protocol's callbacks
+            await asyncio.sleep(0.01)
 
 
 @pytest_asyncio.fixture
@@ -51,8 +74,14 @@ async def port(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Port
     pem.write_text(certificates.chain + certificates.key)
     context.load_cert_chain(pem)
     ear = Ear()
-    listener = await listen_tls(ear, host="127.0.0.1", port=0, context=context)
-    yield Port(listener, ear, certificates)
+    reasons: list[str] = []
+
+    def log(event: Event, /, **fields: Any) -> None:
+        assert fields["source"] in ("127.0.0.0", "127.0.0.0/24")
+        reasons.append(fields["reason"])
+
+    listener = await listen_tls(ear, host="127.0.0.1", port=0, context=context, log=log)
+    yield Port(listener, ear, certificates, reasons)
     await listener.close()
 
 
@@ -93,11 +122,57 @@ async def test_a_request_that_cannot_be_understood_is_answered_and_the_connectio
     writer.close()
 
 
-async def test_who_keeps_sending_nonsense_is_disconnected(port: Port) -> None:
+WRONG = REGISTER.replace(b"CSeq: 1 REGISTER", b"CSeq: 1 INVITE")
+
+
+async def test_a_stranger_who_keeps_sending_nonsense_is_disconnected(port: Port) -> None:
     reader, writer = await port.open()
-    writer.write(REGISTER.replace(b"CSeq: 1 REGISTER", b"CSeq: 1 INVITE") * transport.MAX_MALFORMED)
-    assert (await closed(reader)).count(b"SIP/2.0 400") >= 1
+    writer.write(WRONG * (transport.MALFORMED[0] + 1))
+    assert (await closed(reader)).count(b"SIP/2.0 400") == transport.MALFORMED[0]
     assert port.ear.messages == []
+    assert port.reasons == ["malformed messages"]
+
+
+async def test_a_phone_that_is_known_keeps_its_connection_whatever_it_sends_wrong(port: Port) -> None:
+    _, writer = await port.open()
+    writer.write(REGISTER)
+    await port.heard(1)
+    port.ear.connections[0].trust()
+    writer.write(WRONG * (transport.MALFORMED[0] + 20) + REGISTER)
+    await port.heard(2)
+    assert port.reasons == []
+    writer.close()
+
+
+async def test_a_request_before_garbage_is_heard_and_then_the_connection_closes(port: Port) -> None:
+    reader, writer = await port.open()
+    writer.write(REGISTER + b"\x00\x01\x02garbage")
+    await closed(reader)
+    assert len(port.ear.messages) == 1
+
+
+async def test_what_is_wrong_with_the_framing_is_said_before_the_connection_closes(port: Port) -> None:
+    reader, writer = await port.open()
+    writer.write(REGISTER + REGISTER.replace(b"Content-Length: 4", b"Content-Length: -999"))
+    assert (await closed(reader)).startswith(b"SIP/2.0 400 Bad Request\r\n")
+    assert len(port.ear.messages) == 1
+
+
+async def test_a_response_is_never_answered_however_wrong(port: Port) -> None:
+    reader, writer = await port.open()
+    response = REGISTER.replace(b"REGISTER sip:sip.example.nl SIP/2.0", b"SIP/2.0 200 OK")
+    writer.write(response.replace(b"CSeq: 1", b"CSeq: 4294967296") + response.replace(b"200", b"4294967301"))
+    writer.write(b"\r\n\r\n")
+    assert await read(reader, 2) == b"\r\n"
+    writer.close()
+
+
+async def test_pings_that_come_together_are_answered_once(port: Port) -> None:
+    reader, writer = await port.open()
+    writer.write(b"\r\n\r\n" * 1000)
+    writer.write(WRONG)
+    answers = await asyncio.wait_for(reader.readuntil(b"SIP/2.0 400"), 5)
+    assert len(answers) < 100
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"A" * 3000])
@@ -111,27 +186,110 @@ async def test_a_silent_stranger_is_disconnected(port: Port, monkeypatch: pytest
     monkeypatch.setattr(transport, "FIRST_MESSAGE_TIMEOUT", 0.1)
     reader, _ = await port.open()
     assert await closed(reader) == b""
+    assert port.reasons == ["silent"]
 
 
-async def test_one_host_cannot_take_every_connection(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_CONNECTIONS_PER_HOST", 2)
-    kept = [await port.open() for _ in range(2)]
-    reader, _ = await port.open()
-    assert await closed(reader) == b""
-    kept[0][1].close()
-    await asyncio.sleep(0.1)
+async def test_one_message_does_not_buy_a_stranger_an_hour(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "FIRST_MESSAGE_TIMEOUT", 0.2)
     reader, writer = await port.open()
     writer.write(REGISTER)
-    await asyncio.sleep(0.1)
+    assert await closed(reader) == b""
     assert len(port.ear.messages) == 1
+
+
+async def test_a_known_phone_may_be_silent_between_two_registrations(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "FIRST_MESSAGE_TIMEOUT", 0.1)
+    _, writer = await port.open()
+    writer.write(REGISTER)
+    await port.heard(1)
+    connection = port.ear.connections[0]
+    connection.trust()
+    await asyncio.sleep(0.4)
+    assert not connection.closed
+    connection.distrust()
+    await port.gone(1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_message_that_trickles_in_does_not_hold_the_connection(
+    port: Port, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    monkeypatch.setattr(transport, "MESSAGE_TIMEOUT", 0.3)
+    reader, writer = await port.open()
+    if known:
+        writer.write(REGISTER)
+        await port.heard(1)
+        port.ear.connections[0].trust()
+    trickle = asyncio.create_task(drip(writer, REGISTER))
+    assert await closed(reader) == b""
+    await trickle
+    assert len(port.ear.messages) == known
+
+
+async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Sends an octet at a time for as long as somebody listens."""
+    for octet in data:
+        writer.write(bytes([octet]))
+        await asyncio.sleep(0.02)
+        if writer.is_closing():
+            return
+
+
+async def test_who_speaks_no_tls_costs_no_handshake(port: Port) -> None:
+    reader, writer = await asyncio.open_connection(port.listener.local.host, port.listener.local.port)
+    writer.write(REGISTER)
+    assert await closed(reader) == b""
+    assert port.reasons == ["no TLS"]
+
+
+async def test_a_handshake_has_to_end(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_TIMEOUT", 0.1)
+    reader, writer = await asyncio.open_connection(port.listener.local.host, port.listener.local.port)
+    writer.write(b"\x16\x03\x01")
+    assert await closed(reader) == b""
+    assert port.reasons == ["no handshake"]
+    assert len(port.listener.gate) == 0
+
+
+async def test_strangers_make_room_for_strangers_and_known_phones_stay(port: Port) -> None:
+    phone_reader, phone = await port.open()
+    phone.write(REGISTER)
+    await port.heard(1)
+    port.ear.connections[0].trust()
+    object.__setattr__(port.listener.gate, "limits", Limits(per_source=3, strangers=10))
+    local = port.listener.local
+    silent = [await asyncio.open_connection(local.host, local.port) for _ in range(8)]
+    for reader, _ in silent[:5]:
+        assert await closed(reader) == b""
+    _, newcomer = await port.open()
+    newcomer.write(REGISTER)
+    await port.heard(2)
+    assert (port.listener.gate.strangers, port.listener.gate.known) == (3, 1)
+    assert set(port.reasons) == {"too many connections"}
+    phone.write(b"\r\n\r\n")
+    assert await read(phone_reader, 2) == b"\r\n"
+
+
+async def test_memory_of_those_who_came_and_went_is_given_back(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    trims: list[int] = []
+    monkeypatch.setattr(listener_module, "TRIM_AFTER", 0.05)
+    monkeypatch.setattr(listener_module, "_TRIM_FROM", 5)
+    monkeypatch.setattr(listener_module, "_trim_memory", trims.append)
+    opened = [await port.open() for _ in range(8)]
+    for _, writer in opened:
+        writer.close()
+    await port.gone(8)
+    await asyncio.sleep(0.3)
+    assert trims == [0]
 
 
 async def test_a_peer_that_does_not_read_is_dropped(port: Port) -> None:
     _, writer = await port.open()  # asyncio reads no more than its own buffer holds
-    writer.write(REGISTER.replace(b"CSeq", b"X: y\r\nCSeq"))
-    await asyncio.sleep(0.1)
-    (message,) = port.ear.messages
-    (connection,) = [connection for group in port.listener.gate._inside.values() for connection in group]
+    writer.write(REGISTER)
+    await port.heard(1)
+    (message,), (connection,) = port.ear.messages, port.ear.connections
     message.body = b"x" * 60_000
     for _ in range(1000):
         if not connection.send(message):

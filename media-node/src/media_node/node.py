@@ -30,7 +30,7 @@ from media_node.log import Event, log
 from media_node.probe.check import Account, check
 from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
-from media_node.sip.transport import Listener, listen_tls, server_context
+from media_node.sip.listener import Listener, listen_tls, server_context
 from media_node.worker_link.client import MediaWorker
 from media_node.workers import Workers
 
@@ -96,6 +96,7 @@ class Node:
                 port=config.port,
                 context=self._tls,
                 announced_host=self._here.announced,
+                log=log,
             )
             log(
                 Event.LISTENING,

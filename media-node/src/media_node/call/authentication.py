@@ -63,6 +63,7 @@ class RequestAuthenticator:
                 now=now,
             )
             if verdict is Verdict.VALID and _same_uri(credentials.uri, request.uri):
+                transaction.connection.trust()
                 self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=request.method)
                 return phone
             if verdict is not Verdict.STALE:

@@ -15,18 +15,19 @@ from typing import Final, Protocol, cast
 from media_node.sip.framing import PONG, Framer, FramingError, KeepAlive
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import Malformed, datagram, parse, reply_to_malformed, serialise, unframed
+from media_node.sip.rates import Bucket
+from media_node.sip.tls import HANDSHAKE_TIMEOUT, MAX_UNSENT, TlsServerStream
 
-HANDSHAKE_TIMEOUT: Final = 10.0
 FIRST_MESSAGE_TIMEOUT: Final = 32.0
-"""Seconds a connection may stand without a valid message, so that idle strangers hold no socket."""
-IDLE_TIMEOUT: Final = 3700.0
-"""Seconds without an octet after which a connection is dead: longer than the longest registration."""
-MAX_UNSENT: Final = 256 * 1024
-"""Octets a peer may leave unread before it is dropped."""
-MAX_MALFORMED: Final = 5
-MAX_CONNECTIONS: Final = 5000
-MAX_CONNECTIONS_PER_HOST: Final = 500
-"""An office behind one address has many phones; a single host has no more than this."""
+"""Seconds a stranger's connection may stand without a whole, valid message."""
+MESSAGE_TIMEOUT: Final = 20.0
+"""Seconds from a message's first octet to its last; whoever needs longer only holds the connection."""
+IDLE_TIMEOUT: Final = 660.0
+"""Seconds without a message after which a known phone's connection is dead: two registrations, and a minute."""
+MALFORMED: Final = (20, 0.5)
+"""Malformed messages that are answered: at once, and a second."""
+STRANGERS_MESSAGES: Final = (60, 5)
+"""Valid messages of one stranger's connection: at once, and a second."""
 
 _numbers = count(1)
 
@@ -82,6 +83,8 @@ class Connection:
     """What Via and Contact say instead of `local`, as behind a public address that is translated."""
     number: int = field(default_factory=lambda: next(_numbers))
     closed: bool = False
+    known: bool = True
+    """Whether the peer is somebody we chose, or has shown a password."""
 
     @property
     def contact(self) -> HostPort:
@@ -96,71 +99,136 @@ class Connection:
         """Closes at once; `lost` follows."""
         raise NotImplementedError
 
+    def trust(self) -> None:
+        """The peer has shown a password: it is no stranger any more, and is read before all strangers."""
+
+    def distrust(self) -> None:
+        """The peer is a stranger again: nobody is registered over the connection any more."""
+
 
 class StreamConnection(Connection, asyncio.Protocol):
-    """A TCP or TLS connection, accepted or made."""
+    """A TCP or TLS connection, made (`accepted` False: its peer is known) or accepted (a stranger until `trust`)."""
 
     def __init__(
-        self, receiver: Receiver, transport: Transport, gate: Gate | None = None, announced: HostPort | None = None
+        self,
+        receiver: Receiver,
+        transport: Transport,
+        announced: HostPort | None = None,
+        *,
+        accepted: bool = False,
     ) -> None:
         super().__init__(receiver, transport, announced=announced)
-        self._gate = gate
+        self._accepted = accepted
+        self.known = not accepted
         self._framer = Framer()
-        self._malformed = 0
+        self._malformed = Bucket(*MALFORMED)
+        self._requests = Bucket(*STRANGERS_MESSAGES)
         self._stream: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._heard = 0.0
+        self._begun: float | None = None
+        """Since when a message has been coming in that is not whole yet."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands (over TLS: the handshake is done)."""
         self._stream = stream = cast(asyncio.Transport, transport)
         self.peer = HostPort(*transport.get_extra_info("peername")[:2])
         self.local = HostPort(*transport.get_extra_info("sockname")[:2])
-        stream.set_write_buffer_limits(high=MAX_UNSENT)
-        if self._gate is not None:
-            if not self._gate.enter(self):
-                stream.abort()
-                return
-            self._deadline = asyncio.get_running_loop().call_later(FIRST_MESSAGE_TIMEOUT, self.close)
+        self._heard = _now()
+        if self._accepted:
+            self._watch()
+        else:
+            stream.set_write_buffer_limits(high=MAX_UNSENT)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: octets arrived."""
-        self._heard = asyncio.get_running_loop().time()
+        pinged = False
         try:
             for frame in self._framer.feed(data):
                 if self.closed:
                     return
                 if isinstance(frame, KeepAlive):
-                    self._write(PONG)
+                    # However many come at once, one answer tells that we are there.
+                    if not pinged:
+                        self._write(PONG)
+                    pinged = True
+                    self._heard = _now() if self.known else self._heard
                 else:
                     self._parse(frame)
         except FramingError as error:
             # What came before was answered; nothing after it can be told apart (section 18.3).
-            if not self.closed and (answer := reply_to_malformed(unframed(error))) is not None:
+            if self.closed:
+                return
+            if (answer := reply_to_malformed(unframed(error))) is not None:
                 self.send(answer)
-            self.finish()
+            self._turn_away("not SIP")
+            return
+        if not self._framer.waiting:
+            self._begun = None
+        elif self._begun is None:
+            self._begun = _now()
+            self._watch()
 
     def _parse(self, frame: bytes) -> None:
         try:
             message = parse(frame)
         except Malformed as error:
-            self._malformed += 1
-            if (answer := reply_to_malformed(error)) is not None:
-                self.send(answer)
-            if self._malformed >= MAX_MALFORMED:
-                self.finish()
+            self._refuse(error)
             return
-        if self._deadline is not None and self._gate is not None:
-            self._deadline.cancel()
-            self._deadline = asyncio.get_running_loop().call_later(IDLE_TIMEOUT, self._check_idle)
+        self._heard = _now()
+        if not self.known and not self._requests.take(self._heard):
+            self._turn_away("too many messages")
+            return
         self.receiver.received(self, message)
 
-    def _check_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._heard >= IDLE_TIMEOUT:
-            self.close()
+    def _refuse(self, error: Malformed) -> None:
+        """Answers what is wrong, as often as is good for both. A phone that is known keeps its connection and its calls."""
+        if self._malformed.take(_now()):
+            if (answer := reply_to_malformed(error)) is not None:
+                self.send(answer)
+        elif not self.known:
+            self._turn_away("malformed messages")
+
+    def trust(self) -> None:
+        """See Connection."""
+        self.known = True
+        if self._accepted and self._stream is not None:
+            cast(TlsServerStream, self._stream).trust()
+
+    def distrust(self) -> None:
+        """See Connection."""
+        if self._accepted and self.known and self._stream is not None:
+            self.known = False
+            self._heard = _now()
+            cast(TlsServerStream, self._stream).distrust()
+            self._watch()
+
+    def _watch(self) -> None:
+        """Looks again when the connection may have stood long enough without what keeps it."""
+        if not self._accepted or self.closed:
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_at(self._ends_at(), self._look)
+
+    def _ends_at(self) -> float:
+        silent = self._heard + (IDLE_TIMEOUT if self.known else FIRST_MESSAGE_TIMEOUT)
+        return silent if self._begun is None else min(silent, self._begun + MESSAGE_TIMEOUT)
+
+    def _look(self) -> None:
+        self._deadline = None
+        if _now() < self._ends_at():
+            self._watch()
+        elif self._begun is not None:
+            self._turn_away("a message without end")
         else:
-            self._deadline = loop.call_at(self._heard + IDLE_TIMEOUT, self._check_idle)
+            self._turn_away("silent")
+
+    def _turn_away(self, reason: str) -> None:
+        """Closes after what was written has been sent, and says why in the log when it was a stranger."""
+        if self._accepted and not self.known and self._stream is not None:
+            cast(TlsServerStream, self._stream).report(reason)
+        self.finish()
 
     def eof_received(self) -> bool:
         """asyncio: the peer finished sending; a half-open connection is of no use to SIP."""
@@ -171,8 +239,6 @@ class StreamConnection(Connection, asyncio.Protocol):
         self.closed = True
         if self._deadline is not None:
             self._deadline.cancel()
-        if self._gate is not None:
-            self._gate.leave(self)
         self.receiver.lost(self)
 
     def pause_writing(self) -> None:
@@ -197,6 +263,7 @@ class StreamConnection(Connection, asyncio.Protocol):
 
     def finish(self) -> None:
         """Closes after what was written has been sent."""
+        self.closed = True
         if self._stream is not None:
             self._stream.close()
 
@@ -248,73 +315,8 @@ class DatagramConnection(Connection, asyncio.DatagramProtocol):
             self._socket.abort()
 
 
-class Gate:
-    """Counts the connections a listener lets in, in total and by host."""
-
-    def __init__(self) -> None:
-        self._inside: dict[str, set[StreamConnection]] = {}
-
-    def enter(self, connection: StreamConnection) -> bool:
-        """Whether there is room for it."""
-        same_host = self._inside.setdefault(connection.peer.host, set())
-        if len(same_host) >= MAX_CONNECTIONS_PER_HOST or sum(map(len, self._inside.values())) >= MAX_CONNECTIONS:
-            return False
-        same_host.add(connection)
-        return True
-
-    def leave(self, connection: StreamConnection) -> None:
-        """It is gone."""
-        same_host = self._inside.get(connection.peer.host, set())
-        same_host.discard(connection)
-        if not same_host:
-            self._inside.pop(connection.peer.host, None)
-
-    def close(self) -> None:
-        """Lets everyone out, after what was written to them has been sent."""
-        for connection in [connection for same_host in self._inside.values() for connection in same_host]:
-            connection.finish()
-
-
-@dataclass
-class Listener:
-    """An open TLS port."""
-
-    server: asyncio.Server
-    gate: Gate
-    local: HostPort
-
-    async def close(self) -> None:
-        """Closes the port and its connections."""
-        self.server.close()
-        self.gate.close()
-        await asyncio.sleep(0)
-
-
-def server_context() -> ssl.SSLContext:
-    """TLS for the phones' side: 1.2 and up, no client certificates; the caller loads the chain."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!MD5:!DSS")
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_SINGLE_ECDH_USE
-    return context
-
-
-async def listen_tls(
-    receiver: Receiver, *, host: str, port: int, context: ssl.SSLContext, announced_host: str | None = None
-) -> Listener:
-    """Opens the TLS port. Raises OSError when it is taken."""
-    gate = Gate()
-    announced: list[HostPort] = []
-
-    def accept() -> StreamConnection:
-        return StreamConnection(receiver, Transport.TLS, gate, announced[0] if announced else None)
-
-    server = await asyncio.get_running_loop().create_server(
-        accept, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT, ssl_shutdown_timeout=1.0, backlog=512
-    )
-    local = HostPort(*server.sockets[0].getsockname()[:2])
-    announced.append(HostPort(announced_host or local.host, local.port))
-    return Listener(server, gate, local)
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def connect(
