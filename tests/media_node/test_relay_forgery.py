@@ -17,6 +17,7 @@ from media_node.media.candidate_keys import MAX_CANDIDATES
 from media_node.media.leg import Leg
 from media_node.media.port import open_pair
 from media_node.media.relay import Relay
+from media_node.media.slow_path import SlowPath
 from tests.support.media.phone import CM32, CM80, GCM128, Phone, Rtp, phones
 
 ATTACKERS = 3
@@ -166,7 +167,7 @@ def test_a_packet_that_cannot_be_considered_is_counted_and_the_next_one_is(monke
 
     with bench(CM80, CM80) as table:
         with monkeypatch.context() as patch:
-            patch.setattr(Relay, "_slow_path_rtp", broken)
+            patch.setattr(SlowPath, "_rtp", broken)
             table.speak(table.a)
         assert table.relay.drops == {"internal": 1}
         table.speak(table.a)

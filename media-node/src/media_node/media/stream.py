@@ -86,6 +86,11 @@ class Inbound(Reception):
         self.arrived(sequence, now)
         self.next = self.highest + 1 & 0xFFFF
 
+    def feed_into(self, out: Outbound) -> None:
+        """What comes goes to another leg from the next packet on."""
+        self.interrupt()
+        self.out = out
+
     def measure(self, size: int) -> None:
         """Packets since the last measurement had payloads of `size` octets, like this one.
 
@@ -176,6 +181,8 @@ class Outbound:
             last.interrupt()
         if source not in self._feeds:
             self._feeds.append(source)
+            self.failed += source.carried  # what it carried before went to the leg that this one replaced
+            self._before = (self._before[0], self._before[1] + source.octets)
         self.feed = source
 
     def clear(self) -> None:

@@ -22,7 +22,8 @@ from typing import Any
 
 from media_node.media.leg import Leg
 from media_node.media.port import BATCH, Port, open_pair
-from media_node.media.relay import ReceivingSocket, Relay
+from media_node.media.relay import Relay
+from media_node.media.routes import ReceivingSocket
 from media_node.media.srtp import SrtpError
 from media_node.worker_link import protocol
 
@@ -157,6 +158,15 @@ class Worker:
                 for receiving in self._relay.calls[request["call"]].sockets:
                     self._epoll.register(receiving.port.fd, select.EPOLLIN)
                 return {side: protocol.encode(self._local(leg)) for side, leg in legs.items()}
+            case "reopen":
+                leg, before = self._relay.reopen(request["call"], request["leg"], request["secure"], now)
+                for receiving in self._relay.calls[request["call"]].sockets:
+                    if receiving.leg is leg:
+                        self._epoll.register(receiving.port.fd, select.EPOLLIN)
+                return {"local": protocol.encode(self._local(leg)), "before": protocol.encode(before)}
+            case "move":
+                before = self._relay.move(request["call"], request["leg"], request["to"], request["to_leg"])
+                return protocol.encode(before)
             case "set":
                 self._relay.set(request["call"], request["leg"], protocol.decode_leg(request["remote"]), now)
                 return {}

@@ -152,6 +152,21 @@ class MediaWorker:
         self._calls.add(call)
         return {leg: LocalTransport(**local) for leg, local in result.items()}
 
+    async def reopen(self, call: str, leg: str, *, secure: bool) -> tuple[LocalTransport, LegStats]:
+        """Put another peer in a leg's place: where its media must be sent, and what the replaced peer's leg saw.
+
+        Raises MediaError for an unknown call or leg, or without a free port.
+        """
+        result = await self._ask("reopen", {"call": call, "leg": leg, "secure": secure})
+        return LocalTransport(**result["local"]), LegStats(**result["before"])
+
+    async def move(self, call: str, leg: str, *, to: str, to_leg: str) -> LegStats:
+        """Put a leg, keys and ports and all, in the place of another call's leg; what that one saw.
+
+        Raises MediaError for an unknown call or leg.
+        """
+        return LegStats(**await self._ask("move", {"call": call, "leg": leg, "to": to, "to_leg": to_leg}))
+
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         """Give a leg its negotiated description, the first or a later one.
 

@@ -127,6 +127,10 @@ class WorkerLoad:
 # Requests: op, arguments -> result.
 #   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}}
 #                                                           -> {"a": LocalTransport, "b": LocalTransport}   reserves both legs' ports
+#   reopen  {call: str, leg: "a"|"b", secure: bool}         -> {"local": LocalTransport, "before": LegStats}
+#                                                           another peer takes the leg's place: new keys, new latch
+#   move    {call: str, leg: "a"|"b", to: str, to_leg: "a"|"b"} -> LegStats
+#                                                           a leg takes the place of another call's leg, which this saw
 #   set     {call: str, leg: "a"|"b", remote: LegDescription}          -> {}                          first or changed description
 #   stats   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
