@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.functions import DATA, TABLES, Api, Context, create_tables, dynamodb_local_running, forget
+from tests.support.functions import TABLES, Api, Context, create_tables, dynamodb_local_running, forget
+from tests.support.own_data import DATA
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ import pytest
 
 from ordering.store import ChangedOfferingError
 from shared import clock, dynamodb, settings
+from tests.support.own_data import DATA
 
 pytestmark = pytest.mark.needs("java")
 
-CATALOGUE = Path(__file__).parents[2] / "site/data/catalogue.toml"
+CATALOGUE = DATA / "catalogue.toml"
 
 
 def load(directory: Path, text: str, monkeypatch: pytest.MonkeyPatch, context) -> dict[str, int]:

@@ -3,7 +3,6 @@
 import tomllib
 from datetime import date, timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 from ordering import catalogue as catalogues
 from ordering import pricing
 from ordering.catalogue import Catalogue, Offering, Promotion, UnknownOfferingError, VatRate
+from tests.support.own_data import DATA
 
-DOCUMENT = tomllib.loads((Path(__file__).parents[2] / "site/data/catalogue.toml").read_text())
+DOCUMENT = tomllib.loads((DATA / "catalogue.toml").read_text())
 CATALOGUE = catalogues.parse(DOCUMENT)
 TODAY = date(2026, 11, 21)
 

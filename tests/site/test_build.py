@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import shutil
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from callvoip.texts import hugo
-from tests.support.site.build import ROOT, build
+from tests.support.site.build import ROOT, build, checkout
 from tests.support.site.document import broken_links, pages
 
 DATA = ROOT / "site/data"
@@ -21,9 +20,7 @@ SLUGS_THAT_MAY_NAME_THE_PROVIDER = {"avg-callvoiptelefonie"}
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of site/ and content/ to spoil."""
-    shutil.copytree(ROOT / "site", tmp_path / "site", ignore=shutil.ignore_patterns("public", "resources"))
-    shutil.copytree(ROOT / "content", tmp_path / "content")
-    return tmp_path
+    return checkout(tmp_path)
 
 
 def test_no_name_that_hugo_calls_deprecated_is_used(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from callvoip.texts.check import SlipsError
-from tests.support.site.build import ROOT, build
+from tests.support.site.build import ROOT, build, checkout
 from tests.support.site.document import pages
 from tests.support.site.measure import visit
 from tests.support.site.origin import Origin, example, serve
@@ -25,9 +25,7 @@ needs_chromium = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/libera
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the site whose provider uncommented the example in brand.toml, and has the script that it names."""
-    copy = tmp_path_factory.mktemp("measured")
-    shutil.copytree(ROOT / "site", copy / "site", ignore=shutil.ignore_patterns("public", "resources"))
-    shutil.copytree(ROOT / "content", copy / "content")
+    copy = checkout(tmp_path_factory.mktemp("measured"))
     text = BRAND.read_text()
     example_at = text.index("# [analytics]")
     (copy / "site/data/brand.toml").write_text(text[:example_at] + re.sub("(?m)^# ", "", text[example_at:]))

@@ -11,9 +11,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from ordering import form
 from ordering.order import State
+from tests.support.own_data import DATA
 from tests.support.site.build import ROOT
 from tests.support.site.document import pages
-from tests.support.site.origin import DATA, SALES, Origin, example, order_form
+from tests.support.site.origin import SALES, Origin, example, order_form
 
 I18N = ROOT / "site/i18n"
 ENGLISH = "/en/encrypted-calls-with-srtp/"

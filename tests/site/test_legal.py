@@ -13,11 +13,12 @@ from media_node import config
 from ordering import source
 from shared import html
 from tests.site.test_views import check_context
+from tests.support.own_data import DATA
 from tests.support.site.build import ROOT
 from tests.support.site.document import pages
 
 SRTP = "/versleutelde-telefoongesprekken/"
-RETENTION = tomllib.loads((ROOT / "site/data/retention.toml").read_text())
+RETENTION = tomllib.loads((DATA / "retention.toml").read_text())
 
 
 def text(site: Path, address: str) -> str:
@@ -55,7 +56,7 @@ def test_no_amount_stands_without_its_vat_wording(site: Path) -> None:
 
 @pytest.mark.parametrize("address", ["/", SRTP, "/contact/", "/contractsamenvatting/", "/zoeken/", "/404.html"])
 def test_who_the_provider_is_can_be_read_on_every_page(site: Path, address: str) -> None:
-    brand = tomllib.loads((ROOT / "site/data/brand.toml").read_text())
+    brand = tomllib.loads((DATA / "brand.toml").read_text())
     told = text(site, address)  # art. 3:15d BW
     for key in ("legal_name", "kvk", "btw_id", "email", "telephone_display"):
         assert brand[key] in told, key

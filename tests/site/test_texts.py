@@ -1,6 +1,5 @@
 """What an editor may get wrong: told in Dutch with file, line and what to do; and nothing of it is published."""
 
-import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from callvoip.texts import hugo
 from callvoip.texts.check import SlipsError, build, texts
-from tests.support.site.build import ROOT
+from tests.support.site.build import checkout as make_checkout
 
 TOP = """---
 type: nieuws
@@ -41,9 +40,7 @@ def png(width: int, height: int) -> bytes:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site with its texts, and a picture."""
-    root = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "site", root / "site", ignore=shutil.ignore_patterns("public", "resources"))
-    shutil.copytree(ROOT / "content", root / "content")
+    root = make_checkout(tmp_path_factory.mktemp("checkout"))
     (root / "content/nieuws/foto.png").write_bytes(png(1400, 700))
     return root
 

@@ -13,8 +13,9 @@ import pytest
 
 from ordering.order import State
 from shared import html
+from tests.support.own_data import DATA
 from tests.support.site.document import Document, read
-from tests.support.site.origin import DATA, order_form
+from tests.support.site.origin import order_form
 
 KINDS = sorted(file.stem for file in (DATA / "forms").glob("*.toml"))
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}{% raw %}</textarea></title>"

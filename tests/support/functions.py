@@ -25,7 +25,6 @@ from callvoip.process import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "tests" / "functions"
-DATA = ROOT / "site" / "data"
 OPENAPI = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
 # The tables of infra/tables.py; tests/infra asserts that the template says the same.

@@ -1,18 +1,35 @@
-"""The site built as callvoip.build does it."""
+"""The site built as callvoip.build does it, with the tests' own catalogue, brand and retention table."""
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from callvoip.texts import check as texts
+from tests.support.own_data import ROOT, lay_over
 
-ROOT = Path(__file__).parents[3]
-
-
-def build(destination: Path, root: Path = ROOT) -> None:
-    """Check the texts of a checkout and build its site. Raises SlipsError with what an editor would read."""
-    texts.build(root, destination)
-
+__all__ = ["ROOT", "build", "checkout", "sizes"]
 
 sizes = pytest.mark.parametrize("width", [360, 1280])
 """For the main way through each flow: on a telephone and on a desk."""
+
+
+def checkout(directory: Path) -> Path:
+    """A checkout of the site and its texts in `directory`, to build and to spoil."""
+    shutil.copytree(ROOT / "site", directory / "site", ignore=shutil.ignore_patterns("public", "resources"))
+    shutil.copytree(ROOT / "content", directory / "content")
+    lay_over(directory / "site" / "data")
+    return directory
+
+
+def build(destination: Path, root: Path | None = None) -> None:
+    """Check the texts of a checkout (without one, of one made for it) and build its site.
+
+    Raises SlipsError with what an editor would read.
+    """
+    if root is not None:
+        texts.build(root, destination)
+        return
+    with tempfile.TemporaryDirectory(prefix="callvoip-checkout-") as directory:
+        texts.build(checkout(Path(directory)), destination)

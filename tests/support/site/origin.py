@@ -37,8 +37,8 @@ from ordering.order import (
 from ordering.problems import PROBLEMS, PriceChangedError
 from shared import clock, html
 from shared.problem import FieldProblem, Kind, Problem, ProblemError, invalid, not_found
+from tests.support.own_data import DATA
 
-DATA = Path(__file__).parents[3] / "site/data"
 SIP_DOMAIN = "sip.example.nl"
 SALES = Actor(Role.SALES, "verkoop@example.nl")
 CLIENT_ID = "console-under-test"
