@@ -126,8 +126,8 @@ def test_a_plan_with_a_number_is_ordered_checked_and_priced_twice(browser: Brows
         page.goto(f"{system.site}/nummer-aanvragen/")
         page.check("[name=offering][value=unlimited-nl]")
         page.check("[name=country][value=nl]")
-        page.fill("#areaCode", "020")
         page.check("[name=porting][value=no]")
+        page.fill("#areaCode", "020")
         for name, value in {
             "company": "Nummer BV",
             "name": "Jo",

@@ -541,7 +541,16 @@ def test_a_fault_of_ours_is_told_without_the_inside_and_is_found_in_the_log(api,
 # --- the other kinds of order
 
 PARTY = {name: FIELDS[name] for name in ("company", "kvk", "name", "email", "telephone")}
-PLAN = {**PARTY, "category": "plan", "offering": "unlimited-eu", "country": "be", "areaCode": "03", "porting": "no"}
+BELGIAN = {"kvk": "0403.170.701", "telephone": "03 555 01 00"}
+PLAN = {
+    **PARTY,
+    **BELGIAN,
+    "category": "plan",
+    "offering": "unlimited-eu",
+    "country": "be",
+    "areaCode": "03",
+    "porting": "no",
+}
 QUOTE = {**PARTY, "category": "quote", "subject": "Drie vestigingen", "text": "Veertig telefoons"}
 AGREEMENT = {**PARTY, "category": "processing-agreement", "authorised": "yes"}
 

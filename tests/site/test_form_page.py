@@ -276,7 +276,6 @@ PLAN = {"company": "Bakkerij De Oven", "name": "A. Bakker", "email": "bakker@exa
 def fill_in_plan(page: Page) -> None:
     page.check("[name=offering][value=unlimited-eu]")
     page.check("[name=country][value=be]")
-    page.fill("#areaCode", "03")
     page.check("[name=porting][value=yes]")
     for name, value in PLAN.items():
         page.fill(f"#{name}", value)

@@ -1,26 +1,21 @@
 """Order forms: check and normalise what a visitor filled in, driven by the definition in data/forms/*.toml."""
 
 import re
-import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-FieldType = Literal["text", "textarea", "email", "tel", "integer", "kvk", "choice", "checkbox"]
+from ordering.field_types import CHECKED, NORMALISERS, InvalidError
+from shared import text as texts
+
+FieldType = Literal[
+    "text", "textarea", "email", "tel", "area-code", "integer", "enterprise-number", "choice", "checkbox"
+]
 Code = Literal["missing", "too_long", "invalid", "not_integer", "too_small", "too_large"]
 
-# A valid e-mail address as the HTML standard has it, with at least one dot in the domain:
-# https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address
-_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-_EMAIL = re.compile(rf"[a-zA-Z0-9.!#$%&'*+/=?^_`{{|}}~-]+@{_LABEL}(?:\.{_LABEL})+")
-# "5", " 5 ", "5." and "1.000"; the dot of thousands is Dutch.
-_INTEGER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)[.,]?")
-_KVK = re.compile(r"[0-9]{8}")
-_TELEPHONE = re.compile(r"\+?[0-9]{8,15}")
-_HOME_COUNTRIES = (31, 32)
-
-CHECKED = "yes"
-"""What a checkbox that is checked sends; one that is not sends nothing."""
+# "5", " 5 ", "5.", "1.000" and "1 000"; the dot of thousands is Dutch.
+_INTEGER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:[. ][0-9]{3})+)[.,]?")
+_HOME = "nl"
 
 
 @dataclass(frozen=True)
@@ -44,8 +39,8 @@ class Field:
     """One field of a form.
 
     `minimum` and `maximum` are bounds of an integer, `options` the values of a choice; `pattern` is a regular
-    expression that all of a text must match, written so that Python and JavaScript read it alike; `required_when` makes
-    a field required on a condition.
+    expression that all of a text must match, written so that Python and JavaScript read it alike. A field with
+    `required_when` is asked, and then required, on that condition only; `default` is the value of one that is left open.
     """
 
     name: str
@@ -59,6 +54,7 @@ class Field:
     options: tuple[Option, ...] = ()
     pattern: str | None = None
     required_when: Condition | None = None
+    default: str = ""
 
     def shown(self, value: str | int) -> str:
         """A normalised value as a person reads it."""
@@ -147,6 +143,7 @@ def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None)
                 maximum=entry.get("max"),
                 options=tuple(Option(**option) for option in entry.get("option", [])),
                 pattern=entry.get("pattern"),
+                default=entry.get("default", ""),
                 required_when=Condition(**entry["required_when"]) if "required_when" in entry else None,
             )
         )
@@ -181,9 +178,12 @@ def check(form: Form, values: Mapping[str, object]) -> Checked:
     """
     normalised: dict[str, str | int] = {}
     errors: list[FieldError] = []
+    country = _country(form, values)
     for field in form.fields:
         try:
-            normalised[field.name] = _check_field(field, values.get(field.name), _is_required(field, values))
+            normalised[field.name] = (
+                _check_field(field, values.get(field.name), country) if _is_asked(field, values) else ""
+            )
         except _Refused as refused:
             message = field.messages.get(refused.code, f"{field.label}: deze waarde kunnen wij niet lezen")
             shown = as_text(values.get(field.name))
@@ -203,19 +203,30 @@ def as_text(value: object) -> str:
     return ""
 
 
-def _is_required(field: Field, values: Mapping[str, object]) -> bool:
+def _country(form: Form, values: Mapping[str, object]) -> str:
+    """The country by which numbers are read: the one chosen, where the form asks for it."""
+    for field in form.fields:
+        if field.name == "country":
+            chosen = texts.line(as_text(values.get(field.name)))
+            if chosen in {option.value for option in field.options}:
+                return chosen
+    return _HOME
+
+
+def _is_asked(field: Field, values: Mapping[str, object]) -> bool:
     condition = field.required_when
-    return field.required or (condition is not None and _tidy(as_text(values.get(condition.field))) == condition.value)
+    return condition is None or texts.line(as_text(values.get(condition.field))) == condition.value
 
 
-def _check_field(field: Field, value: object, required: bool) -> str | int:
+def _check_field(field: Field, value: object, country: str) -> str | int:
     if isinstance(value, bool) and field.type == "checkbox":
         value = CHECKED if value else ""
     if isinstance(value, bool | list | dict):
         raise _Refused("not_integer" if field.type == "integer" else "invalid")
-    text = tidy_lines(as_text(value)) if field.type == "textarea" else _tidy(as_text(value))
+    text = texts.lines(as_text(value)) if field.type == "textarea" else texts.line(as_text(value))
+    text = text or field.default
     if not text:
-        if required:
+        if field.required or field.required_when:
             raise _Refused("missing")
         return ""
     # Code points, as DynamoDB and people count them; the browser's check counts [...value].length.
@@ -227,78 +238,19 @@ def _check_field(field: Field, value: object, required: bool) -> str | int:
         raise _Refused("invalid")
     if field.pattern is not None and re.fullmatch(field.pattern, text) is None:
         raise _Refused("invalid")
-    return _NORMALISERS[field.type](text)
-
-
-def _tidy(text: str) -> str:
-    """One line in Unicode's composed form, without control characters, with single spaces."""
-    return " ".join(
-        "".join(" " if unicodedata.category(c) == "Cc" else c for c in unicodedata.normalize("NFC", text)).split()
-    )
-
-
-def tidy_lines(text: str) -> str:
-    lines = [_tidy(line) for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    return "\n".join(lines).strip()
+    try:
+        return NORMALISERS[field.type](text, country)
+    except InvalidError:
+        raise _Refused("invalid") from None
 
 
 def _integer(field: Field, text: str) -> int:
-    match = _INTEGER.fullmatch(text)
+    match = _INTEGER.fullmatch(texts.number(text))
     if match is None:
         raise _Refused("not_integer")
-    number = int(match[1] + match[2].replace(".", ""))
+    number = int(match[1] + re.sub("[. ]", "", match[2]))
     if field.minimum is not None and number < field.minimum:
         raise _Refused("too_small")
     if field.maximum is not None and number > field.maximum:
         raise _Refused("too_large")
     return number
-
-
-def _email(text: str) -> str:
-    text = text.removeprefix("mailto:")
-    if _EMAIL.fullmatch(text) is None:
-        raise _Refused("invalid")
-    local, _, domain = text.rpartition("@")
-    return f"{local}@{domain.lower()}"
-
-
-def _kvk(text: str) -> str:
-    digits = re.sub(r"[\s.-]", "", text)
-    if _KVK.fullmatch(digits) is None:
-        raise _Refused("invalid")
-    return digits
-
-
-def _checkbox(text: str) -> str:
-    if text != CHECKED:
-        raise _Refused("invalid")
-    return text
-
-
-def _telephone(text: str) -> str:
-    """E.164; a number without country code is Dutch."""
-    bare = re.sub(r"[\s./()-]", "", text.replace("(0)", ""))
-    if _TELEPHONE.fullmatch(bare) is None:
-        raise _Refused("invalid")
-    import phonenumbers  # 0.1 s, needed by an order only
-
-    try:
-        number = phonenumbers.parse(bare, "NL")
-    except phonenumbers.NumberParseException:
-        raise _Refused("invalid") from None
-    # Abroad the length must do: number plans change faster than this library is updated.
-    valid = phonenumbers.is_valid_number if number.country_code in _HOME_COUNTRIES else phonenumbers.is_possible_number
-    if not valid(number):
-        raise _Refused("invalid")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-_NORMALISERS: Mapping[FieldType, Callable[[str], str]] = {
-    "text": str,
-    "textarea": str,
-    "email": _email,
-    "tel": _telephone,
-    "kvk": _kvk,
-    "choice": str,
-    "checkbox": _checkbox,
-}

@@ -69,7 +69,7 @@ def to_order(item: Mapping[str, Any]) -> Order:
         version=item["version"],
         order_date=order_date,
         customer_id=item["customerId"],
-        related_party=RelatedParty(**{"kvk": "", **item["relatedParty"]}),
+        related_party=RelatedParty(**item["relatedParty"]),
         note=item.get("note", ""),
         price=Price(tuple(_to_order_item(entry) for entry in item["productOrderItem"]), item["vatRatePercent"]),
         details=tuple(Detail(**detail) for detail in item.get("details", [])),

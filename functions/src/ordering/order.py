@@ -141,13 +141,16 @@ class CredentialsIssuedError(OrderError):
 
 @dataclass(frozen=True)
 class RelatedParty:
-    """Who ordered; `kvk` may be empty, `telephone` is E.164."""
+    """Who ordered. What a form may leave open may be empty; `kvk` is a KvK number or, when `country` is BE, a Belgian
+    enterprise number (KBO); `telephone` is E.164.
+    """
 
     company: str
-    kvk: str
     name: str
     email: str
-    telephone: str
+    kvk: str = ""
+    telephone: str = ""
+    country: str = "NL"
 
 
 class EventKind(StrEnum):

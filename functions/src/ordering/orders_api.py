@@ -26,6 +26,7 @@ from ordering.store import (
     UnknownOrderError,
 )
 from shared import clock, html, http, problem, settings
+from shared import text as texts
 from shared.brand import brand
 from shared.problem import FieldProblem, ProblemError
 from shared.routes import FORM, JSON, Body, Caller
@@ -323,7 +324,9 @@ def _place(fields: Mapping[str, object], now: datetime) -> _Placed:
         order_id=order_id,
         category=definition.id,
         customer_id=credentials.new_customer_id(),
-        related_party=RelatedParty(**{name: checked.text(name) for name in _PARTY}),
+        related_party=RelatedParty(
+            **{name: checked.text(name) for name in _PARTY}, country=checked.text("country").upper()
+        ),
         note=checked.text("note") if "note" in checked.values else "",
         price=price,
         token_sha256=credentials.sha256(token),
@@ -355,7 +358,7 @@ def _details(definition: form.Form, checked: form.Checked) -> tuple[Detail, ...]
     return tuple(
         Detail(field.name, checked.text(field.name), field.label, field.shown(checked.values[field.name]))
         for field in definition.fields
-        if field.name not in known and checked.values[field.name] != ""
+        if field.name not in known and checked.values[field.name] not in ("", field.default)
     )
 
 
@@ -475,7 +478,7 @@ def _optional_body() -> dict[str, object]:
 
 def _optional_text(fields: Mapping[str, object], name: str) -> str:
     """Lines that may be left out; raises ProblemError when they are too long."""
-    text = form.tidy_lines(form.as_text(fields.get(name)))
+    text = texts.lines(form.as_text(fields.get(name)))
     if len(text) > LONGEST_TEXT:
         raise problem.invalid([FieldProblem(name, "too_long", f"Gebruik hoogstens {LONGEST_TEXT} tekens")])
     return text

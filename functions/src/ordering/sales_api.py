@@ -15,6 +15,7 @@ from ordering.problems import PROBLEMS
 from ordering.queue import Entry, Filter, Sort
 from ordering.store import OrderStore
 from shared import clock, colleague, http, problem, settings
+from shared import text as texts
 from shared.brand import brand
 from shared.problem import FieldProblem, ProblemError
 from shared.routes import Body, Caller
@@ -365,7 +366,7 @@ def _selected() -> list[tuple[str, int]]:
 
 def _text(name: str, missing: str) -> str:
     """Lines that must be there; raises ProblemError."""
-    text = form.tidy_lines(form.as_text(http.read_body(app).get(name)))
+    text = texts.lines(form.as_text(http.read_body(app).get(name)))
     if not text:
         raise problem.invalid([FieldProblem(name, "missing", missing)])
     if len(text) > _LONGEST_TEXT:

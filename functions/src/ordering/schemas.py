@@ -18,7 +18,8 @@ _TYPES: dict[str, str | list[str]] = {
     "integer": ["integer", "string"],
     "email": "string",
     "tel": "string",
-    "kvk": "string",
+    "area-code": "string",
+    "enterprise-number": "string",
     "text": "string",
     "textarea": "string",
     "choice": "string",
@@ -79,7 +80,7 @@ def schemas() -> Schema:
         reasons=a_list(an_object(code=text, text=text, points=count)),
     )
     amount = {"type": ["integer", "null"], "minimum": 0}
-    party = an_object(company=text, kvk=text, name=text, email=text, telephone=text)
+    party = an_object(company=text, kvk=text, name=text, email=text, telephone=text, country={"enum": ["NL", "BE"]})
     summary = more(order, customerId=text, relatedParty=party, spam=spam)
     sales_event = optional(more(event, who=text), why=text, kind=kind)
     sales_events = {"type": "array", "minItems": 1, "items": sales_event}

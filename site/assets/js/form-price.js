@@ -1,6 +1,7 @@
 // What the order that is being filled in costs, as ordering/pricing.py computes it. Pure.
 
-import { integer, tidy } from "./check.js";
+import { integer } from "./check.js";
+import { line } from "./text.js";
 
 /** Net cents {monthly, once}, or null while too little is filled in. `definition` carries `prices` (layouts/_partials/form/prices.html). */
 export function price(definition, values) {
@@ -11,6 +12,6 @@ export function price(definition, values) {
     if (quantity === null || quantity < min || quantity > max) return null;
     return { monthly: quantity * offerings[definition.offering].cents, once: 0 };
   }
-  const chosen = offerings[tidy(String(values[definition.offering_field] ?? ""))];
+  const chosen = offerings[line(String(values[definition.offering_field] ?? ""))];
   return chosen ? { monthly: chosen.cents, once: offerings.connection.cents } : null;
 }
