@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from callvoip.commands.verify_receipt import gaps, verify
+from media_node.call.record import CUT_SHORT
+from media_node.control.receipts import Receipts
 from media_node.probe.check import LATCHING, fall_silent, verdict
 from media_node.probe.phone import Conversation, Phone, RequestRefused
 from media_node.sip.sdp import Direction
@@ -258,6 +261,37 @@ async def test_a_worker_that_dies_is_replaced_and_the_other_worker_s_call_never_
         await conversation.phone.close()
     records = await asyncio.to_thread(wait_until, lambda: len(node.records(CUSTOMER)) == 3 and node.records(CUSTOMER))
     assert sorted(record["reason"] for record in records) == ["completed", "completed", "the media relay failed"]
+
+
+async def test_a_node_killed_in_a_call_leaves_one_record_of_it_and_the_receipts_are_a_whole_chain(
+    new_node: NodeFactory,
+) -> None:
+    node = await asyncio.to_thread(new_node)
+    phones = accounts(CUSTOMER)
+    await asyncio.to_thread(node.assign, CUSTOMER, phones, probed=True)
+    first = await talking(node, phones)
+    await asyncio.sleep(0.4)
+    await hang_up(*first)
+    await asyncio.to_thread(wait_until, lambda: node.records(CUSTOMER))
+    ours, theirs = await talking(node, phones)
+    spool = node.directory / "state" / "records"
+    await asyncio.to_thread(wait_until, lambda: list(spool.glob("*.begun")))
+    await asyncio.to_thread(node.stop, signal.SIGKILL)
+    for conversation in (ours, theirs):
+        conversation.stream.close()
+        await conversation.phone.close()
+    await asyncio.to_thread(node.start)
+    records = await asyncio.to_thread(wait_until, lambda: len(node.records(CUSTOMER)) == 2 and node.records(CUSTOMER))
+    assert [record["reason"] for record in records] == ["completed", CUT_SHORT]
+    assert all(record["startedAt"] <= record["answeredAt"] <= record["endedAt"] for record in records)
+    receipts = [record["receipt"] for record in records]
+    jwk = Receipts(node.directory / "state").jwk
+    whole, cut = (verify(receipt, jwk) for receipt in receipts)
+    assert [(leg["keying"], leg["plaintextPackets"]) for leg in whole["legs"]] == [("SDES", 0), ("SDES", 0)]
+    assert all(whole["answeredAt"] <= leg["lastSecuredAt"] <= whole["endedAt"] for leg in whole["legs"])
+    assert (whole["beyond"], cut["reason"]) == ("nothing", CUT_SHORT)
+    assert gaps(receipts) == []
+    assert list(spool.glob("*.begun")) == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])

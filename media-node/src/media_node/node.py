@@ -18,13 +18,14 @@ from typing import Any, Final, TypeVar
 
 from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.exchange import Exchange
-from media_node.call.record import CallRecord
+from media_node.call.record import CallRecord, claims, cut_short
 from media_node.call.trunk import TrunkAddress
 from media_node.config import Config
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, Probed, StatusWriter, report
 from media_node.control.instance import Instance
+from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
 from media_node.log import Event, log
 from media_node.probe.check import Account, check
@@ -62,6 +63,7 @@ class Node:
         self._reported: dict[str, Any] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._spool = Spool(config.directory / "records")
+        self._receipts = Receipts(config.directory)
         # systemd's own directory when there is one: a Unix socket's path must be short.
         self._run_directory = Path(os.environ.get("RUNTIME_DIRECTORY") or config.directory / "run")
         self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -70,7 +72,12 @@ class Node:
         self._here: Instance
         self._listener: Listener
         self.exchange = Exchange(
-            domain=config.domain, media=self._workers.plane, records=self._record, log=log, suites=config.suites
+            domain=config.domain,
+            media=self._workers.plane,
+            records=self._ended,
+            begun=self._begun,
+            log=log,
+            suites=config.suites,
         )
 
     def stop(self) -> None:
@@ -88,6 +95,7 @@ class Node:
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
         self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn)
         await self._patiently("parameters", self._refresh)
+        await self._recover()
         await self._workers.start(config.workers)
         try:
             self._listener = await listen_tls(
@@ -189,6 +197,7 @@ class Node:
         self.exchange.assign(Directory(self._assigned.environments, self._guests))
 
     async def _beat(self) -> None:
+        await asyncio.to_thread(self._spool.alive)
         await asyncio.to_thread(
             self._status.beat,
             state="draining" if self.exchange.draining else "ready",
@@ -204,10 +213,30 @@ class Node:
             await asyncio.to_thread(self._status.report, wanted)
             self._reported = wanted
 
-    def _record(self, record: CallRecord) -> None:
-        if record.customer_id and self._config.cdr_days and not self._is_probe(record):
-            self._spool.add(record.call_id, record.item(self._config.cdr_days))
+    def _begun(self, record: CallRecord) -> None:
+        if self._keeps(record):
+            self._spool.begin(record.call_id, record.item(self._config.cdr_days))
             self._to_upload.set()
+
+    def _ended(self, record: CallRecord) -> None:
+        if self._keeps(record):
+            self._keep(record.call_id, record.item(self._config.cdr_days))
+
+    def _keep(self, name: str, item: dict[str, Any]) -> None:
+        receipt = self._receipts.sign(item["customerId"], claims(item, self._here.instance_id))
+        self._spool.add(name, {**item, "receipt": receipt})
+        self._to_upload.set()
+
+    def _keeps(self, record: CallRecord) -> bool:
+        return bool(record.customer_id and self._config.cdr_days) and not self._is_probe(record)
+
+    async def _recover(self) -> None:
+        """Ends the records of the calls that were running when the process before this one ended without a word."""
+        found = await asyncio.to_thread(self._spool.recover)
+        for name, item, last_seen in found:
+            self._keep(name, cut_short(item, last_seen, self._config.cdr_days))
+        if found:
+            log(Event.RECORDS_RECOVERED, records=len(found))
 
     @staticmethod
     def _is_probe(record: CallRecord) -> bool:
@@ -215,7 +244,11 @@ class Node:
         return record.caller.startswith(_GUEST)
 
     async def _upload(self) -> None:
-        sent = await asyncio.to_thread(self._spool.upload, self._dynamodb, self._config.cdr_table)
+        try:
+            await asyncio.to_thread(self._spool.write)
+            await asyncio.to_thread(self._receipts.save)
+        finally:  # what the disk does not take may still be sent
+            sent = await asyncio.to_thread(self._spool.upload, self._dynamodb, self._config.cdr_table)
         if sent:
             log(Event.RECORDS_SENT, records=sent)
 

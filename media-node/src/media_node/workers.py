@@ -129,6 +129,14 @@ class _CallsPlane:
         """Describe a leg; raises MediaError."""
         await self._opened.set(call, leg, remote)
 
+    async def reopen(self, call: str, leg: str, *, secure: bool) -> tuple[LocalTransport, LegStats]:
+        """Put another peer in a leg's place; raises MediaError."""
+        return await self._opened.reopen(call, leg, secure=secure)
+
+    async def move(self, call: str, leg: str, *, to: str, to_leg: str) -> LegStats:
+        """Put a leg in the place of another call's leg; raises MediaError, also when that call has another worker."""
+        return await self._opened.move(call, leg, to=to, to_leg=to_leg)
+
     async def close(self, call: str) -> Mapping[str, LegStats]:
         """End the call; raises MediaError."""
         return await self._opened.close(call)

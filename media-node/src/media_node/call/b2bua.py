@@ -11,14 +11,14 @@ import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
 from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
 from media_node.call.plan import MediaPlane, Plan, Side, Target
 from media_node.call.policy import Protection
-from media_node.call.record import CallRecord
+from media_node.call.record import Beyond, CallClock, CallRecord
 from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
 from media_node.sip.grammar import Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
@@ -91,7 +91,9 @@ class Call:
     suites: tuple[Suite, ...]
     """SRTP suites that it may use, the preferred first."""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: Callable[[CallRecord], None] = lambda record: None
+    """Told of the call when it is answered, with its record as it is then."""
+    clock: CallClock = field(default_factory=CallClock)
     answered_at: datetime | None = None
     parties: dict[Side, Party] = field(default_factory=dict)
     _legs: dict[Side, LegMedia] = field(default_factory=dict)
@@ -134,17 +136,30 @@ class Call:
                 self._abandon(branch)
             stats = await self._close()
             self._settle()
+        return self._record(ended_at=self.clock.now(), reason=ending.reason, legs=stats)
+
+    def _record(
+        self, *, ended_at: datetime | None = None, reason: str = "", legs: tuple[LegStats, ...] = ()
+    ) -> CallRecord:
         return CallRecord(
             call_id=self.id,
             customer_id=self.plan.customer_id,
             caller=self.plan.caller,
             called=self.plan.called,
-            started_at=self.started_at,
+            started_at=self.clock.started_at,
             answered_at=self.answered_at,
-            ended_at=datetime.now(UTC),
-            reason=ending.reason,
-            legs=stats,
+            ended_at=ended_at,
+            reason=reason,
+            legs=legs,
+            beyond=self._beyond(legs),
         )
+
+    def _beyond(self, legs: tuple[LegStats, ...]) -> Beyond:
+        if not self.plan.outside:
+            return Beyond.NOTHING
+        if len(legs) < len(Side):
+            return Beyond.UNKNOWN
+        return Beyond.SECURED if legs[1].suite else Beyond.NOT_SECURED
 
     # Until somebody answers.
 
@@ -291,7 +306,8 @@ class Call:
             raise
         for other in self._branches:
             self._abandon(other)
-        self.answered_at = datetime.now(UTC)
+        self.answered_at = self.clock.now()
+        self.began(self._record())
         self._accept(Side.A, self.transaction, answer)
 
     async def _take_answer(self, branch: Branch, session: Session) -> Session:

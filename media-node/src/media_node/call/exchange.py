@@ -49,6 +49,9 @@ class Exchange:
     domain: str
     media: Callable[[], MediaPlane]
     records: Callable[[CallRecord], None]
+    """Told of each call when it has ended."""
+    begun: Callable[[CallRecord], None] = lambda record: None
+    """Told of each call when it is answered."""
     log: Log = silent
     directory: Directory = field(default_factory=Directory)
     suites: tuple[Suite, ...] = SUITES
@@ -256,7 +259,13 @@ class Exchange:
         uri = trunk.uri(decision.number)
         await self._run(
             self._plan(
-                transaction, caller, decision.number, Address(uri), (Target(uri, connection),), decision.protection
+                transaction,
+                caller,
+                decision.number,
+                Address(uri),
+                (Target(uri, connection),),
+                decision.protection,
+                outside=True,
             ),
             transaction,
         )
@@ -269,6 +278,8 @@ class Exchange:
         to_address: Address,
         targets: tuple[Target, ...],
         protection: Protection,
+        *,
+        outside: bool = False,
     ) -> Plan:
         emergency = is_emergency(called)
         name = transaction.request.from_address.name
@@ -282,6 +293,7 @@ class Exchange:
             caller_protection=caller_protection(caller, emergency=emergency),
             called_protection=protection,
             emergency=emergency,
+            outside=outside,
         )
 
     async def _run(self, plan: Plan, transaction: ServerTransaction) -> None:
@@ -292,7 +304,7 @@ class Exchange:
             mine.append(key)
             self._dialogs[key] = (call, side)
 
-        call = Call(plan, transaction, self.transactions, self.media(), bind, self.suites)
+        call = Call(plan, transaction, self.transactions, self.media(), bind, self.suites, began=self.begun)
         self.calls[call.id] = call
         self.log(Event.CALL_BEGINS, call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:

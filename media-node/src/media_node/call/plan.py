@@ -46,6 +46,8 @@ class Plan:
     caller_protection: Protection
     called_protection: Protection
     emergency: bool = False
+    outside: bool = False
+    """Whether the called side is reached over a trunk."""
 
 
 class MediaPlane(Protocol):

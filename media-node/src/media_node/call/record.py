@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from media_node.worker_link.protocol import LegStats
@@ -17,11 +20,39 @@ def mask(party: str) -> str:
     return _LAST_DIGITS.sub("*", party)
 
 
+class Beyond(StrEnum):
+    """What became of a call's media on the far side of this node, as far as the node can know it."""
+
+    NOTHING = "nothing"
+    """Both legs are the customer's own phones: there is no far side."""
+    SECURED = "secured"
+    """The trunk took SRTP; what the provider behind it does is its own."""
+    NOT_SECURED = "notSecured"
+    UNKNOWN = "unknown"
+
+
+class CallClock:
+    """UTC times of one call. The wall clock is read once and the rest is the monotonic clock, so that a wall clock that
+    is set meanwhile makes no call longer, shorter or end before it began.
+    """
+
+    def __init__(
+        self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.started_at = wall()
+        self._monotonic = monotonic
+        self._began = monotonic()
+
+    def now(self) -> datetime:
+        """This moment."""
+        return self.started_at + timedelta(seconds=self._monotonic() - self._began)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallRecord:
     """One call, from the moment it was asked for.
 
-    Times are UTC; `caller` and `called` are masked; `reason` says how it ended.
+    Times are UTC; `caller` and `called` are masked; `ended_at` is None while it runs; `reason` says how it ended.
     """
 
     call_id: str
@@ -30,12 +61,14 @@ class CallRecord:
     called: str
     started_at: datetime
     answered_at: datetime | None
-    ended_at: datetime
+    ended_at: datetime | None
     reason: str
     legs: tuple[LegStats, ...]
+    beyond: Beyond = Beyond.UNKNOWN
 
     def item(self, keep_days: int) -> dict[str, Any]:
         """The record as plain JSON types under the names of the cdr table, to be deleted `keep_days` after its end."""
+        last = self.ended_at or self.answered_at or self.started_at
         return {
             "pk": f"CUSTOMER#{self.customer_id}",
             "sk": f"{_iso(self.started_at)}#{self.call_id}",
@@ -45,15 +78,44 @@ class CallRecord:
             "to": self.called,
             "startedAt": _iso(self.started_at),
             **({"answeredAt": _iso(self.answered_at)} if self.answered_at else {}),
-            "endedAt": _iso(self.ended_at),
+            **({"endedAt": _iso(self.ended_at)} if self.ended_at else {}),
             "reason": self.reason,
-            "legs": [_leg(leg) for leg in self.legs],
-            "expiresAt": int((self.ended_at + timedelta(days=keep_days)).timestamp()),
+            "legs": [_leg(leg, last) for leg in self.legs],
+            "beyond": self.beyond.value,
+            "expiresAt": int((last + timedelta(days=keep_days)).timestamp()),
         }
 
 
-def _leg(leg: LegStats) -> dict[str, Any]:
+CUT_SHORT: Final = "the node stopped during the call"
+
+_ATTESTED: Final = ("from", "to", "startedAt", "answeredAt", "endedAt", "reason", "beyond")
+_ATTESTED_OF_LEG: Final = ("keying", "suite", "packets", "sent", "plaintextPackets", "firstSecuredAt", "lastSecuredAt")
+
+
+def cut_short(item: dict[str, Any], last_seen: datetime, keep_days: int) -> dict[str, Any]:
+    """The record of a call that was running when its node was last seen: what was begun, and that it ended there."""
+    return {
+        **item,
+        "endedAt": max(_iso(last_seen), str(item.get("answeredAt", ""))),
+        "reason": CUT_SHORT,
+        "expiresAt": int((last_seen + timedelta(days=keep_days)).timestamp()),
+    }
+
+
+def claims(item: dict[str, Any], node: str) -> dict[str, Any]:
+    """What the receipt of a recorded call attests: who, when, and of each leg how it was secured."""
+    return {
+        "node": node,
+        "environment": item["customerId"],
+        "call": item["callId"],
+        **{name: item[name] for name in _ATTESTED if name in item},
+        "legs": [{name: leg[name] for name in _ATTESTED_OF_LEG if name in leg} for leg in item["legs"]],
+    }
+
+
+def _leg(leg: LegStats, ended_at: datetime) -> dict[str, Any]:
     figures: dict[str, Any] = {
+        "keying": leg.keying or "none",
         "suite": leg.suite or "none",
         "packets": leg.received,
         "sent": leg.sent,
@@ -62,6 +124,9 @@ def _leg(leg: LegStats) -> dict[str, Any]:
         "lost": leg.lost,
         "jitterMs": round(leg.jitter_ms, 2),
     }
+    if leg.first_secured_s is not None and leg.last_secured_s is not None:
+        figures["firstSecuredAt"] = _iso(ended_at - timedelta(seconds=leg.first_secured_s))
+        figures["lastSecuredAt"] = _iso(ended_at - timedelta(seconds=leg.last_secured_s))
     if leg.round_trip_ms is not None:
         figures["roundTripMs"] = round(leg.round_trip_ms, 2)
     if leg.mos is not None:

@@ -154,8 +154,9 @@ class Spool:
     # After a crash.
 
     def alive(self) -> None:
-        """Notes on the disk that the node lives now; raises OSError."""
-        (self._directory / _ALIVE).touch()
+        """Notes on the disk that the node lives now, where the disk takes it."""
+        with contextlib.suppress(OSError):
+            (self._directory / _ALIVE).touch()
 
     def recover(self) -> list[tuple[str, Item, datetime]]:
         """The calls that were running when the process before this one ended: each with its name, what was begun, and

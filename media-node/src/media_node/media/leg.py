@@ -381,13 +381,23 @@ class Leg:
         """When anything of this leg was last believed."""
         return max([self.heard, *(stream.heard for stream in self.inbound.values())])
 
-    def stats(self) -> protocol.LegStats:
+    @property
+    def keying(self) -> str:
+        """How it got its keys; empty while it has none."""
+        if not self.contexts:
+            return ""
+        return "SDES" if self.dtls is None else "DTLS-SRTP"
+
+    def stats(self, now: float) -> protocol.LegStats:
         """What this leg saw until now."""
         streams = list(self.inbound.values())
         expected, received = sum(stream.expected for stream in streams), sum(stream.received for stream in streams)
         main = max(streams, key=lambda stream: stream.received, default=None)
         stats = protocol.LegStats(
             suite=self.contexts[0].suite.value if self.contexts else None,
+            keying=self.keying,
+            first_secured_s=now - min(stream.began for stream in streams) if self.secure and streams else None,
+            last_secured_s=now - max(stream.heard for stream in streams) if self.secure and streams else None,
             received=received,
             sent=self.outbound.sent,
             plaintext=self.drops[DropReason.PLAINTEXT],

@@ -96,9 +96,9 @@ class Relay:
         """
         call = self._leg_call(name, side)
         leg = self._new_leg(call, side, secure, call.legs[side].rtp.family, now)
-        return leg, self._replace(call, side, leg)
+        return leg, self._replace(call, side, leg, now)
 
-    def move(self, name: str, side: str, to: str, to_side: str) -> protocol.LegStats:
+    def move(self, name: str, side: str, to: str, to_side: str, now: float) -> protocol.LegStats:
         """Put a leg of one call, with its keys, latch and ports, in the place of a leg of another, as after a transfer.
         What the replaced leg saw. Raises UnknownCall, or ValueError for a move within one call.
         """
@@ -113,12 +113,12 @@ class Relay:
             call.sockets.remove(receiving)
             target.sockets.append(receiving)
         self._slow_path.calls[leg] = target
-        return self._replace(target, to_side, leg)
+        return self._replace(target, to_side, leg, now)
 
-    def _replace(self, call: RelayedCall, side: str, leg: Leg) -> protocol.LegStats:
+    def _replace(self, call: RelayedCall, side: str, leg: Leg, now: float) -> protocol.LegStats:
         call.forget_routes()
         old = call.legs[side]
-        stats, other = old.stats(), old.other
+        stats, other = old.stats(now), old.other
         self._release(call, old)
         call.legs[side] = leg
         leg.name, leg.other = side, other
@@ -149,18 +149,18 @@ class Relay:
                 self._slow_path.candidate_keys.expect(leg, leg.hosts())
             self._slow_path.handshakes.expect(leg, now)
 
-    def close(self, name: str) -> dict[str, protocol.LegStats]:
+    def close(self, name: str, now: float) -> dict[str, protocol.LegStats]:
         """End a call, free its ports, and say what its legs saw. Raises UnknownCall."""
         call = self._call(name)
-        stats = self.stats(name)
+        stats = self.stats(name, now)
         call.forget_routes()
         del self.calls[name]
         self._release(call, *call.legs.values())
         return stats
 
-    def stats(self, name: str) -> dict[str, protocol.LegStats]:
+    def stats(self, name: str, now: float) -> dict[str, protocol.LegStats]:
         """What a call's legs saw until now. Raises UnknownCall."""
-        return {side: leg.stats() for side, leg in self._call(name).legs.items()}
+        return {side: leg.stats(now) for side, leg in self._call(name).legs.items()}
 
     def load(self) -> protocol.WorkerLoad:
         """What the worker carries, and what it refused that belongs to no call."""

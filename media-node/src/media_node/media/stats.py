@@ -50,6 +50,7 @@ class Reception:
         "_lost_reported",
         "_sampled",
         "base",
+        "began",
         "heard",
         "jitter",
         "lost",
@@ -66,6 +67,7 @@ class Reception:
         """The 16-bit number that ordinarily comes next; -1 when whatever comes is out of the ordinary."""
         self.lost = 0
         """Packets that did not come; negative when some came twice."""
+        self.began = now
         self.heard = now
         self.payload_type = payload_type
         self.rate = CLOCK_RATES.get(payload_type, 8000)

@@ -165,15 +165,15 @@ class Worker:
                         self._epoll.register(receiving.port.fd, select.EPOLLIN)
                 return {"local": protocol.encode(self._local(leg)), "before": protocol.encode(before)}
             case "move":
-                before = self._relay.move(request["call"], request["leg"], request["to"], request["to_leg"])
+                before = self._relay.move(request["call"], request["leg"], request["to"], request["to_leg"], now)
                 return protocol.encode(before)
             case "set":
                 self._relay.set(request["call"], request["leg"], protocol.decode_leg(request["remote"]), now)
                 return {}
             case "stats":
-                return {side: protocol.encode(stats) for side, stats in self._relay.stats(request["call"]).items()}
+                return {side: protocol.encode(stats) for side, stats in self._relay.stats(request["call"], now).items()}
             case "close":  # closed sockets leave the epoll set by themselves
-                return {side: protocol.encode(stats) for side, stats in self._relay.close(request["call"]).items()}
+                return {side: protocol.encode(stats) for side, stats in self._relay.close(request["call"], now).items()}
             case "load":
                 return protocol.encode(self._relay.load())
             case op:

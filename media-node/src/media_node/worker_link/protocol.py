@@ -93,6 +93,11 @@ class LegStats:
     """
 
     suite: str | None
+    keying: str = ""
+    """How an SRTP leg got its keys: "SDES" (RFC 4568) or "DTLS-SRTP" (RFC 5764)."""
+    first_secured_s: float | None = None
+    """How many seconds ago the first packet that verified arrived, on an SRTP leg."""
+    last_secured_s: float | None = None
     received: int = 0
     sent: int = 0
     plaintext: int = 0
