@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from media_node.sip import digest
 from media_node.sip.digest import NONCE_LIFETIME, Algorithm, Authenticator, Credentials, Verdict, answer, parameters
 
 REALM, USER, PASSWORD = "sip.example.nl", "abc234-101", "geheim"
@@ -153,3 +154,38 @@ def test_any_user_name_can_be_quoted(name: str) -> None:
     challenge = Authenticator(REALM).challenges(0)[0]
     given_ = answer(challenge, username=name, password=PASSWORD, method="REGISTER", uri=URI)
     assert Credentials.parse(str(given_)).username == name
+
+
+def test_a_login_looks_at_no_more_nonces_however_many_are_alive() -> None:
+    authenticator = Authenticator(REALM)
+    seals = 0
+    seal = authenticator._seal
+
+    def counted(stamp: bytes) -> bytes:
+        nonlocal seals
+        seals += 1
+        return seal(stamp)
+
+    authenticator._seal = counted  # type: ignore[method-assign]
+    costs = []
+    for number in range(3000):
+        given_ = credentials(authenticator, now=number / 100)
+        seals = 0
+        assert judge(authenticator, given_, now=number / 100) is Verdict.VALID
+        costs.append(seals)
+    assert set(costs) == {1}
+
+
+def test_nonces_that_are_no_longer_needed_are_forgotten_and_none_can_be_used_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(digest, "_MAX_NONCES", 50)
+    authenticator = Authenticator(REALM)
+    given_ = [credentials(authenticator, now=number) for number in range(200)]
+    assert [judge(authenticator, each, now=200) for each in given_].count(Verdict.VALID) == 200
+    assert len(authenticator._counts) <= 50
+    assert {judge(authenticator, each, now=200) for each in given_} == {Verdict.STALE}
+    assert judge(authenticator, credentials(authenticator, now=1000), now=1000) is Verdict.VALID
+    for number in range(2000, 2060):
+        assert judge(authenticator, credentials(authenticator, now=number), now=number) is Verdict.VALID
+    assert len(authenticator._counts) <= 50

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from media_node.sip.headers import Request
 from media_node.sip.message import parse
-from media_node.sip.registrar import DEFAULT_EXPIRES, MAX_BINDINGS, MAX_EXPIRES, MIN_EXPIRES, Registrar, Rejected
+from media_node.sip.registrar import (
+    DEFAULT_EXPIRES,
+    MANY_ALIKE,
+    MAX_BINDINGS,
+    MAX_EXPIRES,
+    MIN_EXPIRES,
+    Registrar,
+    Rejected,
+)
 
 USER = "abc234-101"
 
@@ -41,7 +49,7 @@ def test_a_binding_is_found_until_it_expires() -> None:
     ],
 )
 def test_a_lifetime_is_what_was_asked_within_bounds(headers: list[str], seconds: int) -> None:
-    (binding,) = Registrar().register(register(*headers), username=USER, connection=1, now=0)
+    (binding,) = Registrar().register(register(*headers), username=USER, connection=1, now=0).bindings
     assert binding.expires_at == seconds
 
 
@@ -70,7 +78,7 @@ def test_zero_removes_one_binding_and_a_star_all() -> None:
 def test_a_query_changes_nothing() -> None:
     registrar = Registrar()
     registrar.register(register("Contact: <sip:x@192.0.2.1>"), username=USER, connection=1, now=0)
-    assert len(registrar.register(register(), username=USER, connection=2, now=1)) == 1
+    assert len(registrar.register(register(), username=USER, connection=2, now=1).bindings) == 1
 
 
 def test_an_old_register_is_refused() -> None:
@@ -98,11 +106,85 @@ def test_a_binding_ends_with_its_connection() -> None:
     assert registrar.users(7, 1) == []
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.sampled_from([0, 60, 600])), max_size=30))
+def test_a_phone_that_comes_back_replaces_its_old_connection_with_or_without_an_instance() -> None:
+    for contact in ('<sip:x@192.0.2.1:{}>;+sip.instance="<urn:uuid:1>"', "<sip:x@192.0.2.1:{}>"):
+        registrar = Registrar()
+        for connection in (1, 2):
+            request = register("Contact: " + contact.format(5000 + connection), sequence=connection)
+            done = registrar.register(request, username=USER, connection=connection, now=0)
+        assert done.replaced == (1,)
+        assert [binding.connection for binding in done.bindings] == [2]
+
+
+def test_a_phone_that_restarted_may_count_from_the_beginning_over_its_new_connection() -> None:
+    registrar = Registrar()
+    registrar.register(register("Contact: <sip:x@192.0.2.1:1>", sequence=50), username=USER, connection=1, now=0)
+    done = registrar.register(register("Contact: <sip:x@192.0.2.1:2>"), username=USER, connection=2, now=0)
+    assert done.replaced == (1,)
+
+
+def test_lines_of_one_device_keep_its_connection_while_one_of_them_moves() -> None:
+    registrar = Registrar()
+    registrar.register(register("Contact: <sip:x@192.0.2.1>"), username=USER, connection=1, now=0)
+    registrar.register(register("Contact: <sip:y@192.0.2.1>", call_id="y"), username="abc234-202", connection=1, now=0)
+    done = registrar.register(register("Contact: <sip:x@192.0.2.1>", sequence=2), username=USER, connection=2, now=0)
+    assert (done.replaced, done.released) == ((), ())
+    assert registrar.users(1, 0) == ["abc234-202"]
+    assert registrar.users(2, 0) == [USER]
+
+
+def test_two_flows_of_one_phone_stand_side_by_side() -> None:
+    registrar = Registrar()
+    for flow in (1, 2):
+        contact = f'Contact: <sip:x@192.0.2.1>;+sip.instance="<urn:uuid:1>";reg-id={flow}'
+        done = registrar.register(register(contact, call_id=str(flow)), username=USER, connection=flow, now=0)
+    assert len(done.bindings) == 2
+
+
+def test_a_phone_without_an_instance_that_loses_its_connection_over_and_over_evicts_no_other() -> None:
+    registrar = Registrar()
+    for number, host in enumerate(("192.0.2.10", "192.0.2.11"), start=1):
+        request = register(f"Contact: <sip:x@{host}>", call_id=host)
+        registrar.register(request, username=USER, connection=number, now=0, source="198.51.100.1")
+    for number in range(3, 60):
+        request = register(f"Contact: <sip:x@192.0.2.12:{number}>", call_id=str(number))
+        done = registrar.register(request, username=USER, connection=number, now=0, source="198.51.100.1")
+        assert {1, 2, number} <= {binding.connection for binding in done.bindings}
+        assert len(done.bindings) <= MAX_BINDINGS
+        # From the fifth on it is asked which of them still live, and never the two others.
+        asked = {binding.connection for binding in done.doubtful}
+        assert bool(asked) == (number >= 3 + MANY_ALIKE)
+        assert not asked & {1, 2, number}
+
+
+def test_who_has_no_room_any_more_is_a_stranger_again() -> None:
+    registrar = Registrar()
+    for number in range(1, MAX_BINDINGS + 2):
+        request = register(f"Contact: <sip:x@192.0.2.{number}>", call_id=str(number))
+        done = registrar.register(request, username=USER, connection=number, now=0)
+    assert (done.replaced, done.released) == ((), (1,))
+
+
+def test_the_indexes_agree_whatever_happens() -> None:
+    registrar = Registrar()
+    for number in range(1, 30):
+        request = register(f"Contact: <sip:x@192.0.2.{number}>", call_id=str(number))
+        registrar.register(request, username=f"u{number % 3}", connection=number // 2, now=number)
+    registrar.drop_connection(7)
+    registrar.drop_user("u1")
+    registrar.expire(MAX_EXPIRES + 20)
+    seen = {(binding.connection, binding.username) for binding in registrar}
+    counted = {(connection, user) for connection, users in registrar._users.items() for user in users}
+    assert seen == counted
+    assert not any(connection == 7 or user == "u1" for connection, user in seen)
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(1, 4), st.sampled_from([0, 60, 600])), max_size=40))
 def test_there_are_never_more_bindings_than_allowed_nor_two_for_one_contact(steps: list[tuple[int, int, int]]) -> None:
     registrar = Registrar()
     for number, (contact, connection, expires) in enumerate(steps, start=1):
-        request = register(f"Contact: <sip:x@192.0.2.{contact}>", f"Expires: {expires}", sequence=number)
+        headers = (f"Contact: <sip:x@192.0.2.{contact}>", f"Expires: {expires}")
+        request = register(*headers, sequence=number, call_id=str(contact))
         registrar.register(request, username=USER, connection=connection, now=number)
         bindings = registrar.lookup(USER, number)
         assert len(bindings) <= MAX_BINDINGS

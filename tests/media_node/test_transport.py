@@ -137,7 +137,7 @@ async def test_a_phone_that_is_known_keeps_its_connection_whatever_it_sends_wron
     _, writer = await port.open()
     writer.write(REGISTER)
     await port.heard(1)
-    port.ear.connections[0].trust()
+    port.ear.connections[0].trust("abc234-201")
     writer.write(WRONG * (transport.MALFORMED[0] + 20) + REGISTER)
     await port.heard(2)
     assert port.reasons == []
@@ -205,7 +205,7 @@ async def test_a_known_phone_may_be_silent_between_two_registrations(
     writer.write(REGISTER)
     await port.heard(1)
     connection = port.ear.connections[0]
-    connection.trust()
+    connection.trust("abc234-201")
     await asyncio.sleep(0.4)
     assert not connection.closed
     connection.distrust()
@@ -221,7 +221,7 @@ async def test_a_message_that_trickles_in_does_not_hold_the_connection(
     if known:
         writer.write(REGISTER)
         await port.heard(1)
-        port.ear.connections[0].trust()
+        port.ear.connections[0].trust("abc234-201")
     trickle = asyncio.create_task(drip(writer, REGISTER))
     assert await closed(reader) == b""
     await trickle
@@ -257,7 +257,7 @@ async def test_strangers_make_room_for_strangers_and_known_phones_stay(port: Por
     phone_reader, phone = await port.open()
     phone.write(REGISTER)
     await port.heard(1)
-    port.ear.connections[0].trust()
+    port.ear.connections[0].trust("abc234-201")
     object.__setattr__(port.listener.gate, "limits", Limits(per_source=3, strangers=10))
     local = port.listener.local
     silent = [await asyncio.open_connection(local.host, local.port) for _ in range(8)]

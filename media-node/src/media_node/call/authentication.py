@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from media_node.call.directory import Directory, Phone
 from media_node.log import Event, Log, mask_address
 from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
+from media_node.sip.gate import source_of
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request
+from media_node.sip.lockout import Lockout
 from media_node.sip.message import reply, warning
 from media_node.sip.transaction_layer import ServerTransaction
-from media_node.sip.transport import Connection
-
-MAX_FAILURES: Final = 5
-"""Wrong passwords on one connection before it is closed."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,20 @@ class RequestAuthenticator:
     domain: str
     directory: Callable[[], Directory]
     log: Log
-    _failures: dict[int, int] = field(default_factory=dict)
+    lockout: Lockout = field(default_factory=Lockout)
+    _rotated: dict[str, str] = field(default_factory=dict)
+    """The new H(A1) of each phone that has used it: its previous password is worth nothing any more."""
 
     def __post_init__(self) -> None:
         self._authenticator = Authenticator(self.domain)
 
-    def authenticate(self, transaction: ServerTransaction, challenge: Challenge) -> Phone | None:
-        """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal."""
+    def authenticate(
+        self, transaction: ServerTransaction, challenge: Challenge, *, emergency: bool = False
+    ) -> Phone | None:
+        """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal.
+
+        A call to an emergency number is judged at once, whatever failed before.
+        """
         request, now = transaction.request, asyncio.get_running_loop().time()
         credentials = self._credentials(request, challenge.credentials)
         if isinstance(credentials, ValueError):
@@ -54,20 +60,15 @@ class RequestAuthenticator:
             return None
         stale = False
         if credentials is not None:
+            if not emergency and self._has_to_wait(transaction, credentials.username, now):
+                return None
             phone = self.directory().phone(credentials.username)
-            verdict = self._authenticator.judge(
-                credentials,
-                method=request.method,
-                uri=credentials.uri,
-                ha1=phone.ha1 if phone else None,
-                now=now,
-            )
-            if verdict is Verdict.VALID and _same_uri(credentials.uri, request.uri):
-                transaction.connection.trust()
-                self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=request.method)
+            verdict = self._judge(credentials, request, phone, now)
+            if verdict is Verdict.VALID and phone is not None:
+                self._succeeded(transaction, credentials, now)
                 return phone
             if verdict is not Verdict.STALE:
-                self._failed(transaction, verdict)
+                self._failed(transaction, credentials.username, verdict, now)
                 return None
             stale = True
         response = reply(request, challenge.status, to_tag=transaction.tag)
@@ -76,20 +77,61 @@ class RequestAuthenticator:
         transaction.send(response)
         return None
 
+    def _judge(self, credentials: Credentials, request: Request, phone: Phone | None, now: float) -> Verdict:
+        def judge(ha1: Mapping[str, str] | None) -> Verdict:
+            return self._authenticator.judge(credentials, method=request.method, uri=credentials.uri, ha1=ha1, now=now)
+
+        if not _same_uri(credentials.uri, request.uri):
+            return Verdict.MALFORMED
+        verdict = judge(phone.ha1 if phone else None)
+        if phone is None:
+            return verdict
+        if verdict is Verdict.VALID and phone.previous_ha1:
+            self._rotated[phone.username] = _fingerprint(phone.ha1)
+        if verdict is Verdict.WRONG and self._may_use_previous(phone):
+            return judge(phone.previous_ha1)
+        return verdict
+
+    def _may_use_previous(self, phone: Phone) -> bool:
+        """Whether the password before the present one still holds: for a time, and until the new one was used."""
+        in_time = phone.previous_until is not None and datetime.now(UTC) < phone.previous_until
+        return bool(phone.previous_ha1) and in_time and self._rotated.get(phone.username) != _fingerprint(phone.ha1)
+
+    def _has_to_wait(self, transaction: ServerTransaction, username: str, now: float) -> bool:
+        """Whether too many wrong passwords were tried; a phone on a connection where it has shown the right one waits
+        for nobody.
+        """
+        connection = transaction.connection
+        source = source_of(connection.peer.host)
+        if username in connection.accounts or (wait := self.lockout.wait(username, source, now)) is None:
+            return False
+        self.log(
+            Event.LOCKED_OUT,
+            source=mask_address(connection.peer.host),
+            reason=wait.reason.value,
+            seconds=round(wait.seconds),
+        )
+        transaction.respond(503, Retry_After=str(max(1, round(wait.seconds))))
+        return True
+
+    def _succeeded(self, transaction: ServerTransaction, credentials: Credentials, now: float) -> None:
+        connection = transaction.connection
+        connection.trust(credentials.username)
+        self.lockout.succeeded(credentials.username, source_of(connection.peer.host), now)
+        self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=transaction.request.method)
+
     def lacks_credentials(self, request: Request) -> bool:
         """Whether the request names a phone of ours that has no password here yet: one may be on its way."""
         credentials = self._credentials(request, REGISTRAR.credentials)
         phone = self.directory().phone(credentials.username) if isinstance(credentials, Credentials) else None
         return phone is not None and not phone.ha1
 
-    def forget(self, connection: Connection) -> None:
-        """The connection is gone."""
-        self._failures.pop(connection.number, None)
-
     def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
         """The credentials for our realm in the strongest algorithm, None without any, or what is wrong with them."""
         ours: list[Credentials] = []
         for value in request.headers.getlist(header):
+            if value.partition(" ")[0].lower() != "digest":
+                continue  # a scheme that was not asked for says nothing (RFC 4475 section 3.3.7)
             try:
                 credentials = Credentials.parse(value)
             except ValueError as error:
@@ -98,14 +140,16 @@ class RequestAuthenticator:
                 ours.append(credentials)
         return min(ours, key=lambda credentials: list(Algorithm).index(credentials.algorithm), default=None)
 
-    def _failed(self, transaction: ServerTransaction, verdict: Verdict) -> None:
-        """The same answer for a wrong password and an unknown user; who keeps trying is disconnected."""
-        connection = transaction.connection
-        self.log(Event.AUTHENTICATION_FAILED, verdict=verdict.value, source=mask_address(connection.peer.host))
-        self._failures[connection.number] = self._failures.get(connection.number, 0) + 1
+    def _failed(self, transaction: ServerTransaction, username: str, verdict: Verdict, now: float) -> None:
+        """The same answer for a wrong password and an unknown user."""
+        host = transaction.connection.peer.host
+        self.log(Event.AUTHENTICATION_FAILED, verdict=verdict.value, source=mask_address(host))
+        self.lockout.failed(username, source_of(host), now)
         transaction.respond(403)
-        if self._failures[connection.number] >= MAX_FAILURES:
-            asyncio.get_running_loop().call_soon(connection.close)
+
+
+def _fingerprint(ha1: Mapping[str, str]) -> str:
+    return "".join(ha1[name] for name in sorted(ha1))
 
 
 def _same_uri(text: str, uri: URI) -> bool:

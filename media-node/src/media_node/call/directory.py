@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
     """One SIP account.
 
-    `ha1` maps an algorithm's name to H(A1) in hexadecimal; a phone without it cannot register yet.
+    `ha1` maps an algorithm's name to H(A1) in hexadecimal; a phone without it cannot register yet. After new passwords
+    were handed out, `previous_ha1` holds too until `previous_until`, or until the phone has used the new one.
     """
 
     username: str
@@ -18,6 +20,8 @@ class Phone:
     customer_id: str
     encrypted: bool
     ha1: Mapping[str, str] = field(default_factory=dict)
+    previous_ha1: Mapping[str, str] = field(default_factory=dict)
+    previous_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

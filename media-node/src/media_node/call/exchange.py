@@ -7,12 +7,14 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import ALLOW, Call
 from media_node.call.directory import Directory, Phone
 from media_node.call.events import Acknowledged, Lost, Requested, Stop
+from media_node.call.liveness import answers
 from media_node.call.negotiation import SUITES
 from media_node.call.plan import MediaPlane, Plan, Side, Target
 from media_node.call.policy import (
@@ -34,11 +36,14 @@ from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Request
 from media_node.sip.message import tag, warning
 from media_node.sip.registrar import Registrar
+from media_node.sip.screening import refusal
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import Suite
 
 AGENT: Final = "media-node"
+SUPPORTED: Final = frozenset[str]()
+"""Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
 _DRAIN_REASON: Final = "this node is stopping"
 
 
@@ -68,7 +73,12 @@ class Exchange:
         self.transactions = TransactionLayer(self, AGENT)
         self._authenticator = RequestAuthenticator(self.domain, lambda: self.directory, self.log)
         self._registrations = Registrations(
-            self.domain, self.registrar, self._authenticator, lambda phone, connection: None, self.log
+            self.domain,
+            self.registrar,
+            self._authenticator,
+            lambda phone, connection: None,
+            self.log,
+            partial(answers, self.transactions, self.domain),
         )
 
     # What the node tells it.
@@ -77,7 +87,7 @@ class Exchange:
         """Takes over a new directory. Calls go on; a phone that left or has new credentials has to register again."""
         for username in self.directory.usernames():
             before, after = self.directory.phone(username), directory.phone(username)
-            if after is None or (before is not None and before.ha1 != after.ha1):
+            if after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
                 self.registrar.drop_user(username)
         self.directory = directory
 
@@ -148,6 +158,10 @@ class Exchange:
         """A request: within a dialog it goes to its call, else by its method."""
         request = transaction.request
         self._connections[transaction.connection.number] = transaction.connection
+        if (refused := refusal(request, SUPPORTED)) is not None:
+            headers = {name.replace("-", "_"): value for name, value in refused.headers.items()}
+            transaction.respond(refused.status, Warning=warning(refused.reason), **headers)
+            return
         if (ours := to_tag(request)) and request.method != "REGISTER":
             found = self._dialogs.get((request.call_id, ours))
             if found is None or found[0].parties[found[1]].connection is not transaction.connection:
@@ -157,9 +171,6 @@ class Exchange:
             return
         if self._trunk is not None and self._trunk.owns(transaction.connection) and request.method != "OPTIONS":
             transaction.respond(403, Warning=warning("This node takes no calls from the trunk"))
-            return
-        if request.method in ("REGISTER", "INVITE") and request.require:
-            transaction.respond(420, Unsupported=", ".join(request.require))
             return
         match request.method:
             case "REGISTER":
@@ -182,7 +193,6 @@ class Exchange:
     def lost(self, connection: Connection) -> None:
         """A connection is gone: so are its registrations and its calls."""
         self._registrations.lost(connection)
-        self._authenticator.forget(connection)
         self._connections.pop(connection.number, None)
         for call in self.calls.values():
             call.post(Lost(connection))
@@ -223,7 +233,8 @@ class Exchange:
             claimed = transaction.request.from_address.uri.user or ""
             if (phone := self.directory.phone(claimed if claimed in users else users[0])) is not None:
                 return phone
-        return self._authenticator.authenticate(transaction, PROXY)
+        emergency = is_emergency(transaction.request.uri.user or "")
+        return self._authenticator.authenticate(transaction, PROXY, emergency=emergency)
 
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same INVITE by two ways (section 8.2.2.2)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,12 +11,16 @@ from media_node.call.authentication import REGISTRAR, RequestAuthenticator
 from media_node.call.directory import Phone
 from media_node.log import Event, Log
 from media_node.sip.message import warning
-from media_node.sip.registrar import Registrar, Rejected
+from media_node.sip.registrar import Binding, Registrar, Registration, Rejected
 from media_node.sip.transaction_layer import ServerTransaction
 from media_node.sip.transport import Connection
 
 MAX_PENDING_REGISTRATIONS: Final = 200
 """Registrations that may wait for the node's next look at its assignments."""
+
+
+Answers = Callable[[Connection, Binding], Awaitable[bool]]
+"""Whether a phone still answers over its connection."""
 
 
 @dataclass(eq=False)
@@ -28,7 +32,11 @@ class Registrations:
     authenticator: RequestAuthenticator
     registered: Callable[[Phone, Connection], None]
     log: Log
+    answers: Answers | None = None
     _pending: list[ServerTransaction] = field(default_factory=list)
+    _connections: dict[int, Connection] = field(default_factory=dict)
+    """Those that somebody registered over."""
+    _asking: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     def register(self, transaction: ServerTransaction) -> None:
         """One REGISTER. It waits for the next look at the assignments when its phone has no password here yet."""
@@ -46,6 +54,7 @@ class Registrations:
     def lost(self, connection: Connection) -> None:
         """The connection is gone, and its bindings with it."""
         self.registrar.drop_connection(connection.number)
+        self._connections.pop(connection.number, None)
         self._pending = [transaction for transaction in self._pending if transaction.connection is not connection]
 
     def _judge(self, transaction: ServerTransaction) -> None:
@@ -54,24 +63,52 @@ class Registrations:
             return
         request, connection = transaction.request, transaction.connection
         now = asyncio.get_running_loop().time()
-        if request.uri.host.lower() not in (self.domain.lower(), connection.contact.host, connection.local.host):
+        host = request.uri.host.lower()
+        ours = (self.domain.lower(), connection.contact.host, connection.local.host)
+        if host not in ours and not host.endswith(f".{self.domain.lower()}"):  # or an environment's own name
             transaction.respond(404)
             return
         if request.to_address.uri.user != phone.username:
             transaction.respond(403, Warning=warning("A phone registers only itself"))
             return
         try:
-            bindings = self.registrar.register(request, username=phone.username, connection=connection.number, now=now)
+            done = self.registrar.register(
+                request, username=phone.username, connection=connection.number, now=now, source=connection.peer.host
+            )
         except Rejected as error:
             headers = {"Min_Expires": str(error.min_expires)} if error.min_expires else {}
             transaction.respond(error.status, **headers)
             return
-        self.log(Event.REGISTERED if bindings else Event.UNREGISTERED, customer=phone.customer_id)
-        if not bindings:
+        self.log(Event.REGISTERED if done.bindings else Event.UNREGISTERED, customer=phone.customer_id)
+        self._connections[connection.number] = connection
+        if done.bindings:
+            lifetimes = (f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}" for each in done.bindings)
+            transaction.respond(200, Contact=", ".join(lifetimes))
+            self.registered(phone, connection)
+        else:
             transaction.respond(200)
-            return
-        transaction.respond(
-            200,
-            Contact=", ".join(f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}" for each in bindings),
-        )
-        self.registered(phone, connection)
+        self._let_go(done)
+
+    def _let_go(self, done: Registration) -> None:
+        """A phone's old connection closes once the phone is back over a new one: behind a router that restarted it is
+        dead, and holds a place. One that lost its bindings otherwise is a stranger's again.
+        """
+        for number in done.replaced:
+            if (connection := self._connections.pop(number, None)) is not None:
+                connection.close()
+        for number in done.released:
+            if (connection := self._connections.pop(number, None)) is not None:
+                connection.distrust()
+        for binding in done.doubtful:
+            if binding.connection not in self._asking and binding.connection in self._connections:
+                task = asyncio.get_running_loop().create_task(self._ask(binding))
+                self._asking[binding.connection] = task
+
+    async def _ask(self, binding: Binding) -> None:
+        """Closes the connection of a phone that does not answer; its other connections go on."""
+        connection = self._connections[binding.connection]
+        try:
+            if self.answers is not None and not await self.answers(connection, binding):
+                connection.close()
+        finally:
+            self._asking.pop(binding.connection, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from media_node.call.directory import Environment, Phone
@@ -59,9 +60,19 @@ def parse(item: Mapping[str, Any]) -> Environment:
                     customer_id=customer,
                     encrypted=encrypted,
                     ha1=dict(phone.get("ha1") or {}),
+                    previous_ha1=dict(phone.get("previousHa1") or {}),
+                    previous_until=_moment(phone.get("previousUntil")),
                 )
                 for phone in item["phones"]
             ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not an assignment: {error}") from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    """An ISO 8601 moment, in UTC where it names no zone. Raises ValueError."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

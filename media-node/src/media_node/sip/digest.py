@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,7 +21,7 @@ from media_node.sip.grammar import quoted, quoted_string
 
 NONCE_LIFETIME: Final = 300.0
 """Seconds until a nonce is stale."""
-_MAX_NONCES: Final = 10_000
+_MAX_NONCES: Final = 50_000
 _MAX_LENGTH: Final = 2048
 _ONLY_MD5: Final = re.compile(r"baresip v[0-2]\.")
 """User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC
@@ -176,12 +177,16 @@ def _response(algorithm: Algorithm, ha1: str, nonce: str, nc: str, cnonce: str, 
 class Authenticator:
     """The server's half: makes challenges and judges credentials. `now` is in seconds on one monotonic clock.
 
-    A nonce carries its own time and a keyed hash over it, so only nonces that were used well occupy memory.
+    A nonce carries its own time and a keyed hash over it, so only nonces that were used well occupy memory, and judging
+    takes the same time however many there are.
     """
 
     realm: str
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    _counts: dict[str, int] = field(default_factory=dict)
+    _counts: OrderedDict[str, tuple[int, float]] = field(default_factory=OrderedDict)
+    """The highest count seen of each nonce, and when it was made; the one used first stands first."""
+    _too_old: float = -1.0
+    """Nonces made by then are stale whatever their lifetime, as their counts had to be forgotten."""
 
     def challenges(self, now: float, *, stale: bool = False, agent: str = "") -> list[str]:
         """One header value per algorithm, the strongest first; `agent` is the User-Agent that is asked."""
@@ -192,14 +197,23 @@ class Authenticator:
             f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in offered
         ]
 
-    def judge(self, credentials: Credentials, *, method: str, uri: str, ha1: Ha1 | None, now: float) -> Verdict:
-        """What the credentials are worth for this request; `ha1` is None for an unknown user, who costs the same time
-        to refuse.
+    def judge(
+        self,
+        credentials: Credentials,
+        *,
+        method: str,
+        uri: str,
+        ha1: Ha1 | None,
+        now: float,
+    ) -> Verdict:
+        """What the credentials are worth for this request.
+
+        `ha1` is None for an unknown user, who costs the same time to refuse.
         """
         if credentials.realm != self.realm or credentials.uri != uri:
             return Verdict.MALFORMED
         issued = self._issued(credentials.nonce)
-        if issued is None or not 0 <= now - issued <= NONCE_LIFETIME:
+        if issued is None or not 0 <= now - issued <= NONCE_LIFETIME or issued <= self._too_old:
             return Verdict.STALE
         known = (ha1 or {}).get(credentials.algorithm)
         expected = _response(
@@ -213,9 +227,10 @@ class Authenticator:
         )
         if not hmac.compare_digest(expected.encode(), credentials.response.encode()) or known is None:
             return Verdict.WRONG
-        if credentials.nc <= self._counts.get(credentials.nonce, 0):
+        seen, _ = self._counts.get(credentials.nonce, (0, issued))
+        if credentials.nc <= seen:
             return Verdict.STALE
-        self._remember(credentials.nonce, credentials.nc, now)
+        self._remember(credentials.nonce, credentials.nc, issued, now)
         return Verdict.VALID
 
     def _nonce(self, now: float) -> str:
@@ -236,9 +251,14 @@ class Authenticator:
     def _seal(self, stamp: bytes) -> bytes:
         return hmac.digest(self.secret, stamp, "sha256")[:16]
 
-    def _remember(self, nonce: str, count: int, now: float) -> None:
-        if len(self._counts) >= _MAX_NONCES:
-            self._counts = {
-                kept: seen for kept, seen in self._counts.items() if now - (self._issued(kept) or 0) <= NONCE_LIFETIME
-            }
-        self._counts[nonce] = count
+    def _remember(self, nonce: str, count: int, issued: float, now: float) -> None:
+        """Two are looked at for each that is kept, so that those no longer needed never pile up."""
+        self._counts[nonce] = (count, issued)
+        for _ in range(2):
+            oldest, (_, made) = next(iter(self._counts.items()))
+            over = len(self._counts) > _MAX_NONCES
+            if now - made <= NONCE_LIFETIME and not over:
+                break
+            if over:
+                self._too_old = max(self._too_old, made)
+            del self._counts[oldest]

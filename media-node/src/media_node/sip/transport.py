@@ -85,6 +85,8 @@ class Connection:
     closed: bool = False
     known: bool = True
     """Whether the peer is somebody we chose, or has shown a password."""
+    accounts: set[str] = field(default_factory=set)
+    """Whose passwords it has shown."""
 
     @property
     def contact(self) -> HostPort:
@@ -99,8 +101,9 @@ class Connection:
         """Closes at once; `lost` follows."""
         raise NotImplementedError
 
-    def trust(self) -> None:
-        """The peer has shown a password: it is no stranger any more, and is read before all strangers."""
+    def trust(self, account: str) -> None:
+        """The peer has shown this account's password: it is no stranger any more, and is read before all strangers."""
+        self.accounts.add(account)
 
     def distrust(self) -> None:
         """The peer is a stranger again: nobody is registered over the connection any more."""
@@ -189,8 +192,9 @@ class StreamConnection(Connection, asyncio.Protocol):
         elif not self.known:
             self._turn_away("malformed messages")
 
-    def trust(self) -> None:
+    def trust(self, account: str) -> None:
         """See Connection."""
+        super().trust(account)
         self.known = True
         if self._accepted and self._stream is not None:
             cast(TlsServerStream, self._stream).trust()
