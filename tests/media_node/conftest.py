@@ -11,14 +11,19 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 
 from callvoip.process import die_with_parent
+from media_node.call.directory import Directory
+from media_node.call.exchange import Exchange
+from media_node.call.record import CallRecord
+from media_node.sip.listener import listen_tls, server_context
 from media_node.worker_link.protocol import Suite
 from tests.support.node import (
     DOMAIN,
@@ -33,6 +38,7 @@ from tests.support.node import (
     metadata_service,
     wait_until,
 )
+from tests.support.office import Office, RulefulMedia, environment
 
 # The machine is shared with other tests: how long an example takes says nothing.
 
@@ -174,3 +180,22 @@ directory = "{directory}/state"
                     except subprocess.TimeoutExpired:
                         node.process.kill()
                         node.process.wait()
+
+
+@pytest_asyncio.fixture
+async def office(certificates: Certificates, tmp_path: Any) -> AsyncIterator[Office]:
+    media, records = RulefulMedia(), list[CallRecord]()
+    exchange = Exchange(
+        domain=DOMAIN, media=lambda: media, records=records.append, directory=Directory((environment(),))
+    )
+    context = server_context()
+    pem = tmp_path / "server.pem"
+    pem.write_text(certificates.chain + certificates.key)
+    context.load_cert_chain(pem)
+    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
+    office = Office(exchange, media, records, listener.local.port, certificates)
+    yield office
+    for handset in office.handsets:
+        await handset.close()
+    await exchange.drain(0, 0)
+    await listener.close()

@@ -47,14 +47,16 @@ def test_a_node_reads_its_own_assignments_and_nothing_else(table: tuple[Any, str
     client, name = table
     for order in range(40):
         item = assignment(f"abc{order:03d}", accounts(f"abc{order:03d}", 3), credentials=order % 2 == 0)
-        client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": f"ASSIGNMENT#{item['orderId']}", **item}))
+        client.put_item(
+            TableName=name, Item=aws.to_item({"pk": ARN, "sk": f"ASSIGNMENT#{item['environmentId']}", **item})
+        )
     client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": "HEARTBEAT", "at": 1}))
     client.put_item(TableName=name, Item=aws.to_item({"pk": ARN + "0", "sk": "ASSIGNMENT#other", "orderId": "other"}))
     client.put_item(TableName=name, Item=aws.to_item({"pk": ARN, "sk": "ASSIGNMENT#broken", "orderId": "broken"}))
     assigned = assignments.read(client, name, ARN)
     found = assigned.environments
     assert len(found) == 40
-    assert assigned.errors == ("ASSIGNMENT#broken: not an assignment: 'customerId'",)
+    assert assigned.errors == ("ASSIGNMENT#broken: not an assignment: KeyError('customerId')",)
     assert [len(phone.ha1) for phone in found[0].phones] == [2, 2, 2]
     assert [len(phone.ha1) for phone in found[1].phones] == [0, 0, 0]
     assert (found[0].version, found[0].calls, found[0].encrypted) == (1, 10, True)
@@ -62,7 +64,12 @@ def test_a_node_reads_its_own_assignments_and_nothing_else(table: tuple[Any, str
 
 @pytest.mark.parametrize(
     "broken",
-    [{}, {"orderId": "o"}, assignment("abc234", []) | {"phones": None}, assignment("abc234", []) | {"version": None}],
+    [
+        {},
+        {"environmentId": "o"},
+        assignment("abc234", []) | {"phones": None},
+        assignment("abc234", []) | {"version": None},
+    ],
 )
 def test_an_item_that_is_no_assignment_is_refused(broken: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not an assignment"):
@@ -72,9 +79,11 @@ def test_an_item_that_is_no_assignment_is_refused(broken: dict[str, Any]) -> Non
 def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any, str]) -> None:
     client, name = table
     voice = StatusWriter(client, name, ARN)
-    environment = assignments.parse(assignment("abc234", accounts("abc234")))
+    environment = assignments.parse(assignment("abc234", accounts("abc234"))).environment
     voice.beat(state="ready", address="127.0.0.1", sip_port=5061, calls=1, registrations=2)
-    voice.report(report((environment,), {environment.order_id: Probed(True, 7, ("AES_CM_128_HMAC_SHA1_80",) * 2, 70)}))
+    voice.report(
+        report((environment,), {environment.environment_id: Probed(True, 7, ("AES_CM_128_HMAC_SHA1_80",) * 2, 70)})
+    )
     items = {item["sk"]["S"]: aws.from_item(item) for item in client.scan(TableName=name)["Items"]}
     assert set(items) == {"HEARTBEAT", "REPORT"}
     assert items["HEARTBEAT"]["state"] == "ready"
@@ -82,7 +91,7 @@ def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any,
     # What the role's policy lets a node write; another attribute would be denied.
     assert set(items["HEARTBEAT"]) == {"pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations"}
     assert set(items["REPORT"]) == {"pk", "sk", "at", "assignments"}
-    loaded = items["REPORT"]["assignments"][environment.order_id]
+    loaded = items["REPORT"]["assignments"][environment.environment_id]
     assert (loaded["version"], loaded["phones"]) == (1, 2)
     assert loaded["probe"] == {
         "ok": True,

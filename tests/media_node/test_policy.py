@@ -18,7 +18,7 @@ def environment(customer: str, *, encrypted: bool = True, calls: int = 4) -> Env
         for extension in ("101", "102")
     )
     return Environment(
-        order_id=customer, customer_id=customer, encrypted=encrypted, calls=calls, version=1, phones=phones
+        environment_id=customer, customer_id=customer, encrypted=encrypted, calls=calls, version=1, phones=phones
     )
 
 
@@ -89,7 +89,7 @@ def test_an_encrypted_customers_phone_has_to_offer_srtp() -> None:
 def test_two_orders_of_one_customer_are_one_environment_to_its_phones() -> None:
     more = replace(
         environment("abc234", calls=3),
-        order_id="second",
+        environment_id="second",
         phones=(Phone(username="abc234-103", extension="103", customer_id="abc234", encrypted=True),),
     )
     directory = Directory((*DIRECTORY.environments, more))

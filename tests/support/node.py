@@ -172,7 +172,7 @@ def assignment(
 ) -> dict[str, Any]:
     """An ASSIGNMENT as the reconciler writes it, or with its credentials handed out."""
     return {
-        "orderId": f"ORDER{customer.upper()}",
+        "environmentId": customer,
         "customerId": customer,
         "encrypted": encrypted,
         "calls": 10,
@@ -271,11 +271,11 @@ class NodeUnderTest:
         it).
         """
         item = assignment(customer, phones, **options)
-        self.put(f"ASSIGNMENT#{item['orderId']}", item)
+        self.put(f"ASSIGNMENT#{item['environmentId']}", item)
 
         def loaded() -> bool:
             self._alive()
-            report = self.item("REPORT").get("assignments", {}).get(item["orderId"], {})
+            report = self.item("REPORT").get("assignments", {}).get(item["environmentId"], {})
             return report.get("version") == item["version"] and (not probed or report.get("probe", {}).get("ok", False))
 
         wait_until(loaded, 30, lambda: self.log.read_text())

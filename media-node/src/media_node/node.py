@@ -185,7 +185,7 @@ class Node:
         self.exchange.looked()
 
     def _take_over(self, found: assignments.Assigned) -> None:
-        orders = {environment.order_id for environment in found.environments}
+        orders = {environment.environment_id for environment in found.environments}
         self._probes = {order: probed for order, probed in self._probes.items() if order in orders}
         self._assigned = found
         self._assign()
@@ -276,14 +276,14 @@ class Node:
             if self.exchange.draining:
                 return  # a call that is refused proves nothing
             for environment in todo:
-                self._probes[environment.order_id] = probed = await self._probe(environment)
-                log(Event.PROBE, order=environment.order_id, ok=probed.ok, error=probed.error)
+                self._probes[environment.environment_id] = probed = await self._probe(environment)
+                log(Event.PROBE, environment=environment.environment_id, ok=probed.ok, error=probed.error)
                 self._changed.set()
             attempts = attempts + 1 if any(not self._is_proven(environment) for environment in todo) else 0
             await asyncio.sleep(min(0.2 * 2**attempts, 30))
 
     def _is_proven(self, environment: Environment) -> bool:
-        probed = self._probes.get(environment.order_id)
+        probed = self._probes.get(environment.environment_id)
         return probed is not None and probed.ok
 
     async def _probe(self, environment: Environment) -> Probed:

@@ -111,7 +111,9 @@ class _CallsPlane:
         self._worker: MediaWorker | None = None
 
     async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, LocalTransport]:
-        """Reserve both legs on the least busy worker; raises MediaError."""
+        """Reserve both legs on the least busy worker, a second call on the worker of the first; raises MediaError."""
+        if self._worker is not None:
+            return await self._worker.open(call, secure=secure)
         tried: frozenset[MediaWorker] = frozenset()
         while True:
             worker = await self._workers.least_busy(tried)
@@ -134,7 +136,7 @@ class _CallsPlane:
         return await self._opened.reopen(call, leg, secure=secure)
 
     async def move(self, call: str, leg: str, *, to: str, to_leg: str) -> LegStats:
-        """Put a leg in the place of another call's leg; raises MediaError, also when that call has another worker."""
+        """Put a leg in the place of another call's leg on the same worker; raises MediaError."""
         return await self._opened.move(call, leg, to=to, to_leg=to_leg)
 
     async def close(self, call: str) -> Mapping[str, LegStats]:

@@ -1,72 +1,63 @@
-"""One call: two dialogs and one bridge between them (a back-to-back user agent, RFC 7092).
+"""One call: two dialogs and one relayed stream between them (a back-to-back user agent, RFC 7092).
 
 A call is one task that takes one event at a time from its inbox, so that nothing in it happens twice or at once. It
-reads as the call goes: `_ring` until somebody answers, `_talk` until somebody hangs up, then the record.
+reads as the call goes: `_begin`, `_hunt` until somebody answers, `_talk` until somebody hangs up, then the record.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
-from media_node.call.events import Acknowledged, Branch, Cancelled, Event, Heard, Lost, Renegotiated, Requested, Stop
-from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, read_answer, read_offer
-from media_node.call.plan import MediaPlane, Plan, Side, Target
-from media_node.call.policy import Protection
+from media_node.call.events import (
+    Acknowledged,
+    Branch,
+    Cancelled,
+    Event,
+    FlowExpired,
+    FlowResumed,
+    Heard,
+    Joins,
+    Lost,
+    MediaSilent,
+    NoAnswer,
+    PeerChecked,
+    Renegotiated,
+    Requested,
+    RetryRenegotiation,
+    SessionTimerFired,
+    Stop,
+    Surrender,
+)
+from media_node.call.forking import Invitation
+from media_node.call.hunt import Hunt
+from media_node.call.negotiation import LegMedia, NotAcceptable
+from media_node.call.party import ALLOW, Party
+from media_node.call.plan import CallControl, MediaPlane, Plan, Side
 from media_node.call.record import Beyond, CallClock, CallRecord
-from media_node.sip.dialog import MAX_FORWARDS, Dialog, OutOfOrder
-from media_node.sip.grammar import Address, CSeq, Parameters
-from media_node.sip.headers import Request, Response
-from media_node.sip.message import PHRASES, reply, warning
+from media_node.call.refusals import CHALLENGES, CallRefused
+from media_node.call.renegotiation import GONE, Renegotiation
+from media_node.call.supervision import Supervision
+from media_node.call.transfer import Transfers
+from media_node.log import Log, silent
+from media_node.sip.dialog import Dialog, OutOfOrder
+from media_node.sip.headers import Response
+from media_node.sip.message import PHRASES, warning
 from media_node.sip.message import reason as because
-from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attach, attached, is_secure
-from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer
-from media_node.sip.transport import Connection
-from media_node.worker_link.protocol import LegStats, Suite
+from media_node.sip.sdp import CONTENT_TYPE
+from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
+from media_node.worker_link.protocol import LegStats, LocalTransport, Suite
 
-NO_ANSWER: Final = 120.0
-"""Seconds a phone may ring."""
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
-_CHALLENGES: Final = (401, 407)
-_UNACCEPTABLE: Final = (488, 606)
-"""The description will not do."""
+T = TypeVar("T")
+RECORD_REASON_LENGTH: Final = 200
 
 
 class MediaFailed(Exception):
     """The media worker refused or is gone."""
-
-
-class CallRefused(Exception):
-    """The call ends before it was answered, with this response to the caller."""
-
-    def __init__(self, status: int, reason: str, **headers: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.headers = headers
-
-
-@dataclass(eq=False)
-class Party:
-    """One side of an answered call."""
-
-    dialog: Dialog
-    connection: Connection
-
-
-@dataclass(eq=False)
-class Renegotiation:
-    """A re-INVITE (or UPDATE) of one side that waits for the other side's answer."""
-
-    side: Side
-    transaction: ServerTransaction
-    offer: Audio
-    client: ClientTransaction
-    passed_on: Session
 
 
 @dataclass(frozen=True)
@@ -84,46 +75,60 @@ class Call:
 
     plan: Plan
     transaction: ServerTransaction
+    """The caller's INVITE."""
     transactions: TransactionLayer
     media: MediaPlane
-    bind: Callable[[Dialog, Side], None]
-    """Tells the exchange which dialogs are this call's."""
+    control: CallControl
     suites: tuple[Suite, ...]
     """SRTP suites that it may use, the preferred first."""
+    invitation: Invitation
+    log: Log = silent
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     began: Callable[[CallRecord], None] = lambda record: None
     """Told of the call when it is answered, with its record as it is then."""
     clock: CallClock = field(default_factory=CallClock)
     answered_at: datetime | None = None
     parties: dict[Side, Party] = field(default_factory=dict)
-    _legs: dict[Side, LegMedia] = field(default_factory=dict)
+    departing: list[Party] = field(default_factory=list)
+    """Who was transferred away from and is about to be hung up on."""
+    earlier_legs: list[LegStats] = field(default_factory=list)
+    """What the legs of parties saw that have left the call."""
     _inbox: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    _branches: list[Branch] = field(default_factory=list)
-    _offer: Audio | None = None
-    _pending: Renegotiation | None = None
-    _unconfirmed: dict[Side, ServerTransaction] = field(default_factory=dict)
-    _awaits_answer: Side | None = None
     _opened: bool = False
+    _trunk_side: Side | None = None
+    """Which side was last reached over a trunk."""
+
+    def __post_init__(self) -> None:
+        self.hunt = Hunt(self)
+        self.renegotiation = Renegotiation(self)
+        self.transfers = Transfers(self)
+        self.supervision = Supervision(self)
 
     def post(self, event: Event) -> None:
         """Puts an event into the inbox."""
         self._inbox.put_nowait(event)
 
+    def cancelled(self) -> None:
+        """The sender of an INVITE wants it back."""
+        self.post(Cancelled())
+
+    def no_ack(self) -> None:
+        """A 2xx of ours was never acknowledged."""
+        self.post(Stop("no ACK", cause=408))
+
     async def run(self) -> CallRecord:
         """The whole call; its record at the end."""
-        self.transaction.on_cancel = lambda request: self.post(Cancelled())
+        self.transaction.on_cancel = lambda request: self.cancelled()
         try:
-            if self.transaction.cancelled:
-                raise CallRefused(487, "Cancelled")
-            await self._open()
-            if self.transaction.cancelled:  # while a worker was asked, or waited for
-                raise CallRefused(487, "Cancelled")
-            await self._ring()
+            self._still_wanted()
+            await self.hunt.begin()
+            self._still_wanted()  # while a worker was asked, or waited for
+            await self.hunt.run()
             ending = await self._talk()
             self._hang_up(ending)
         except CallRefused as refusal:
             self.transaction.respond(refusal.status, PHRASES.get(refusal.status, ""), **refusal.headers)
-            ending = Ending(f"{refusal.status} {refusal}")
+            ending = Ending(f"{refusal.status} {refusal}"[:RECORD_REASON_LENGTH])
         except MediaFailed as error:
             self.transaction.respond(503, Retry_After="5", Warning=warning("The media relay failed"))
             ending = Ending(f"media relay failed: {error}", cause=503)
@@ -132,11 +137,16 @@ class Call:
             self._hang_up(Ending("internal error", cause=500))
             raise
         finally:
-            for branch in self._branches:
-                self._abandon(branch)
+            self.hunt.stop()
+            await self.transfers.stop()
             stats = await self._close()
             self._settle()
         return self._record(ended_at=self.clock.now(), reason=ending.reason, legs=stats)
+
+    def answered(self) -> None:
+        """Somebody answered: the call is one that lasts."""
+        self.answered_at = self.clock.now()
+        self.began(self._record())
 
     def _record(
         self, *, ended_at: datetime | None = None, reason: str = "", legs: tuple[LegStats, ...] = ()
@@ -155,209 +165,75 @@ class Call:
         )
 
     def _beyond(self, legs: tuple[LegStats, ...]) -> Beyond:
-        if not self.plan.outside:
+        if self._trunk_side is None and not self.plan.outside:
             return Beyond.NOTHING
         if len(legs) < len(Side):
             return Beyond.UNKNOWN
-        return Beyond.SECURED if legs[1].suite else Beyond.NOT_SECURED
+        return Beyond.SECURED if legs[0 if self._trunk_side is Side.A else 1].suite else Beyond.NOT_SECURED
 
-    # Until somebody answers.
+    def _still_wanted(self) -> None:
+        if self.transaction.cancelled:
+            raise CallRefused(487, "Cancelled")
 
-    async def _open(self) -> None:
-        session = _description(self.transaction.request)
-        if session is None:
-            raise CallRefused(488, "No offer", Warning=warning("An INVITE needs an SDP offer here"))
-        try:
-            self._offer = read_offer(session, self.plan.caller_protection, suites=self.suites)
-            self.parties[Side.A] = Party(
-                Dialog.as_server(self.transaction.request, self.transaction.tag), self.transaction.connection
-            )
-        except NotAcceptable as error:
-            raise CallRefused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
-        except ValueError as error:
-            raise CallRefused(400, str(error)) from error
-        if not self.plan.targets:
-            raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
-        self.bind(self.parties[Side.A].dialog, Side.A)
-        secure = {Side.A.value: self._offer.secure, Side.B.value: self.plan.called_protection is Protection.REQUIRED}
-        try:
-            locals_ = await self.media.open(self.id, secure=secure)
-        except Exception as error:
-            raise MediaFailed(str(error)) from error
-        self._opened = True
-        self._legs = {side: LegMedia(locals_[side.value], self.suites) for side in Side}
+    def party_of(self, dialog: Dialog) -> Party | None:
+        """The party that a dialog of this call is with."""
+        return next((each for each in (*self.parties.values(), *self.departing) if each.dialog is dialog), None)
 
-    async def _ring(self) -> None:
-        for target in self.plan.targets:
-            self._invite(target)
-        deadline = asyncio.get_running_loop().time() + NO_ANSWER
-        while True:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    event = await self._inbox.get()
-            except TimeoutError as error:
-                raise CallRefused(480, "No answer", Reason='Q.850;cause=19;text="No answer"') from error
-            if await self._ringing(event):
-                return
+    def ringing(self) -> list[str]:
+        """The accounts whose phones ring for this call now."""
+        if self.answered_at is not None or self.hunt.fork is None:
+            return []
+        return [branch.target.username for branch in self.hunt.fork.branches if branch.failed is None]
 
-    async def _ringing(self, event: Event) -> bool:
-        """One event while it rings; True when somebody answered."""
-        match event:
-            case Heard(branch, response) if response.code < 200:
-                await self._progress(branch, response)
-            case Heard(branch, response) if _knows_no_sdes(branch, response):
-                # Perhaps it knows DTLS (docs/decisions/0023).
-                if response.code < 300:
-                    self._decline(branch, response, because(488, "Another way of keying is offered"))
-                self._branches.remove(branch)
-                self._invite(branch.target, dtls=True)
-            case Heard(branch, response) if response.code < 300:
-                await self._answered(branch, response)
-                return True
-            case Heard(branch, response):
-                branch.failed = response
-                failures = [branch.failed for branch in self._branches if branch.failed is not None]
-                if len(failures) == len(self._branches):
-                    raise _best(failures)
-            case Requested(Side.A, transaction) if transaction.request.method == "BYE":
-                transaction.respond(200)
-                raise CallRefused(487, "Caller hung up")
-            case Requested(_, transaction):
-                transaction.respond(200 if transaction.request.method == "OPTIONS" else 491)
-            case Cancelled():
-                raise CallRefused(487, "Cancelled")
-            case Lost(connection) if connection is self.transaction.connection:
-                raise CallRefused(487, "Caller's connection was lost")
-            case Stop(reason):
-                raise CallRefused(503, reason)
-        return False
-
-    def _invite(self, target: Target, *, dtls: bool = False) -> None:
-        secure = self.plan.called_protection is Protection.REQUIRED
-        offer = self._legs[Side.B].offer(self._agreed_offer, secure=secure, dtls=dtls)
-        hops = self.transaction.request.max_forwards
-        request = Request("INVITE", target.uri)
-        request.headers.set("Max-Forwards", str((MAX_FORWARDS if hops is None else hops) - 1))
-        source = self.plan.from_address
-        request.from_address = Address(source.uri, source.name, Parameters(tag=secrets.token_hex(8)))
-        request.to_address = self.plan.to_address
-        request.headers.set("Call-ID", secrets.token_hex(16))
-        request.cseq = CSeq(1, "INVITE")
-        request.contact = [self.transactions.contact(target.connection)]
-        request.headers.set("Allow", ALLOW)
-        if self.plan.emergency:
-            request.headers.set("Priority", "emergency")
-        attach(request, offer)
-        branch = Branch(target, offer)
-        self._branches.append(branch)
-        branch.client = self.transactions.send(
-            target.connection, request, lambda response: self._branch_heard(branch, response)
-        )
-
-    @property
-    def _agreed_offer(self) -> Audio:
-        if self._offer is None:
-            raise CallRefused(500, "No offer")
-        return self._offer
-
-    def _branch_heard(self, branch: Branch, response: Response) -> None:
-        if not branch.abandoned:
-            self.post(Heard(branch, response))
-        elif 200 <= response.code < 300:
-            # It answered while its CANCEL was under way, or somebody else was first (section 13.2.2.4).
-            self._decline(branch, response)
-
-    def _decline(
-        self, branch: Branch, response: Response, reason: str = because(200, "Call completed elsewhere")
-    ) -> None:
-        if branch.client is None:
-            return
-        with contextlib.suppress(ValueError):
-            dialog = Dialog.as_client(branch.client.request, response)
-            self._acknowledge(dialog, branch.target.connection, branch.client.request.cseq.sequence)
-            self._bye(dialog, branch.target.connection, reason)
-
-    async def _progress(self, branch: Branch, response: Response) -> None:
-        if response.code == 100:
-            return
-        session = _description(response)
-        if session is None:
-            self._respond(self.transaction, 180 if response.code == 180 else 183)
-            return
-        answer = await self._take_answer(branch, session)
-        self._respond(self.transaction, response.code, answer)
-
-    async def _answered(self, branch: Branch, response: Response) -> None:
-        invite = branch.client.request if branch.client else self.transaction.request
-        try:
-            dialog = Dialog.as_client(invite, response)
-        except ValueError as error:
-            raise CallRefused(502, "The called side's answer is not valid") from error
-        branch.failed = response  # nothing left to cancel
-        self._acknowledge(dialog, branch.target.connection, invite.cseq.sequence)
-        self.parties[Side.B] = Party(dialog, branch.target.connection)
-        self.bind(dialog, Side.B)
-        try:
-            if (session := _description(response)) is None:
-                raise CallRefused(502, "The called phone answered without a description")
-            answer = await self._take_answer(branch, session)
-        except CallRefused:
-            self._bye(dialog, branch.target.connection, because(488, "The answer cannot be used"))
-            raise
-        for other in self._branches:
-            self._abandon(other)
-        self.answered_at = self.clock.now()
-        self.began(self._record())
-        self._accept(Side.A, self.transaction, answer)
-
-    async def _take_answer(self, branch: Branch, session: Session) -> Session:
-        """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
-        a, b = self._legs[Side.A], self._legs[Side.B]
-        try:
-            b.remote = read_answer(session, branch.offered)
-            b.sent = branch.offered
-        except NotAcceptable as error:
-            raise CallRefused(488, str(error), Warning=warning(str(error))) from error
-        a.remote = self._agreed_offer
-        answer = a.answer(self._agreed_offer, b.remote)
-        await self._set(Side.B, branch.target.connection)
-        await self._set(Side.A, self.transaction.connection)
-        return answer
-
-    def _abandon(self, branch: Branch) -> None:
-        if branch.failed is None and not branch.abandoned and branch.client is not None:
-            branch.abandoned = True
-            branch.client.cancel()
+    async def next_event(self) -> Event:
+        """The next thing that happens to this call."""
+        return await self._inbox.get()
 
     # From the answer to the end.
 
     async def _talk(self) -> Ending:
         while True:
-            event = await self._inbox.get()
-            match event:
-                case Requested(side, transaction):
-                    if (ending := await self._requested(side, transaction)) is not None:
-                        return ending
-                case Acknowledged(side, ack):
-                    await self._acknowledged(side, ack)
-                case Renegotiated(response):
-                    if (ending := await self._renegotiated(response)) is not None:
-                        return ending
-                case Cancelled() if self._pending is not None:
-                    self._pending.client.cancel()
-                case Heard(branch, response) if 200 <= response.code < 300:
-                    self._answered_again(branch, response)
-                case Lost(connection):
-                    for side, party in self.parties.items():
-                        if party.connection is connection:
-                            return Ending("connection lost", hung_up=side, cause=503)
-                case Stop(reason, cause):
-                    return Ending(reason, cause=cause)
+            if (ending := await self._happened(await self.next_event())) is not None:
+                return ending
+
+    async def _happened(self, event: Event) -> Ending | None:
+        match event:
+            case Requested(side, transaction):
+                return await self._requested(side, transaction)
+            case Acknowledged(side, ack):
+                if side in self.parties:
+                    await self.renegotiation.acknowledged(side, ack)
+            case Renegotiated(response):
+                if (cause := await self.renegotiation.answered(response)) is not None:
+                    lost = cause in GONE
+                    return Ending("the other side has lost the call" if lost else "renegotiation failed", cause=cause)
+            case RetryRenegotiation(side):
+                self.renegotiation.tell(side)
+            case Cancelled() if self.renegotiation.pending is not None:
+                self.renegotiation.pending.client.cancel()
+            case Heard(branch, response) if self.transfers.owns(branch):
+                await self.transfers.heard(branch, response)
+            case Heard(branch, response) if 200 <= response.code < 300:
+                self._answered_again(branch, response)
+            case NoAnswer(relayed_as):
+                await self.transfers.expired(relayed_as)
+            case Surrender():
+                return await self._surrender(event)
+            case Joins(side, transaction, phone):
+                await self.hunt.joined(side, transaction, phone)
+            case Lost() | FlowResumed() | MediaSilent() | PeerChecked() | SessionTimerFired() | FlowExpired():
+                return self._gone(self.supervision.happened(event))
+            case Stop(reason, cause):
+                return Ending(reason, cause=cause)
+        return None
 
     async def _requested(self, side: Side, transaction: ServerTransaction) -> Ending | None:
-        request = transaction.request
+        request, party = transaction.request, self.parties.get(side)
+        if party is None or party.dialog.id.local_tag != to_tag(request):
+            self._request_of_departing(transaction)
+            return None
         try:
-            self.parties[side].dialog.receive(request)
+            party.dialog.receive(request)
         except OutOfOrder:
             transaction.respond(500, Retry_After="1")
             return None
@@ -367,173 +243,189 @@ class Call:
         match request.method:
             case "BYE":
                 transaction.respond(200)
-                return Ending("completed", hung_up=side)
+                return self._hung_up(side, party)
             case "INVITE" | "UPDATE":
-                await self._renegotiate(side, transaction)
+                await self.renegotiation.requested(side, transaction)
+            case "REFER":
+                await self.transfers.referred(side, transaction)
             case "INFO":
                 self._pass_on(side, transaction)
             case "OPTIONS":
                 transaction.respond(200, Allow=ALLOW, Accept=CONTENT_TYPE)
+            case "NOTIFY":
+                transaction.respond(489)
             case _:
                 transaction.respond(405, Allow=ALLOW)
         return None
 
-    async def _renegotiate(self, side: Side, transaction: ServerTransaction) -> None:
-        """A re-INVITE or UPDATE (RFC 3261 section 14, RFC 3311): hold, resume, a new address or key."""
-        if self._pending is not None or side in self._unconfirmed:
-            transaction.respond(491)
-            return
-        try:
-            session = _description(transaction.request)
-        except CallRefused as refusal:
-            transaction.respond(refusal.status)
-            return
-        if session is None:
-            # No offer: a refreshed session. An INVITE is offered what was said before, and its ACK brings the answer.
-            if transaction.request.method == "UPDATE":
-                transaction.respond(200, Contact=str(self.transactions.contact(transaction.connection)))
-            else:
-                self._awaits_answer = side
-                self._accept(side, transaction, self._legs[side].again())
-            return
-        leg, other = self._legs[side], self._legs[side.other]
-        try:
-            protection = Protection.REQUIRED if leg.secure else Protection.NONE
-            offer = read_offer(session, protection, leg.remote, suites=self.suites)
-        except NotAcceptable as error:
-            transaction.respond(488, Warning=warning(str(error)))
-            return
-        passed_on = other.offer(offer, secure=other.secure)
-        party = self.parties[side.other]
-        request = party.dialog.request("INVITE", self.transactions.contact(party.connection))
-        request.headers.set("Allow", ALLOW)
-        attach(request, passed_on)
-        client = self.transactions.send(party.connection, request, lambda response: self.post(Renegotiated(response)))
-        transaction.on_cancel = lambda cancel: self.post(Cancelled())
-        self._pending = Renegotiation(side, transaction, offer, client, passed_on)
-
-    async def _renegotiated(self, response: Response) -> Ending | None:
-        pending = self._pending
-        if pending is None or response.code < 200:
-            return None
-        self._pending = None
-        side, party = pending.side, self.parties[pending.side.other]
-        if response.code >= 300:
-            if response.code in (408, 481):
-                pending.transaction.respond(response.code)
-                return Ending("the other side has lost the call", cause=response.code)
-            pending.transaction.respond(502 if response.code in _CHALLENGES else response.code)
-            return None
-        party.dialog.refresh(response)
-        self._acknowledge(party.dialog, party.connection, pending.client.request.cseq.sequence)
-        try:
-            session = _description(response)
-            if session is None:
-                raise NotAcceptable("An answer without a description")
-            answer = read_answer(session, pending.passed_on)
-        except (NotAcceptable, CallRefused) as error:
-            pending.transaction.respond(488, Warning=warning(str(error)))
-            return Ending("renegotiation failed", cause=488)
-        self._legs[side].remote, self._legs[side.other].remote = pending.offer, answer
-        for each in (side, side.other):
-            await self._set(each, self.parties[each].connection)
-        ours = self._legs[side].answer(pending.offer, answer)
-        if pending.transaction.request.method == "INVITE":
-            self._accept(side, pending.transaction, ours)
-        else:
-            self._respond(pending.transaction, 200, ours)
+    def _hung_up(self, side: Side, party: Party) -> Ending | None:
+        """A party hung up: the call is over, unless it is being transferred and has only left."""
+        pending = self.transfers.pending
+        if pending is None or pending.by is not side:
+            return Ending("completed", hung_up=side)
+        party.close()
+        self.control.unbind(party.dialog)
+        del self.parties[side]
         return None
 
-    async def _acknowledged(self, side: Side, ack: Request) -> None:
-        transaction = self._unconfirmed.get(side)
-        if transaction is None or transaction.request.cseq.sequence != ack.cseq.sequence:
+    def stop_after_transfer(self, code: int) -> None:
+        """Nobody is left to talk to: the referrer has gone, and the target cannot be had."""
+        self.post(Stop("the transfer failed", cause=code))
+
+    def _gone(self, party: Party | None) -> Ending | None:
+        if party is None:
+            return None
+        side = next((side for side, each in self.parties.items() if each is party), None)
+        return None if side is None else Ending("connection lost", hung_up=side, cause=503)
+
+    async def _surrender(self, event: Surrender) -> Ending | None:
+        """Another call takes a party over, its leg with it; this call is then over."""
+        party = self.parties.get(event.side)
+        if event.party.done():
+            return None  # it did not wait
+        if party is None or party.media.remote is None or self.renegotiation.pending is not None:
+            event.party.set_result(None)
+            return None
+        try:
+            self.earlier_legs.append(
+                await self.media.move(self.id, event.side.value, to=event.to, to_leg=event.as_side.value)
+            )
+        except Exception:  # on another worker, or that is gone: the leg stays here, and so does the call
+            event.party.set_result(None)
+            return None
+        del self.parties[event.side]
+        if not event.party.done():
+            event.party.set_result(party)
+        return Ending("transferred", cause=200)
+
+    def seat(self, side: Side, party: Party) -> None:
+        """A party takes this side of the call."""
+        self.parties[side] = party
+        self._trunk_side = self._trunk_side if party.username else side
+        self.control.bind(party.dialog, self, side)
+        self.watch_session(party)
+
+    def dismiss(self, party: Party) -> None:
+        """Hangs up on a party that was transferred away from."""
+        if party in self.departing:
+            self.departing.remove(party)
+            party.bye()
+            party.close()
+            self.control.unbind(party.dialog)
+
+    def _request_of_departing(self, transaction: ServerTransaction) -> None:
+        party = next((each for each in self.departing if each.dialog.id.local_tag == to_tag(transaction.request)), None)
+        if party is None or transaction.request.method != "BYE":
+            transaction.respond(481)
             return
-        transaction.confirm()
-        del self._unconfirmed[side]
-        if self._awaits_answer is side:
-            self._awaits_answer = None
-            leg = self._legs[side]
-            with contextlib.suppress(CallRefused, NotAcceptable):
-                session = _description(ack)
-                if session is not None and leg.sent is not None:
-                    leg.remote = read_answer(session, leg.sent)
-                    await self._set(side, self.parties[side].connection)
+        transaction.respond(200)
+        self.departing.remove(party)
+        party.close()
+        self.control.unbind(party.dialog)
+
+    def watch_session(self, party: Party) -> None:
+        """A session began or was refreshed."""
+        self.supervision.watch_session(party)
 
     def _answered_again(self, branch: Branch, response: Response) -> None:
         """A 2xx repeated because our ACK was lost, or of another phone behind a proxy that forks."""
-        party, invite = self.parties[Side.B], branch.client.request if branch.client else None
-        if invite is None:
+        party = self.parties.get(Side.B)
+        if branch.client is None:
             return
-        if response.headers["To"] == party.dialog.remote:
-            self._acknowledge(party.dialog, party.connection, invite.cseq.sequence)
+        if party is not None and response.headers["To"] == party.dialog.remote:
+            party.acknowledge(branch.client.request)
         else:
-            self._decline(branch, response)
+            self.hunt.decline(branch, response)
 
     def _pass_on(self, side: Side, transaction: ServerTransaction) -> None:
         """An INFO, as DTMF by signalling is sent: the other side answers it."""
-        party = self.parties[side.other]
-        request = party.dialog.request("INFO", self.transactions.contact(party.connection))
-        request.body = transaction.request.body
-        if (kind := transaction.request.headers.get("Content-Type")) is not None:
-            request.headers.set("Content-Type", kind)
+        other = self.parties.get(side.other)
+        if other is None:
+            transaction.respond(480)
+            return
 
         def heard(response: Response) -> None:
             if response.code >= 200:
-                transaction.respond(502 if response.code in _CHALLENGES else response.code)
+                transaction.respond(502 if response.code in CHALLENGES else response.code)
 
-        self.transactions.send(party.connection, request, heard)
+        content_type = transaction.request.headers.get("Content-Type")
+        other.send_info(transaction.request.body, content_type, heard)
 
     def _hang_up(self, ending: Ending) -> None:
         for side, party in self.parties.items():
             if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
-                self._bye(party.dialog, party.connection, because(ending.cause, ending.reason) if ending.cause else "")
-        for transaction in self._unconfirmed.values():
-            transaction.confirm()
-        if self._pending is not None:
-            self._pending.transaction.respond(487)
+                party.bye(because(ending.cause, ending.reason) if ending.cause else "")
+            party.close()
+        for party in list(self.departing):
+            self.dismiss(party)
+        self.renegotiation.stop()
 
     def _settle(self) -> None:
-        """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed
-        another.
-        """
+        """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed another."""
+        for party in (*self.parties.values(), *self.departing):
+            self.control.unbind(party.dialog)
         while not self._inbox.empty():
             match self._inbox.get_nowait():
                 case Heard(branch, response) if 200 <= response.code < 300:
-                    self._decline(branch, response)
+                    self.hunt.decline(branch, response)
                 case Requested(_, transaction):
                     transaction.respond(200 if transaction.request.method == "BYE" else 481)
+                case Surrender(party=waiting) if not waiting.done():
+                    waiting.set_result(None)
+                case Joins(_, transaction, _):
+                    transaction.respond(481)
 
-    # Small things both halves need.
+    # Media.
 
-    def _accept(self, side: Side, transaction: ServerTransaction, session: Session | None) -> None:
-        """A 200 to an INVITE, repeated until its ACK."""
-        response = self._respond(transaction, 200, session)
-        self._unconfirmed[side] = transaction
-        transaction.retransmit(response, lambda: self.post(Stop("no ACK", cause=408)))
+    async def open_media(self, secure: Mapping[Side, bool]) -> dict[Side, LocalTransport]:
+        """Reserves both legs."""
+        locals_ = await self._ask(self.media.open(self.id, secure={side.value: secure[side] for side in Side}))
+        self._opened = True
+        return {side: locals_[side.value] for side in Side}
 
-    def _respond(self, transaction: ServerTransaction, status: int, session: Session | None = None) -> Response:
-        response = reply(transaction.request, status, to_tag=transaction.tag)
-        response.contact = [self.transactions.contact(transaction.connection)]
-        response.headers.set("Allow", ALLOW)
-        if session is not None:
-            attach(response, session)
-        transaction.send(response)
-        return response
+    async def reopen_leg(self, side: Side, *, secure: bool) -> LocalTransport:
+        """Makes a leg anew for another peer."""
+        local, _ = await self._ask(self.media.reopen(self.id, side.value, secure=secure))
+        return local
 
-    def _acknowledge(self, dialog: Dialog, connection: Connection, sequence: int) -> None:
-        self.transactions.acknowledge(
-            connection, dialog.request("ACK", self.transactions.contact(connection), sequence)
-        )
+    async def describe(self, side: Side) -> None:
+        """Tells the media worker what was agreed with a side."""
+        if (party := self.parties.get(side)) is not None and party.media.remote is not None:
+            await self.describe_leg(side, party.media, party.connection.peer.host)
 
-    def _bye(self, dialog: Dialog, connection: Connection, reason: str = "") -> None:
-        request = dialog.request("BYE", self.transactions.contact(connection))
-        if reason:
-            request.headers.set("Reason", reason)
-        self.transactions.send(connection, request, lambda response: None)
+    async def describe_leg(self, side: Side, media: LegMedia, peer: str) -> None:
+        """The same for a side that is no party yet, as with early media."""
+        await self._ask(self.media.set(self.id, side.value, media.leg(peer)))
 
-    async def _set(self, side: Side, connection: Connection) -> None:
+    async def open_beside(self, name: str, secure: dict[str, bool]) -> dict[str, LocalTransport]:
+        """Another relayed call on the same worker. Raises CallRefused when there is no room."""
         try:
-            await self.media.set(self.id, side.value, self._legs[side].leg(connection.peer.host))
+            return dict(await self.media.open(name, secure=secure))
+        except Exception as error:
+            raise CallRefused(503, "The media relay refused") from error
+
+    async def describe_as(self, name: str, side: Side, party: Party) -> None:
+        """Describes the leg of a relayed call beside this one."""
+        await self._ask(self.media.set(name, side.value, party.media.leg(party.connection.peer.host)))
+
+    async def take_leg(self, name: str, side: Side, as_side: Side) -> None:
+        """A leg of a relayed call beside this one takes one of this one's places; the rest of that call is let go."""
+        before = await self._ask(self.media.move(name, side.value, to=self.id, to_leg=as_side.value))
+        self.earlier_legs.append(before)
+        await self.close_beside(name)
+
+    async def close_beside(self, name: str) -> None:
+        """Ends a relayed call beside this one."""
+        try:
+            await self.media.close(name)
+        except Exception:  # the worker is gone, and the call with it
+            return
+
+    async def _ask(self, question: Awaitable[T]) -> T:
+        try:
+            return await question
+        except NotAcceptable:
+            raise
         except Exception as error:
             raise MediaFailed(str(error)) from error
 
@@ -543,59 +435,5 @@ class Call:
         try:
             stats = await self.media.close(self.id)
         except Exception:  # the worker is gone, and its figures with it
-            return ()
-        return tuple(stats[side.value] for side in Side)
-
-
-def _description(message: Request | Response) -> Session | None:
-    """The SDP a message carries, or None. Raises CallRefused for another body or broken SDP."""
-    try:
-        return attached(message)
-    except OtherBody as error:
-        raise CallRefused(415, str(error), Accept=CONTENT_TYPE) from error
-    except ValueError as error:
-        raise CallRefused(400, "The SDP is not valid", Warning=warning(f"Broken SDP: {error}")) from error
-
-
-def _knows_no_sdes(branch: Branch, response: Response) -> bool:
-    """Whether a phone that was offered SDES says it cannot do it: by refusing it, or by agreeing to SRTP without giving
-    any keys.
-    """
-    if not branch.offered.media[0].cryptos:
-        return False
-    if response.code >= 300:
-        return response.code in _UNACCEPTABLE
-    with contextlib.suppress(CallRefused):
-        session = _description(response)
-        return (
-            session is not None
-            and len(session.media) == 1
-            and is_secure(session.media[0].protocol)
-            and not session.media[0].cryptos
-        )
-    return False
-
-
-def _best(failures: list[Response]) -> CallRefused:
-    """The response that stands for all (RFC 3261 section 16.7 step 6): a global refusal first, then the lowest class
-    and code.
-    """
-    best = min(
-        failures,
-        key=lambda response: (
-            response.code // 100 != 6,
-            response.code // 100,
-            response.code in (408, 503),
-            response.code,
-        ),
-    )
-    if best.code in _CHALLENGES or best.code < 400:
-        return CallRefused(502, f"The called side answered {best.code}")
-    if best.code in (408, 503):
-        return CallRefused(480, "The called side cannot be reached")
-    kept = {
-        name.replace("-", "_"): value
-        for name in ("Retry-After", "Warning", "Reason")
-        if (value := best.headers.get(name))
-    }
-    return CallRefused(best.code, PHRASES.get(best.code, best.phrase), **kept)
+            return tuple(self.earlier_legs)
+        return (*(stats[side.value] for side in Side if side.value in stats), *self.earlier_legs)

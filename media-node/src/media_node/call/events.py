@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
+from media_node.call.directory import Phone
+from media_node.call.negotiation import LegMedia
+from media_node.call.party import Party
 from media_node.call.plan import Side, Target
+from media_node.sip.grammar import URI
 from media_node.sip.headers import Request, Response
 from media_node.sip.sdp import Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
@@ -13,13 +18,15 @@ from media_node.sip.transport import Connection
 
 @dataclass(eq=False)
 class Branch:
-    """One INVITE that rings."""
+    """One INVITE that rings, and our end of the media it offers."""
 
     target: Target
+    media: LegMedia
     offered: Session
     client: ClientTransaction | None = None
     failed: Response | None = None
     abandoned: bool = False
+    rings: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Renegotiated:
-    """A response to the re-INVITE that was passed on."""
+    """A response to a re-INVITE of ours."""
 
     response: Response
 
@@ -66,11 +73,107 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class FlowResumed:
+    """A phone is reachable again, over another connection: authenticated, and with the Contact it has there."""
+
+    username: str
+    instance: str
+    connection: Connection
+    contact: URI | None = None
+    proved: bool = False
+    """By a request within the dialog: then it is this very phone, and not another one of the same account."""
+
+
+@dataclass(frozen=True)
+class FlowExpired:
+    """A party's connection was lost, and nothing has come in its place for as long as a call waits."""
+
+    party: Party
+
+
+@dataclass(frozen=True)
+class MediaSilent:
+    """Nothing was heard of a leg's media for the media timeout."""
+
+    side: Side
+
+
+@dataclass(frozen=True)
+class PeerChecked:
+    """How a party answered when it was asked whether it is still there."""
+
+    party: Party
+    response: Response
+
+
+@dataclass(frozen=True)
+class SessionTimerFired:
+    """A party's session is to be refreshed, or has expired (RFC 4028); `generation` tells a clock that was started
+    over since.
+    """
+
+    party: Party
+    generation: object
+
+
+@dataclass(frozen=True)
+class RetryRenegotiation:
+    """A re-INVITE of ours met one of the peer's: time to try again (RFC 3261 section 14.1)."""
+
+    side: Side
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """A transfer's target, whose relayed call has this name, has rung as long as it may."""
+
+    relayed_as: str
+
+
+@dataclass(frozen=True)
+class Joins:
+    """Another phone of the customer takes one side's place by an INVITE of its own: Replaces, or a pick-up."""
+
+    side: Side
+    transaction: ServerTransaction
+    phone: Phone
+
+
+@dataclass(frozen=True)
+class Surrender:
+    """The call `to` takes this side's party over, leg and all, to its side `as_side` (attended transfer); the future
+    gets it, or None.
+    """
+
+    side: Side
+    to: str
+    as_side: Side
+    party: asyncio.Future[Party | None] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Stop:
-    """End the call now: a media timeout, a shutdown, an ACK that never came."""
+    """End the call now: a shutdown, an ACK that never came."""
 
     reason: str
     cause: int = 0
 
 
-Event = Heard | Renegotiated | Requested | Acknowledged | Cancelled | Lost | Stop
+Event = (
+    Heard
+    | Renegotiated
+    | Requested
+    | Acknowledged
+    | Cancelled
+    | Lost
+    | FlowResumed
+    | FlowExpired
+    | MediaSilent
+    | PeerChecked
+    | SessionTimerFired
+    | RetryRenegotiation
+    | NoAnswer
+    | Joins
+    | Surrender
+    | Stop
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,27 +12,34 @@ from functools import partial
 from typing import Any, Final
 
 from media_node.call.authentication import PROXY, RequestAuthenticator
-from media_node.call.b2bua import ALLOW, Call
+from media_node.call.b2bua import Call
 from media_node.call.directory import Directory, Phone
-from media_node.call.events import Acknowledged, Lost, Requested, Stop
+from media_node.call.events import Acknowledged, FlowResumed, Joins, Lost, MediaSilent, Requested, Stop
+from media_node.call.forking import Invitation
 from media_node.call.liveness import answers
 from media_node.call.negotiation import SUITES
-from media_node.call.plan import MediaPlane, Plan, Side, Target
+from media_node.call.party import ALLOW, SUPPORTED
+from media_node.call.plan import Destination, Diversion, MediaPlane, Plan, Side, Target
 from media_node.call.policy import (
     Occupancy,
     Protection,
     Refusal,
+    ToNumber,
     ToPhone,
     ToTrunk,
     caller_protection,
+    e164,
     is_emergency,
     route,
 )
 from media_node.call.record import CallRecord, mask
+from media_node.call.refusals import CallRefused
 from media_node.call.registration import Registrations
-from media_node.call.trunk import Trunk, TrunkAddress
+from media_node.call.routing import Hunting
+from media_node.call.transfer import Replaces
+from media_node.call.trunk import Trunk, TrunkAddress, trunk_caller
 from media_node.log import Event, Log, silent
-from media_node.sip.dialog import Dialog
+from media_node.sip.dialog import MAX_FORWARDS, Dialog
 from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Request
 from media_node.sip.message import tag, warning
@@ -42,8 +50,9 @@ from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import Suite
 
 AGENT: Final = "media-node"
-SUPPORTED: Final = frozenset[str]()
+_EXTENSIONS: Final = frozenset({"replaces", "timer"})
 """Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
+_PICK_UP: Final = re.compile(r"\*8([0-9]{1,8})?")
 _DRAIN_REASON: Final = "this node is stopping"
 
 
@@ -65,18 +74,19 @@ class Exchange:
     registrar: Registrar = field(default_factory=Registrar)
     calls: dict[str, Call] = field(default_factory=dict)
     _trunk: Trunk | None = None
-    _dialogs: dict[tuple[str, str], tuple[Call, Side]] = field(default_factory=dict)
+    _dialogs: dict[tuple[str, str], tuple[Call, Side, Dialog]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _connections: dict[int, Connection] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.transactions = TransactionLayer(self, AGENT)
         self._authenticator = RequestAuthenticator(self.domain, lambda: self.directory, self.log)
+        self._hunting = Hunting(self.domain)
         self._registrations = Registrations(
             self.domain,
             self.registrar,
             self._authenticator,
-            lambda phone, connection: None,
+            self._registered,
             self.log,
             partial(answers, self.transactions, self.domain),
         )
@@ -118,7 +128,7 @@ class Exchange:
             case {"event": "timeout", "call": str(number), "leg": str(leg)}:
                 self.log(Event.MEDIA_TIMEOUT, call=number, leg=leg)
                 if number in self.calls:
-                    self.calls[number].post(Stop("media timeout", cause=408))
+                    self.calls[number].post(MediaSilent(Side(leg)))
             case {"event": "gone", "calls": list(numbers)}:
                 self.log(Event.MEDIA_WORKER_GONE, calls=len(numbers))
                 for number in numbers:
@@ -158,19 +168,12 @@ class Exchange:
         """A request: within a dialog it goes to its call, else by its method."""
         request = transaction.request
         self._connections[transaction.connection.number] = transaction.connection
-        if (refused := refusal(request, SUPPORTED)) is not None:
+        if (refused := refusal(request, _EXTENSIONS)) is not None:
             headers = {name.replace("-", "_"): value for name, value in refused.headers.items()}
             transaction.respond(refused.status, Warning=warning(refused.reason), **headers)
             return
         if (ours := to_tag(request)) and request.method != "REGISTER":
-            found = self._dialogs.get((request.call_id, ours))
-            if found is None or found[0].parties[found[1]].connection is not transaction.connection:
-                transaction.respond(481)
-            else:
-                found[0].post(Requested(found[1], transaction))
-            return
-        if self._trunk is not None and self._trunk.owns(transaction.connection) and request.method != "OPTIONS":
-            transaction.respond(403, Warning=warning("This node takes no calls from the trunk"))
+            self._within_dialog(transaction, ours)
             return
         match request.method:
             case "REGISTER":
@@ -178,20 +181,52 @@ class Exchange:
             case "INVITE":
                 self._invite(transaction)
             case "OPTIONS":
-                transaction.respond(200, Allow=ALLOW, Accept="application/sdp")
-            case "BYE" | "UPDATE" | "INFO":
+                transaction.respond(200, Allow=ALLOW, Accept="application/sdp", Supported=SUPPORTED)
+            case "BYE" | "UPDATE" | "INFO" | "REFER" | "NOTIFY":
                 transaction.respond(481)
             case _:
                 transaction.respond(405, Allow=f"REGISTER, {ALLOW}")
 
+    def _within_dialog(self, transaction: ServerTransaction, ours: str) -> None:
+        bound = self._dialogs.get((transaction.request.call_id, ours))
+        if bound is None:
+            transaction.respond(481)
+            return
+        call, side, dialog = bound
+        party = call.party_of(dialog)
+        if party is None:
+            transaction.respond(481)
+            return
+        if party.connection is not transaction.connection:
+            # The dialog outlives the connection it was made over (RFC 5626), if it is the same phone that comes back.
+            if not self._is_theirs(transaction, party.username):
+                return
+            call.post(FlowResumed(party.username, party.instance, transaction.connection, proved=True))
+        call.post(Requested(side, transaction))
+
+    def _is_theirs(self, transaction: ServerTransaction, username: str) -> bool:
+        """Whether a request over another connection comes from this account; it is answered when not."""
+        if not username:
+            ours = self._trunk is not None and self._trunk.owns(transaction.connection)
+        elif username in self.registrar.users(transaction.connection.number, _now()):
+            ours = True
+        else:
+            phone = self._authenticator.authenticate(transaction, PROXY)
+            if phone is None:
+                return False
+            ours = phone.username == username
+        if not ours:
+            transaction.respond(481)
+        return ours
+
     def acknowledged(self, connection: Connection, ack: Request) -> None:
         """An ACK to a 2xx goes to its call."""
-        found = self._dialogs.get((ack.call_id, to_tag(ack)))
-        if found is not None:
-            found[0].post(Acknowledged(found[1], ack))
+        bound = self._dialogs.get((ack.call_id, to_tag(ack)))
+        if bound is not None:
+            bound[0].post(Acknowledged(bound[1], ack))
 
     def lost(self, connection: Connection) -> None:
-        """A connection is gone: so are its registrations and its calls."""
+        """A connection is gone, and so are its registrations; its calls wait for a while for it to come back."""
         self._registrations.lost(connection)
         self._connections.pop(connection.number, None)
         for call in self.calls.values():
@@ -201,30 +236,129 @@ class Exchange:
 
     def _invite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
-        caller = self._caller(transaction)
-        if caller is None:
+        from_trunk = self._trunk is not None and self._trunk.owns(transaction.connection)
+        caller = None if from_trunk else self._caller(transaction)
+        if caller is None and not from_trunk:
             return
         if request.max_forwards == 0:
             transaction.respond(483)
-            return
-        if self._is_merged(transaction):
+        elif self._is_merged(transaction):
             transaction.respond(482)
-            return
-        dialled = request.uri.user or ""
-        occupancy = Occupancy(
-            draining=self.draining,
-            calls=sum(call.plan.customer_id == caller.customer_id for call in self.calls.values()),
-            allowed=self.directory.calls(caller.customer_id),
+        elif caller is None:
+            self._from_trunk(transaction)
+        elif request.headers.get("Replaces") is not None:
+            self._replace(transaction, caller)
+        elif pick_up := _PICK_UP.fullmatch(request.uri.user or ""):
+            self._pick_up(transaction, caller, pick_up[1] or "")
+        else:
+            self._from_phone(transaction, caller)
+
+    def _from_phone(self, transaction: ServerTransaction, caller: Phone) -> None:
+        dialled = transaction.request.uri.user or ""
+        decision = route(
+            self.directory,
+            caller,
+            dialled,
+            trunk=self._trunk is not None,
+            occupancy=self._occupancy(caller.customer_id),
         )
-        match route(self.directory, caller, dialled, trunk=self._trunk is not None, occupancy=occupancy):
-            case Refusal(status, reason, retry_after):
-                self.log(Event.CALL_REFUSED, status=status, reason=reason, customer=caller.customer_id)
-                headers = {"Retry_After": str(retry_after)} if retry_after else {}
-                transaction.respond(status, Warning=warning(reason), **headers)
-            case ToPhone(phone) as decision:
-                self._call_phone(transaction, caller, phone, decision.protection)
-            case ToTrunk() as decision:
-                self._start(self._call_trunk(transaction, caller, decision))
+        busy = no_answer = None
+        match decision:
+            case Refusal():
+                self._refuse(transaction, decision, caller.customer_id)
+                return
+            case ToPhone(phone):
+                hunt: tuple[Destination, ...] = (self._hunting.phone(phone),)
+                called = phone.extension
+            case ToNumber(environment, number):
+                hunt, busy, no_answer = self._hunting.number(environment, number)
+                called = number.number
+            case ToTrunk(number=called):
+                hunt = (self._hunting.outside(called),)
+        emergency = is_emergency(called)
+        address = Address(self._hunting.uri(caller.extension), transaction.request.from_address.name)
+        plan = Plan(
+            customer_id=caller.customer_id,
+            caller=mask(caller.extension),
+            called=mask(called),
+            from_address=address,
+            hunt=hunt,
+            busy=busy,
+            no_answer=no_answer,
+            caller_protection=caller_protection(caller, emergency=emergency),
+            caller_secure=caller.encrypted,
+            username=caller.username,
+            instance=self._instance(caller.username, transaction.connection),
+            emergency=emergency,
+        )
+        self._start(self._run(plan, transaction))
+
+    def _from_trunk(self, transaction: ServerTransaction) -> None:
+        """A call from outside to a number of a customer."""
+        request = transaction.request
+        bound = self.directory.number(e164(request.uri.user or ""))
+        if bound is None:
+            transaction.respond(404)
+            return
+        environment, number = bound
+        occupancy = self._occupancy(environment.customer_id)
+        if occupancy.draining:
+            self._refuse(transaction, Refusal(503, "This node takes no new calls", 5), environment.customer_id)
+            return
+        if occupancy.allowed and occupancy.calls >= occupancy.allowed:
+            self._refuse(transaction, Refusal(486, "All lines of this customer are in use"), environment.customer_id)
+            return
+        hunt, busy, no_answer = self._hunting.number(environment, number)
+        shown = trunk_caller(request)
+        plan = Plan(
+            customer_id=environment.customer_id,
+            caller=mask(shown.uri.user or ""),
+            called=mask(number.number),
+            from_address=Address(self._hunting.uri(shown.uri.user or "anonymous"), shown.name),
+            hunt=hunt,
+            busy=busy,
+            no_answer=no_answer,
+            caller_protection=Protection.PREFERRED,
+        )
+        self._start(self._run(plan, transaction))
+
+    def _pick_up(self, transaction: ServerTransaction, phone: Phone, extension: str) -> None:
+        """*8 takes the colleague's call that has rung longest, *8 and an extension the call that rings there."""
+        for call in self.calls.values():
+            ringing = call.ringing()
+            if call.plan.customer_id == phone.customer_id and any(
+                not extension or username == f"{phone.customer_id}-{extension}" for username in ringing
+            ):
+                call.post(Joins(Side.B, transaction, phone))
+                return
+        transaction.respond(404, Warning=warning("No call rings there"))
+
+    def _replace(self, transaction: ServerTransaction, phone: Phone) -> None:
+        """An INVITE that takes a dialog's place (RFC 3891): only of the same customer."""
+        try:
+            replaces = Replaces.parse(transaction.request.headers["Replaces"])
+        except ValueError:
+            transaction.respond(400)
+            return
+        bound = self.call_of(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        if bound is None or bound[0].plan.customer_id != phone.customer_id:
+            transaction.respond(481)
+        elif replaces.early_only and bound[0].answered_at is not None:
+            transaction.respond(486)
+        else:
+            bound[0].post(Joins(bound[1], transaction, phone))
+
+    def _refuse(self, transaction: ServerTransaction, refusal: Refusal, customer: str) -> None:
+        self.log(Event.CALL_REFUSED, status=refusal.status, reason=refusal.reason, customer=customer)
+        headers = {"Retry_After": str(refusal.retry_after)} if refusal.retry_after else {}
+        transaction.respond(refusal.status, Warning=warning(refusal.reason), **headers)
+
+    def _occupancy(self, customer_id: str) -> Occupancy:
+        return Occupancy(
+            draining=self.draining,
+            calls=sum(call.plan.customer_id == customer_id for call in self.calls.values()),
+            allowed=self.directory.calls(customer_id),
+        )
 
     def _caller(self, transaction: ServerTransaction) -> Phone | None:
         """Who calls: the phone registered over this very connection, else whoever the credentials name."""
@@ -236,6 +370,17 @@ class Exchange:
         emergency = is_emergency(transaction.request.uri.user or "")
         return self._authenticator.authenticate(transaction, PROXY, emergency=emergency)
 
+    def _instance(self, username: str, connection: Connection) -> str:
+        bindings = self.registrar.lookup(username, _now())
+        return next((each.instance for each in bindings if each.connection == connection.number), "")
+
+    def _registered(self, phone: Phone, connection: Connection) -> None:
+        """A phone registered: calls of its whose connection was lost go on over this one."""
+        for binding in self.registrar.lookup(phone.username, _now()):
+            if binding.connection == connection.number:
+                for call in self.calls.values():
+                    call.post(FlowResumed(phone.username, binding.instance, connection, binding.contact))
+
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same INVITE by two ways (section 8.2.2.2)."""
         request = transaction.request
@@ -245,18 +390,25 @@ class Exchange:
             for first in (call.transaction.request for call in self.calls.values())
         )
 
-    def _call_phone(self, transaction: ServerTransaction, caller: Phone, phone: Phone, protection: Protection) -> None:
-        targets = tuple(
-            Target(binding.contact, self._connections[binding.connection])
-            for binding in self.registrar.lookup(phone.username, _now())
-            if binding.connection in self._connections
-        )
-        to_address = Address(URI("sip", self.domain, user=phone.extension))
-        self._start(
-            self._run(self._plan(transaction, caller, phone.extension, to_address, targets, protection), transaction)
-        )
+    # What a call asks (plan.CallControl).
 
-    async def _call_trunk(self, transaction: ServerTransaction, caller: Phone, decision: ToTrunk) -> None:
+    def bind(self, dialog: Dialog, call: Call, side: Side) -> None:
+        """See CallControl."""
+        self._dialogs[dialog.id.call_id, dialog.id.local_tag] = (call, side, dialog)
+
+    def unbind(self, dialog: Dialog) -> None:
+        """See CallControl."""
+        self._dialogs.pop((dialog.id.call_id, dialog.id.local_tag), None)
+
+    async def targets(self, destination: Destination) -> tuple[Target, ...]:
+        """See CallControl."""
+        if destination.phones:
+            return tuple(
+                Target(binding.contact, self._connections[binding.connection], username, binding.instance)
+                for username in destination.phones
+                for binding in self.registrar.lookup(username, _now())
+                if binding.connection in self._connections
+            )
         trunk = self._trunk
         try:
             if trunk is None:
@@ -264,58 +416,43 @@ class Exchange:
             connection = await trunk.connection()
         except (OSError, TimeoutError) as error:
             self.log(Event.TRUNK_UNREACHABLE, error=type(error).__name__)
-            transaction.respond(503, Warning=warning("The trunk cannot be reached"), Retry_After="10")
-            return
+            raise CallRefused(
+                503, "The trunk cannot be reached", Warning=warning("The trunk cannot be reached"), Retry_After="10"
+            ) from error
         self._connections[connection.number] = connection
-        uri = trunk.uri(decision.number)
-        await self._run(
-            self._plan(
-                transaction,
-                caller,
-                decision.number,
-                Address(uri),
-                (Target(uri, connection),),
-                decision.protection,
-                outside=True,
-            ),
-            transaction,
-        )
+        return (Target(trunk.uri(destination.number), connection),)
 
-    def _plan(
-        self,
-        transaction: ServerTransaction,
-        caller: Phone,
-        called: str,
-        to_address: Address,
-        targets: tuple[Target, ...],
-        protection: Protection,
-        *,
-        outside: bool = False,
-    ) -> Plan:
-        emergency = is_emergency(called)
-        name = transaction.request.from_address.name
-        return Plan(
-            customer_id=caller.customer_id,
-            caller=mask(caller.extension),
-            called=mask(called),
-            from_address=Address(URI("sip", self.domain, user=caller.extension), name),
-            to_address=to_address,
-            targets=targets,
-            caller_protection=caller_protection(caller, emergency=emergency),
-            called_protection=protection,
-            emergency=emergency,
-            outside=outside,
-        )
+    def redirected(self, plan: Plan, by: str, to: URI, reason: str, before: tuple[Diversion, ...]) -> Destination:
+        """See CallControl."""
+        phone = self.directory.phone(by)
+        if phone is None:
+            raise CallRefused(403, "Only a customer's own phone sends a call on")
+        return self._hunting.redirected(self.directory, phone, to, reason, before, trunk=self._trunk is not None)
+
+    def call_of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Side] | None:
+        """See CallControl."""
+        bound = self._dialogs.get((call_id, local_tag))
+        return None if bound is None or bound[2].id.remote_tag != remote_tag else bound[:2]
 
     async def _run(self, plan: Plan, transaction: ServerTransaction) -> None:
-        mine: list[tuple[str, str]] = []
-
-        def bind(dialog: Dialog, side: Side) -> None:
-            key = (dialog.id.call_id, dialog.id.local_tag)
-            mine.append(key)
-            self._dialogs[key] = (call, side)
-
-        call = Call(plan, transaction, self.transactions, self.media(), bind, self.suites, began=self.begun)
+        hops = transaction.request.max_forwards
+        invitation = Invitation(
+            from_address=plan.from_address,
+            suites=self.suites,
+            emergency=plan.emergency,
+            max_forwards=(MAX_FORWARDS if hops is None else hops) - 1,
+        )
+        call = Call(
+            plan,
+            transaction,
+            self.transactions,
+            self.media(),
+            self,
+            self.suites,
+            invitation=invitation,
+            log=self.log,
+            began=self.begun,
+        )
         self.calls[call.id] = call
         self.log(Event.CALL_BEGINS, call=call.id, customer=plan.customer_id, emergency=plan.emergency)
         try:
@@ -330,8 +467,6 @@ class Exchange:
             self.records(record)
         finally:
             del self.calls[call.id]
-            for key in mine:
-                self._dialogs.pop(key, None)
 
     def _start(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)

@@ -79,6 +79,49 @@ class Audio:
         return self.session.direction(self.media)
 
 
+def standard_audio() -> Audio:
+    """What is offered on behalf of a caller that makes no offer: G.711, G.722, and DTMF as events (RFC 4733)."""
+    attributes = tuple(
+        Attribute("rtpmap", each) for each in ("8 PCMA/8000", "0 PCMU/8000", "9 G722/8000", "101 telephone-event/8000")
+    )
+    media = Media("audio", 9, "RTP/AVP", ("8", "0", "9", "101"), None, (*attributes, Attribute("fmtp", "101 0-16")))
+    return Audio(Session("- 0 0 IN IP4 0.0.0.0", None, (), (media,)), 0, None)
+
+
+def in_common(wanted: Audio, others: Audio) -> Audio:
+    """`wanted` reduced to the formats that `others` describes under the same numbers, for two peers that both made an
+    offer. Raises NotAcceptable when they share none.
+    """
+    known = {number: _codec(others.media, number) for number in others.media.formats}
+    shared = tuple(
+        number for number in wanted.media.formats if number in known and _codec(wanted.media, number) == known[number]
+    )
+    if not [number for number in shared if "telephone-event" not in _codec(wanted.media, number)]:
+        raise NotAcceptable("The phones have no codec in common")
+    attributes = tuple(
+        each
+        for each in wanted.media.attributes
+        if each.name not in ("rtpmap", "fmtp") or (each.value or "").partition(" ")[0] in shared
+    )
+    media = replace(wanted.media, formats=shared, attributes=attributes)
+    session = replace(
+        wanted.session,
+        media=tuple(media if index == wanted.index else each for index, each in enumerate(wanted.session.media)),
+    )
+    return replace(wanted, session=session)
+
+
+def _codec(media: Media, number: str) -> str:
+    """What a payload number stands for: its rtpmap, or the number itself where the profile fixes it (RFC 3551)."""
+    for value in media.values("rtpmap"):
+        if value.split(maxsplit=1)[0:1] == [number]:
+            return value.partition(" ")[2].strip().lower()
+    return _STATIC.get(number, number)
+
+
+_STATIC: Final = {"0": "pcmu/8000", "8": "pcma/8000", "9": "g722/8000", "18": "g729/8000", "3": "gsm/8000"}
+
+
 def read_offer(
     session: Session, protection: Protection, current: Audio | None = None, *, suites: tuple[Suite, ...] = SUITES
 ) -> Audio:
@@ -118,27 +161,34 @@ def read_offer(
 
 
 def read_answer(session: Session, offered: Session) -> Audio:
-    """The stream of an answer to our one-stream offer.
+    """The stream of an answer to our offer.
 
     Raises NotAcceptable when it is refused, unprotected or protected otherwise.
     """
-    ours = offered.media[0]
-    if len(session.media) != 1 or session.media[0].kind != "audio" or not session.media[0].port:
+    index = next(place for place, each in enumerate(offered.media) if each.port)
+    ours = offered.media[index]
+    if (
+        len(session.media) != len(offered.media)
+        or session.media[index].kind != "audio"
+        or not session.media[index].port
+    ):
         raise NotAcceptable("The audio was refused")
-    media = session.media[0]
+    media = session.media[index]
     if is_dtls(ours.protocol):
         dtls = _dtls(session, media, None)
         if dtls is None or not (is_dtls(media.protocol) or is_secure(media.protocol)):
             raise NotAcceptable("The called phone answered without DTLS-SRTP")
-        return Audio(session, 0, None, dtls)
+        return Audio(session, index, None, dtls)
     if not ours.cryptos:
         if is_secure(media.protocol) or is_dtls(media.protocol) or not session.address(media):
             raise NotAcceptable("The answer does not fit the offer")
-        return Audio(session, 0, None)
-    suites = {crypto.tag: crypto.suite for crypto in ours.cryptos}
+        return Audio(session, index, None)
+    # The tag should be that of the offered line (RFC 4568 section 5.1.3), but some phones number their answer anew; each
+    # suite is offered once, so the suite identifies the line as well.
+    offered_suites = [crypto.suite for crypto in ours.cryptos]
     for crypto in media.cryptos:
-        if crypto.refusal is None and suites.get(crypto.tag) == crypto.suite:
-            return Audio(session, 0, crypto)
+        if crypto.refusal is None and crypto.suite in offered_suites:
+            return Audio(session, index, crypto)
     raise NotAcceptable("The called phone answered without SRTP")
 
 
@@ -182,7 +232,7 @@ class LegMedia:
         """The suite in force; None on a plain leg, before there is one, and where a handshake chooses it."""
         return Suite(self.remote.crypto.suite) if self.remote and self.remote.crypto else None
 
-    def offer(self, source: Audio, *, secure: bool, dtls: bool = False) -> Session:
+    def offer(self, source: Audio, *, secure: bool, dtls: bool = False, direction: Direction | None = None) -> Session:
         """An offer to this leg of what `source`, the other leg's peer, wants to hear and say; `dtls` instead of SDES
         keys it.
         """
@@ -193,7 +243,11 @@ class LegMedia:
             protocol, keying = "RTP/SAVP", crypto_lines((suite, self._key(suite)) for suite in suites)
         else:
             protocol, keying = "RTP/AVP", ()
-        return self._session((self._media(protocol, source.media, source.direction, keying),))
+        media = self._media(protocol, source.media, direction or source.direction, keying)
+        # A later offer keeps the streams of those before (RFC 3264 section 8): what was refused stays refused.
+        streams = self.remote.session.media if self.remote is not None else (media,)
+        kept = self.remote.index if self.remote is not None else 0
+        return self._session(tuple(media if i == kept else each.rejected() for i, each in enumerate(streams)))
 
     def answer(self, offer: Audio, source: Audio) -> Session:
         """The answer to this leg's `offer` that `source`, the other leg's peer, brought about."""
@@ -211,10 +265,6 @@ class LegMedia:
                 for index, media in enumerate(offer.session.media)
             )
         )
-
-    def again(self) -> Session | None:
-        """The description last sent, as an offer of our own to a re-INVITE without one."""
-        return self.sent
 
     def leg(self, peer: str) -> protocol.LegDescription:
         """What the media worker has to know of this leg. Raises ValueError before there is a description in force."""

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from media_node.call.policy import Protection
+from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 
+if TYPE_CHECKING:
+    from media_node.call.b2bua import Call
+
+NO_ANSWER: Final = 120.0
+"""Seconds a phone may ring where nothing else was chosen."""
+MAX_DIVERSIONS: Final = 5
+"""Times one call may be forwarded before it counts as a loop."""
+
 
 class Side(StrEnum):
-    """The caller's leg and the called leg, by their names on the protocol."""
+    """The caller's leg and the called leg, by their names in the worker link."""
 
     A = "a"
     B = "b"
@@ -27,40 +36,105 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """One place to ring: where the request goes and over what."""
+    """One place to ring: where the request goes and over what. `username` is the phone's account, empty for a trunk;
+    `instance` its +sip.instance (RFC 5626), where it gives one.
+    """
 
     uri: URI
     connection: Connection
+    username: str = ""
+    instance: str = ""
+
+
+@dataclass(frozen=True)
+class Diversion:
+    """That `party` forwarded the call, and why, in the words of RFC 5806 section 4 (user-busy, no-answer, ...)."""
+
+    party: URI
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Who is rung at one time, and for how many `seconds`: phones by their usernames, or a `number` over the trunk."""
+
+    to_address: Address | None = None
+    """What the To says; None for the target's own address."""
+    phones: tuple[str, ...] = ()
+    number: str = ""
+    seconds: float = NO_ANSWER
+    protection: Protection = Protection.NONE
+    diversions: tuple[Diversion, ...] = ()
+    """Who forwarded the call here, the first first."""
+
+    @property
+    def secure(self) -> bool:
+        """Whether those who are rung are offered SRTP."""
+        return self.protection is Protection.REQUIRED
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What the exchange decided. `caller` and `called` are masked already; without `targets` nobody can be reached."""
+    """What the exchange decided. `caller` and `called` are masked already.
+
+    The destinations of `hunt` are rung one after the other; `busy` and `no_answer` say who is rung when that leads to
+    nothing.
+    """
 
     customer_id: str
     caller: str
     called: str
     from_address: Address
-    to_address: Address
-    targets: tuple[Target, ...]
+    hunt: tuple[Destination, ...]
     caller_protection: Protection
-    called_protection: Protection
+    caller_secure: bool = False
+    """Whether a caller that makes no offer is offered SRTP."""
+    username: str = ""
+    """The calling phone's account; empty when a trunk calls."""
+    instance: str = ""
+    busy: Destination | None = None
+    no_answer: Destination | None = None
     emergency: bool = False
-    outside: bool = False
-    """Whether the called side is reached over a trunk."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether one side is reached over a trunk, as far as is known beforehand."""
+        return not self.username or any(destination.number for destination in self.hunt)
 
 
 class MediaPlane(Protocol):
-    """What a call needs of a media worker (worker_link/protocol.py).
-
-    Each raises an exception of the worker's own.
-    """
+    """What a call needs of a media worker (worker_link/protocol.py). Each raises an exception of the worker's own."""
 
     async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, LocalTransport]:
-        """Reserves both legs."""
+        """Reserves both legs; a second call is opened beside the first."""
 
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         """Describes a leg, first or anew."""
 
+    async def reopen(self, call: str, leg: str, *, secure: bool) -> tuple[LocalTransport, LegStats]:
+        """Puts another peer in a leg's place; what the leg saw before."""
+
+    async def move(self, call: str, leg: str, *, to: str, to_leg: str) -> LegStats:
+        """Puts a leg in the place of another call's leg; what that leg saw."""
+
     async def close(self, call: str) -> Mapping[str, LegStats]:
         """Ends the call and says what both legs saw."""
+
+
+class CallControl(Protocol):
+    """What a call asks of the exchange."""
+
+    def bind(self, dialog: Dialog, call: Call, side: Side) -> None:
+        """Requests of this dialog go to this side of this call from now on."""
+
+    def unbind(self, dialog: Dialog) -> None:
+        """Requests of this dialog are answered 481 from now on."""
+
+    async def targets(self, destination: Destination) -> tuple[Target, ...]:
+        """Where a destination can be reached now. Raises CallRefused when that is nowhere."""
+
+    def redirected(self, plan: Plan, by: str, to: URI, reason: str, before: tuple[Diversion, ...]) -> Destination:
+        """Where the account `by` sends a call that would have rung it. Raises CallRefused for what it may not call."""
+
+    def call_of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Side] | None:
+        """The call that a dialog belongs to, by its identifiers as this side has them (RFC 3891 section 3)."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from media_node.call.directory import Directory, Phone
+from media_node.call.directory import Directory, Environment, Number, Phone
 
 EMERGENCY: Final = frozenset({"112"})
 _VISUAL: Final = re.compile(r"[-.() ]")
+_COUNTRY_CODES: Final = {"NL": "31", "BE": "32"}
 _DIALLABLE: Final = re.compile(r"\+?[0-9*#]{2,20}")
 
 
@@ -52,6 +53,14 @@ class ToPhone:
 
 
 @dataclass(frozen=True)
+class ToNumber:
+    """Ring what belongs to this number of a customer on this node."""
+
+    environment: Environment
+    number: Number
+
+
+@dataclass(frozen=True)
 class ToTrunk:
     """Hand the call to the provider that reaches all other numbers."""
 
@@ -75,12 +84,27 @@ class Refusal:
     retry_after: int | None = None
 
 
-Decision = ToPhone | ToTrunk | Refusal
+Decision = ToPhone | ToNumber | ToTrunk | Refusal
 
 
 def normalised(dialled: str) -> str:
     """What was dialled without visual separators (RFC 3966 section 5.1.1)."""
     return _VISUAL.sub("", dialled)
+
+
+def e164(dialled: str, country: str = "NL") -> str:
+    """A number as it was dialled in this country, in E.164; empty for what is not one (a short code, an extension)."""
+    number = normalised(dialled)
+    code = _COUNTRY_CODES.get(country, "31")
+    if number.startswith("+"):
+        digits = number[1:]
+    elif number.startswith("00"):
+        digits = number[2:]
+    elif number.startswith("0"):
+        digits = code + number[1:]
+    else:
+        return ""
+    return f"+{digits}" if digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15 else ""
 
 
 def is_emergency(dialled: str) -> bool:
@@ -104,6 +128,12 @@ def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occ
         return ToPhone(colleague)
     if not _DIALLABLE.fullmatch(number):
         return Refusal(404, "No such phone or number")
+    environment = directory.environment(caller.customer_id)
+    own = directory.number(e164(number, environment.country if environment else "NL"))
+    if own is not None and own[0].customer_id == caller.customer_id:
+        return ToNumber(*own)
+    if environment is not None and environment.suspended:
+        return Refusal(403, "Calls to outside are suspended; 112 is not")
     if not trunk:
         return Refusal(404, "No such extension, and numbers outside cannot be reached from here")
     return ToTrunk(number, emergency=False)

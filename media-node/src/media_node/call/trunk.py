@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass
 from typing import Any, Final
 
 from media_node.sip import transport
-from media_node.sip.grammar import URI, Parameters
+from media_node.sip.grammar import URI, Address, Parameters
+from media_node.sip.headers import Request
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.sip.transport import Connection, Transport
 
@@ -92,3 +94,11 @@ class Trunk:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def trunk_caller(request: Request) -> Address:
+    """Who calls from outside: what the trunk asserts (RFC 3325), else what the From says."""
+    for value in request.headers.getlist("P-Asserted-Identity"):
+        with contextlib.suppress(ValueError):
+            return Address.parse_many(value)[0]
+    return request.from_address

@@ -42,10 +42,11 @@ class Probed:
 def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> dict[str, Any]:
     """The assignments part of a REPORT: what is loaded, and what the probe found where it has been."""
     return {
-        environment.order_id: {
+        environment.environment_id: {
             "version": environment.version,
+            "epoch": environment.epoch,
             "phones": len(environment.phones),
-            **({"probe": probes[environment.order_id].item()} if environment.order_id in probes else {}),
+            **({"probe": probes[environment.environment_id].item()} if environment.environment_id in probes else {}),
         }
         for environment in environments
     }
@@ -69,6 +70,10 @@ class StatusWriter:
     def report(self, assignments: dict[str, Any]) -> None:
         """The node has loaded and probed this."""
         self._put("REPORT", {"assignments": assignments})
+
+    def registrations(self, environment_id: str, phones: dict[str, Any]) -> None:
+        """Which phones of an environment are registered here, and since when."""
+        self._put(f"REGISTRATIONS#{environment_id}", {"phones": phones})
 
     def _put(self, kind: str, values: dict[str, Any]) -> None:
         item = {"pk": self._arn, "sk": kind, "at": time.time_ns() // 1_000_000, **values}

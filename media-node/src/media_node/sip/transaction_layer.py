@@ -118,12 +118,13 @@ class ClientTransaction:
     _provisional: bool = False
     _final: bool = False
     _cancel: bool = False
+    _reason: str = ""
 
-    def cancel(self) -> None:
-        """Cancels a pending INVITE, as soon as the peer has been heard (section 9.1)."""
+    def cancel(self, reason: str = "") -> None:
+        """Cancels a pending INVITE, as soon as the peer has been heard (section 9.1), with a Reason (RFC 3326)."""
         if self._final:
             return
-        self._cancel = True
+        self._cancel, self._reason = True, reason
         if self._provisional:
             self._send_cancel()
 
@@ -137,7 +138,10 @@ class ClientTransaction:
         self._on_response(response)
 
     def _send_cancel(self) -> None:
-        self._layer.send_cancel(self.connection, cancel(self.request))
+        request = cancel(self.request)
+        if self._reason:
+            request.headers.set("Reason", self._reason)
+        self._layer.send_cancel(self.connection, request)
         if self._run is not None:
             asyncio.get_running_loop().call_later(64 * T1, self._run.step, Abandoned())
 

@@ -1,0 +1,199 @@
+"""Ringing: one INVITE to each target of a destination at once, as a forking proxy does (RFC 3261 section 16), with an
+offer and keys of its own for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from media_node.call.events import Branch, Heard
+from media_node.call.negotiation import Audio, LegMedia
+from media_node.call.party import ALLOW, SUPPORTED, Party
+from media_node.call.plan import Destination, Diversion, Target
+from media_node.call.refusals import UNACCEPTABLE, CallRefused, best, described
+from media_node.call.session_timer import MIN_SE, SESSION_EXPIRES
+from media_node.sip.dialog import MAX_FORWARDS, Dialog
+from media_node.sip.grammar import URI, Address, CSeq, Parameters
+from media_node.sip.headers import Request, Response
+from media_node.sip.message import reason as because
+from media_node.sip.sdp import Direction, attach, is_secure
+from media_node.sip.transaction_layer import TransactionLayer
+from media_node.worker_link.protocol import LocalTransport, Suite
+
+ELSEWHERE: Final = because(200, "Call completed elsewhere")
+"""Why the others stop ringing: their phones then list no missed call (RFC 3326)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """What all INVITEs of one call have in common."""
+
+    from_address: Address
+    suites: tuple[Suite, ...]
+    emergency: bool = False
+    max_forwards: int = MAX_FORWARDS
+
+
+@dataclass(eq=False)
+class Fork:
+    """The branches of one destination. `post` gets each response as a Heard."""
+
+    invitation: Invitation
+    destination: Destination
+    offer: Audio
+    """What whoever is on the other side wants to hear and say."""
+    direction: Direction | None
+    local: LocalTransport
+    transactions: TransactionLayer
+    post: Callable[[Heard], None]
+    branches: list[Branch] = field(default_factory=list)
+
+    def ring(self, targets: tuple[Target, ...]) -> None:
+        """Invites these targets."""
+        for target in targets:
+            self._invite(target)
+
+    def refused(self, branch: Branch, response: Response) -> Response | None:
+        """A branch failed; the response that stands for all when it was the last, or when a 6xx ends all (section 16.7
+        step 5).
+        """
+        branch.failed = response
+        if response.code >= 600:
+            self.cancel(because(response.code, response.phrase))
+            return response
+        failures = [each.failed for each in self.branches if each.failed is not None]
+        return best(failures) if len(failures) == len(self.branches) else None
+
+    def redirect(self, branch: Branch, target: Target) -> None:
+        """One more place to ring in the place of a branch."""
+        self.branches.remove(branch)
+        self._invite(target)
+
+    def again_with_dtls(self, branch: Branch, response: Response) -> bool:
+        """Invites a phone that knows no SDES once more, if this response says so: perhaps it knows DTLS
+        (docs/decisions/0023).
+        """
+        if not _knows_no_sdes(branch, response):
+            return False
+        if response.code < 300:
+            self.decline(branch, response, because(488, "Another way of keying is offered"))
+        self.branches.remove(branch)
+        self._invite(branch.target, dtls=True)
+        return True
+
+    def answered(self, branch: Branch, response: Response) -> Party:
+        """The party that a 2xx makes of a branch; acknowledged, and the others cancelled. Raises CallRefused."""
+        assert branch.client is not None  # noqa: S101 - or it could not have answered
+        try:
+            dialog = Dialog.as_client(branch.client.request, response)
+        except ValueError as error:
+            raise CallRefused(502, "The called side's answer is not valid") from error
+        branch.failed = response  # nothing left to cancel
+        party = Party(
+            dialog,
+            branch.target.connection,
+            self.transactions,
+            branch.media,
+            branch.target.username,
+            branch.target.instance,
+        )
+        party.heard_of(response)
+        party.acknowledge(branch.client.request)
+        self.cancel(ELSEWHERE)
+        return party
+
+    def cancel(self, reason: str = "") -> None:
+        """Stops all that still ring, and says why."""
+        for branch in self.branches:
+            if branch.failed is None and not branch.abandoned and branch.client is not None:
+                branch.abandoned = True
+                branch.client.cancel(reason)
+
+    def decline(self, branch: Branch, response: Response, reason: str = ELSEWHERE) -> None:
+        """A 2xx that nobody wants any more is acknowledged and ended with a BYE (section 13.2.2.4)."""
+        if branch.client is None:
+            return
+        with contextlib.suppress(ValueError):
+            dialog = Dialog.as_client(branch.client.request, response)
+            party = Party(dialog, branch.target.connection, self.transactions, branch.media)
+            party.acknowledge(branch.client.request)
+            party.bye(reason)
+
+    def _invite(self, target: Target, *, dtls: bool = False) -> None:
+        media = LegMedia(self.local, self.invitation.suites)
+        offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, direction=self.direction)
+        request = Request("INVITE", target.uri)
+        request.headers.set("Max-Forwards", str(self.invitation.max_forwards))
+        caller = self.invitation.from_address
+        request.from_address = Address(caller.uri, caller.name, Parameters(tag=secrets.token_hex(8)))
+        request.to_address = self.destination.to_address or Address(target.uri)
+        request.headers.set("Call-ID", secrets.token_hex(16))
+        request.cseq = CSeq(1, "INVITE")
+        request.contact = [self.transactions.contact(target.connection)]
+        request.headers.set("Allow", ALLOW)
+        request.headers.set("Supported", SUPPORTED)
+        request.headers.set("Session-Expires", f"{SESSION_EXPIRES};refresher=uac")
+        request.headers.set("Min-SE", str(MIN_SE))
+        if self.invitation.emergency:
+            request.headers.set("Priority", "emergency")
+        _write_diversions(request, self.destination.diversions)
+        attach(request, offered)
+        branch = Branch(target, media, offered)
+        self.branches.append(branch)
+        branch.client = self.transactions.send(
+            target.connection, request, lambda response: self._heard(branch, response)
+        )
+
+    def _heard(self, branch: Branch, response: Response) -> None:
+        if not branch.abandoned:
+            self.post(Heard(branch, response))
+        elif 200 <= response.code < 300:
+            # It answered while its CANCEL was under way, or somebody else was first.
+            self.decline(branch, response)
+
+
+def _write_diversions(request: Request, diversions: tuple[Diversion, ...]) -> None:
+    """Who forwarded the call, as Diversion (RFC 5806: the last first) and History-Info (RFC 7044: the first first)."""
+    if not diversions:
+        return
+    request.headers.set(
+        "Diversion",
+        ", ".join(f"<{each.party}>;reason={each.reason};counter=1" for each in reversed(diversions)),
+    )
+    entries = [
+        f"<{_with_reason(each.party, each.reason)}>;index={'.'.join(['1'] * (place + 1))}"
+        for place, each in enumerate(diversions)
+    ]
+    last = ".".join(["1"] * (len(diversions) + 1))
+    entries.append(f"<{request.uri}>;index={last};mp={'.'.join(['1'] * len(diversions))}")
+    request.headers.set("History-Info", ", ".join(entries))
+
+
+_CAUSES: Final = {"user-busy": 486, "no-answer": 408, "unavailable": 480, "unconditional": 302, "deflection": 302}
+
+
+def _with_reason(party: URI, reason: str) -> str:
+    return f"{party}?Reason=SIP%3Bcause%3D{_CAUSES.get(reason, 302)}"
+
+
+def _knows_no_sdes(branch: Branch, response: Response) -> bool:
+    """Whether a phone that was offered SDES says it cannot do it: by refusing it, or by agreeing to SRTP without giving
+    any keys.
+    """
+    if not branch.offered.media[0].cryptos:
+        return False
+    if response.code >= 300:
+        return response.code in UNACCEPTABLE
+    with contextlib.suppress(CallRefused):
+        session = described(response)
+        return (
+            session is not None
+            and len(session.media) == 1
+            and is_secure(session.media[0].protocol)
+            and not session.media[0].cryptos
+        )
+    return False

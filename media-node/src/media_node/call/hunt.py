@@ -1,0 +1,345 @@
+"""Until somebody answers: the caller's offer, the destinations one after the other, forwarding, early media, pick-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from media_node.call.directory import Phone
+from media_node.call.events import Branch, Cancelled, Heard, Joins, Lost, Requested, Stop, Surrender
+from media_node.call.forking import Fork
+from media_node.call.negotiation import (
+    Audio,
+    LegMedia,
+    NotAcceptable,
+    in_common,
+    read_answer,
+    read_offer,
+    standard_audio,
+)
+from media_node.call.party import Party
+from media_node.call.plan import Destination, Side
+from media_node.call.policy import Protection
+from media_node.call.refusals import CallRefused, described, refusal
+from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
+from media_node.log import Event as LogEvent
+from media_node.sip.dialog import Dialog
+from media_node.sip.headers import Response
+from media_node.sip.message import reason as because
+from media_node.sip.message import reply, warning
+from media_node.sip.sdp import Session
+from media_node.sip.transaction_layer import ServerTransaction
+from media_node.worker_link.protocol import LocalTransport
+
+if TYPE_CHECKING:
+    from media_node.call.b2bua import Call
+
+_BUSY = (486, 600, 603)
+_UNAVAILABLE = (408, 480)
+
+
+@dataclass(eq=False)
+class Hunt:
+    """Finds somebody who answers the call."""
+
+    call: Call
+    fork: Fork | None = None
+    _offer: Audio | None = None
+    """The caller's; None when it leaves the offer to us (RFC 3261 section 13.2.1)."""
+    _local: LocalTransport | None = None
+    """Our end of the called leg."""
+    _secure: bool = False
+    _tried: set[Destination] = field(default_factory=set)
+    _redirected: deque[Destination] = field(default_factory=deque)
+
+    async def begin(self) -> None:
+        """Reads the caller's offer and reserves the media. Raises CallRefused."""
+        call, plan = self.call, self.call.plan
+        request = call.transaction.request
+        session = described(request)
+        try:
+            if session is not None:
+                self._offer = read_offer(session, plan.caller_protection, suites=call.suites)
+            dialog = Dialog.as_server(request, call.transaction.tag)
+            timer = SessionTimer.as_server(request)
+        except NotAcceptable as error:
+            raise CallRefused(488, str(error), Warning=warning(str(error)), Reason=because(488, str(error))) from error
+        except IntervalTooSmall as error:
+            raise CallRefused(422, "Session interval too small", Min_SE=str(MIN_SE)) from error
+        except ValueError as error:
+            raise CallRefused(400, str(error)) from error
+        if not plan.hunt:
+            raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
+        self._secure = plan.hunt[0].secure
+        secure = plan.caller_secure if self._offer is None else self._offer.secure
+        local = await call.open_media({Side.A: secure, Side.B: self._secure})
+        self._local = local[Side.B]
+        media = LegMedia(local[Side.A], call.suites)
+        caller = Party(
+            dialog, call.transaction.connection, call.transactions, media, plan.username, plan.instance, timer=timer
+        )
+        caller.heard_of(request)
+        call.seat(Side.A, caller)
+
+    async def run(self) -> None:
+        """Rings one destination after the other until somebody answers. Raises CallRefused when nobody does."""
+        plan = self.call.plan
+        waiting = deque(plan.hunt)
+        fallbacks = {"busy": plan.busy, "no answer": plan.no_answer}
+        failure = CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
+        while True:
+            if self._redirected:
+                waiting.appendleft(self._redirected.popleft())
+            if not waiting:
+                kind = "busy" if failure.status in _BUSY else "no answer" if failure.status in _UNAVAILABLE else ""
+                fallback = fallbacks.pop(kind, None)
+                if fallback is None:
+                    raise failure
+                self.call.log(LogEvent.FORWARDED, call=self.call.id, reason=kind)
+                waiting.append(fallback)
+            destination = waiting.popleft()
+            try:
+                answered = await self._ring(destination)
+            except _Unanswered as error:
+                failure = error.refusal
+                if failure.status >= 600:
+                    waiting.clear()
+                continue
+            if answered:
+                return
+
+    async def _ring(self, destination: Destination) -> bool:
+        """Rings one destination. Raises _Unanswered, or CallRefused when the caller gave up."""
+        call = self.call
+        try:
+            targets = await call.control.targets(destination)
+        except CallRefused as refused:
+            raise _Unanswered(refused) from refused
+        if not targets:
+            raise _Unanswered(CallRefused(480, "Not registered", Warning=warning("The called phone is not registered")))
+        if destination.secure is not self._secure:
+            self._local = await call.reopen_leg(Side.B, secure=destination.secure)
+            self._secure = destination.secure
+        assert self._local is not None  # noqa: S101 - `begin` reserved it
+        offer = self._offer or standard_audio()
+        self.fork = Fork(
+            call.invitation, destination, offer, None, self._local, call.transactions, lambda heard: call.post(heard)
+        )
+        self.fork.ring(targets)
+        deadline = asyncio.get_running_loop().time() + destination.seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await call.next_event()
+            except TimeoutError as error:
+                self.fork.cancel(because(408, "No answer"))
+                raise _Unanswered(CallRefused(480, "No answer", Reason='Q.850;cause=19;text="No answer"')) from error
+            match event:
+                case Heard(branch, response):
+                    if branch not in self.fork.branches:
+                        if 200 <= response.code < 300:
+                            self.fork.decline(branch, response)
+                    elif await self._heard(self.fork, branch, response):
+                        return True
+                case Joins(_, transaction, phone):
+                    if await self._picked_up(transaction, phone):
+                        return True
+                case Requested(_, transaction) if transaction.request.method == "BYE":
+                    transaction.respond(200)
+                    raise CallRefused(487, "Caller hung up")
+                case Requested(_, transaction):
+                    transaction.respond(200 if transaction.request.method == "OPTIONS" else 491)
+                case Cancelled():
+                    raise CallRefused(487, "Cancelled")
+                case Lost(connection) if connection is call.transaction.connection:
+                    raise CallRefused(487, "Caller's connection was lost")
+                case Surrender(party=party):
+                    party.set_result(None)
+                case Stop(reason):
+                    raise CallRefused(503, reason)
+
+    async def _heard(self, fork: Fork, branch: Branch, response: Response) -> bool:
+        if response.code < 200:
+            await self._progress(branch, response)
+        elif fork.again_with_dtls(branch, response):
+            pass
+        elif response.code < 300:
+            await self._answered(fork, branch, response)
+            return True
+        else:
+            if response.code < 400:
+                response = self._redirect(fork, branch, response)
+            if (failure := fork.refused(branch, response)) is not None:
+                raise _Unanswered(refusal(failure))
+        return False
+
+    def _redirect(self, fork: Fork, branch: Branch, response: Response) -> Response:
+        """A called phone sends the call elsewhere: rung when nobody else answers. What the branch counts as then."""
+        assert branch.client is not None  # noqa: S101 - it answered
+        call = self.call
+        try:
+            (contact, *_) = response.contact
+            reason = "user-busy" if response.code == 380 else "deflection"
+            destination = call.control.redirected(
+                call.plan, branch.target.username, contact.uri, reason, fork.destination.diversions
+            )
+        except CallRefused as refused:
+            return reply(branch.client.request, refused.status)
+        except ValueError:
+            return reply(branch.client.request, 502)
+        if destination in self._tried:
+            return reply(branch.client.request, 482)
+        self._tried.add(destination)
+        self._redirected.append(destination)
+        call.log(LogEvent.FORWARDED, call=call.id, reason="by the phone")
+        return reply(branch.client.request, 480)
+
+    async def _progress(self, branch: Branch, response: Response) -> None:
+        if response.code == 100:
+            return
+        branch.rings = True
+        caller = self.call.parties[Side.A]
+        session = described(response) if self._offer is not None else None
+        if session is None:
+            caller.respond(self.call.transaction, 180 if response.code == 180 else 183)
+            return
+        answer = await self._take_answer(branch, session)
+        caller.respond(self.call.transaction, response.code, answer)
+
+    async def _answered(self, fork: Fork, branch: Branch, response: Response) -> None:
+        call = self.call
+        party = fork.answered(branch, response)
+        assert branch.client is not None  # noqa: S101 - it answered
+        party.timer = SessionTimer.as_client(response)
+        call.seat(Side.B, party)
+        try:
+            session = described(response)
+            if session is None:
+                raise CallRefused(502, "The called phone answered without a description")
+            answer = await self._take_answer(branch, session)
+        except CallRefused:
+            del call.parties[Side.B]
+            party.bye(because(488, "The answer cannot be used"))
+            call.control.unbind(party.dialog)
+            raise
+        call.answered()
+        self._accept_caller(answer)
+
+    async def _take_answer(self, branch: Branch, session: Session) -> Session:
+        """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
+        call = self.call
+        try:
+            branch.media.remote = read_answer(session, branch.offered)
+        except NotAcceptable as error:
+            raise CallRefused(488, str(error), Warning=warning(str(error))) from error
+        await call.describe_leg(Side.B, branch.media, branch.target.connection.peer.host)
+        return await self._answer_caller(branch.media.remote)
+
+    async def _answer_caller(self, called: Audio) -> Session:
+        """Our answer to the caller's offer, or our offer to a caller that made none."""
+        caller = self.call.parties[Side.A]
+        if self._offer is None:
+            return caller.media.offer(called, secure=self.call.plan.caller_secure)
+        caller.media.remote = self._offer
+        answer = caller.media.answer(self._offer, called)
+        await self.call.describe(Side.A)
+        return answer
+
+    def _accept_caller(self, session: Session) -> None:
+        call = self.call
+        caller = call.parties[Side.A]
+        if self._offer is None:
+            call.renegotiation.offer_in_answer(Side.A, session)
+        else:
+            caller.wish = self._offer.direction
+        caller.accept(call.transaction, session, call.no_ack)
+        call.watch_session(caller)
+
+    # Another phone comes in by an INVITE of its own.
+
+    async def _picked_up(self, transaction: ServerTransaction, phone: Phone) -> bool:
+        """A phone takes the call that rings elsewhere (directed pick-up)."""
+        assert self.fork is not None  # noqa: S101 - something rings
+        offer = self._offer or standard_audio()
+        party = await self._join(Side.B, transaction, phone, offer)
+        if party is None:
+            return False
+        self.fork.cancel(because(200, "Call completed elsewhere"))
+        self.call.answered()
+        assert party.media.remote is not None  # noqa: S101 - it has just been agreed
+        self._accept_caller(await self._answer_caller(in_common(party.media.remote, offer)))
+        return True
+
+    async def joined(self, side: Side, transaction: ServerTransaction, phone: Phone) -> None:
+        """A phone takes the place of one side of an answered call (RFC 3891)."""
+        call = self.call
+        stays, leaves = call.parties.get(side.other), call.parties.get(side)
+        if stays is None or leaves is None or stays.media.remote is None or call.renegotiation.pending is not None:
+            transaction.respond(481 if stays is None else 491)
+            return
+        if await self._join(side, transaction, phone, stays.media.remote) is None:
+            return
+        leaves.bye(because(200, "Replaced"))
+        leaves.close()
+        call.control.unbind(leaves.dialog)
+        call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
+        call.renegotiation.tell(side.other)
+
+    async def _join(self, side: Side, transaction: ServerTransaction, phone: Phone, with_: Audio) -> Party | None:
+        """Seats whoever sent an INVITE with an offer; None when it was refused."""
+        call = self.call
+        protection = Protection.REQUIRED if phone.encrypted else Protection.PREFERRED
+        try:
+            session = described(transaction.request)
+            if session is None:
+                raise NotAcceptable("An INVITE that takes a call's place needs an offer")
+            offer = read_offer(session, protection, suites=call.suites)
+            shared = in_common(with_, offer)
+            dialog = Dialog.as_server(transaction.request, transaction.tag)
+        except CallRefused as refused:
+            transaction.respond(refused.status, **refused.headers)
+            return None
+        except NotAcceptable as error:
+            transaction.respond(488, Warning=warning(str(error)))
+            return None
+        except ValueError:
+            transaction.respond(400)
+            return None
+        local = await call.reopen_leg(side, secure=offer.secure)
+        media = LegMedia(local, call.suites)
+        party = Party(dialog, transaction.connection, call.transactions, media, phone.username)
+        party.heard_of(transaction.request)
+        media.remote = offer
+        answer = media.answer(offer, shared)
+        call.seat(side, party)
+        await call.describe(side)
+        party.accept(transaction, answer, call.no_ack)
+        return party
+
+    def decline(self, branch: Branch, response: Response) -> None:
+        """A 2xx that came too late."""
+        fork = self.fork or Fork(
+            self.call.invitation,
+            Destination(),
+            standard_audio(),
+            None,
+            branch.media.local,
+            self.call.transactions,
+            self.call.post,
+        )
+        fork.decline(branch, response)
+
+    def stop(self) -> None:
+        """Nobody need ring any more."""
+        if self.fork is not None:
+            self.fork.cancel()
+
+
+class _Unanswered(Exception):
+    """Nobody answered at one destination."""
+
+    def __init__(self, refusal: CallRefused) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal

@@ -1,0 +1,239 @@
+"""Transfers (RFC 3515, RFC 5589): a REFER of one side puts somebody else in its place.
+
+Blind: the target is rung at the referrer's account, in a relayed call of its own, and its leg moves over when it answers.
+Attended: the referrer has called the target itself; that call gives its party up to this one. Either way the referrer is
+told by NOTIFY how it went, keeps its call when it went wrong, and is hung up on when it went well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from media_node.call.events import Branch, NoAnswer, Surrender
+from media_node.call.forking import Fork
+from media_node.call.negotiation import NotAcceptable, read_answer
+from media_node.call.party import Party
+from media_node.call.plan import Destination, Side
+from media_node.call.refusals import CallRefused, described
+from media_node.log import Event as LogEvent
+from media_node.sip.grammar import URI, Address
+from media_node.sip.headers import Response
+from media_node.sip.message import PHRASES
+from media_node.sip.message import reason as because
+from media_node.sip.transaction_layer import ServerTransaction
+
+if TYPE_CHECKING:
+    from media_node.call.b2bua import Call
+
+SURRENDER_TIMEOUT: Final = 3.0
+"""Seconds another call has to give its party up."""
+_REPLACES: Final = re.compile(r"(?:^|[&?])Replaces=([^&]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Replaces:
+    """Which dialog an INVITE takes the place of (RFC 3891), by the identifiers that its sender has."""
+
+    call_id: str
+    to_tag: str
+    from_tag: str
+    early_only: bool = False
+
+    @classmethod
+    def parse(cls, value: str) -> Replaces:
+        """The header's value. Raises ValueError."""
+        call_id, *parameters = [part.strip() for part in value.split(";")]
+        tags = dict(part.partition("=")[::2] for part in parameters if "=" in part)
+        if not call_id or "to-tag" not in tags or "from-tag" not in tags:
+            raise ValueError("Replaces needs a Call-ID, to-tag and from-tag")
+        return cls(call_id, tags["to-tag"], tags["from-tag"], "early-only" in parameters)
+
+
+@dataclass(eq=False)
+class Pending:
+    """A blind transfer that rings."""
+
+    by: Side
+    destination: Destination
+    relayed_as: str
+    fork: Fork | None = None
+
+
+@dataclass(eq=False)
+class Transfers:
+    """The transfers of one call, one at a time."""
+
+    call: Call
+    pending: Pending | None = None
+    _count: int = 0
+
+    async def referred(self, side: Side, transaction: ServerTransaction) -> None:
+        """A REFER of one side."""
+        call, request = self.call, transaction.request
+        values = request.headers.getlist("Refer-To") + request.headers.getlist("r")
+        try:
+            (value,) = values
+            target = Address.parse(value).uri
+            replaces = _replaces(target)
+        except ValueError:
+            transaction.respond(400)
+            return
+        if target.parameters.get("method", "INVITE") not in (None, "INVITE") or target.scheme not in (
+            "sip",
+            "sips",
+            "tel",
+        ):
+            transaction.respond(603)
+            return
+        referrer = call.parties[side]
+        if not referrer.username:
+            transaction.respond(403)
+            return
+        if self.pending is not None or side.other not in call.parties or call.renegotiation.pending is not None:
+            transaction.respond(491)
+            return
+        transaction.respond(202)
+        self._notify(referrer, "100 Trying")
+        other = call.control.call_of(replaces.call_id, replaces.to_tag, replaces.from_tag) if replaces else None
+        if other is not None and other[0] is not call and other[0].parties.get(other[1].other) is not None:
+            await self._attended(side, *other)
+        else:
+            await self._blind(side, target)
+
+    async def _attended(self, side: Side, other: Call, referrers: Side) -> None:
+        call, referrer = self.call, self.call.parties[side]
+        surrendered: asyncio.Future[Party | None] = asyncio.get_running_loop().create_future()
+        other.post(Surrender(referrers.other, call.id, side, surrendered))
+        party = None
+        with contextlib.suppress(TimeoutError):
+            party = await asyncio.wait_for(surrendered, SURRENDER_TIMEOUT)
+        if party is None:
+            self._notify(referrer, "481 Call/Transaction Does Not Exist", ended=True)
+            return
+        call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
+        self._leave(referrer)
+        call.seat(side, party)
+        call.renegotiation.introduce(side)
+
+    async def _blind(self, side: Side, target: URI) -> None:
+        call, referrer = self.call, self.call.parties[side]
+        try:
+            destination = call.control.redirected(call.plan, referrer.username, target, "", ())
+            targets = await call.control.targets(destination)
+            if not targets:
+                raise CallRefused(480, "Not registered")
+            self._count += 1
+            pending = Pending(side, destination, f"{call.id}-{self._count}")
+            local = await call.open_beside(pending.relayed_as, {Side.A.value: True, Side.B.value: destination.secure})
+        except CallRefused as refused:
+            self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
+            return
+        stays = call.parties[side.other]
+        assert stays.media.remote is not None  # noqa: S101 - it is in a call
+        self.pending = pending
+        pending.fork = Fork(
+            call.invitation,
+            destination,
+            stays.media.remote,
+            stays.wish,
+            local[Side.B.value],
+            call.transactions,
+            call.post,
+        )
+        pending.fork.ring(targets)
+        referrer.later(destination.seconds, lambda: call.post(NoAnswer(pending.relayed_as)))
+
+    def owns(self, branch: Branch) -> bool:
+        """Whether a branch rings for a transfer."""
+        return self.pending is not None and self.pending.fork is not None and branch in self.pending.fork.branches
+
+    async def heard(self, branch: Branch, response: Response) -> None:
+        """A response of the target."""
+        pending = self.pending
+        if pending is None or pending.fork is None:
+            return
+        referrer = self.call.parties.get(pending.by)
+        if response.code < 200:
+            if response.code > 100 and referrer is not None:
+                self._notify(referrer, f"{response.code} {response.phrase}")
+        elif pending.fork.again_with_dtls(branch, response):
+            pass
+        elif response.code < 300:
+            await self._answered(pending, branch, response)
+        elif (failure := pending.fork.refused(branch, response)) is not None:
+            await self._failed(failure.code, failure.phrase)
+
+    async def expired(self, relayed_as: str) -> None:
+        """The target did not answer in time."""
+        if self.pending is not None and self.pending.relayed_as == relayed_as:
+            await self._failed(408, "Request Timeout")
+
+    async def _answered(self, pending: Pending, branch: Branch, response: Response) -> None:
+        call = self.call
+        assert pending.fork is not None  # noqa: S101 - it has just answered
+        referrer = call.parties.get(pending.by)
+        try:
+            party = pending.fork.answered(branch, response)
+        except CallRefused as refused:
+            await self._failed(refused.status, str(refused))
+            return
+        try:
+            session = described(response)
+            if session is None:
+                raise NotAcceptable("no description")
+            party.media.remote = read_answer(session, branch.offered)
+            await call.describe_as(pending.relayed_as, Side.B, party)
+            await call.take_leg(pending.relayed_as, Side.B, pending.by)
+        except (NotAcceptable, CallRefused):
+            party.bye(because(488, "The answer cannot be used"))
+            await self._failed(488, "Not Acceptable Here")
+            return
+        self.pending = None
+        call.log(LogEvent.TRANSFERRED, call=call.id, attended=False)
+        if referrer is not None:
+            self._leave(referrer)
+        call.seat(pending.by, party)
+        call.renegotiation.tell(pending.by.other)
+
+    async def _failed(self, code: int, phrase: str) -> None:
+        pending, self.pending = self.pending, None
+        if pending is None:
+            return
+        if pending.fork is not None:
+            pending.fork.cancel()
+        await self.call.close_beside(pending.relayed_as)
+        if (referrer := self.call.parties.get(pending.by)) is not None:
+            self._notify(referrer, f"{code} {phrase}", ended=True)
+        else:
+            self.call.stop_after_transfer(code)
+
+    def _leave(self, referrer: Party) -> None:
+        """The referrer hears that it went well, and then leaves the call."""
+        self.call.departing.append(referrer)
+        self._notify(referrer, "200 OK", ended=True, then_bye=True)
+
+    def _notify(self, referrer: Party, status_line: str, *, ended: bool = False, then_bye: bool = False) -> None:
+        def heard(response: Response) -> None:
+            if then_bye and response.code >= 200:
+                self.call.dismiss(referrer)
+
+        referrer.notify_refer(status_line, ended=ended, heard=heard)
+
+    async def stop(self) -> None:
+        """The call is over: nobody is left to be connected with the target."""
+        if self.pending is not None:
+            if self.pending.fork is not None:
+                self.pending.fork.cancel()
+            await self.call.close_beside(self.pending.relayed_as)
+            self.pending = None
+
+
+def _replaces(target: URI) -> Replaces | None:
+    """The Replaces that a Refer-To carries as a header of its URI. Raises ValueError for a broken one."""
+    match = _REPLACES.search(str(target.headers or ""))
+    return Replaces.parse(unquote(match[1])) if match else None
