@@ -21,7 +21,7 @@ ARGUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(processes: None) -> Iterator[Browser]:
     """Debian's Chromium, for a file: while Playwright is open its event loop runs, and asynchronous tests could not
     have theirs.
     """
@@ -45,7 +45,9 @@ def told() -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def system(trunk_port: int, told: set[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+def system(
+    processes: None, trunk_port: int, told: set[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalSystem]:
     """One local system for all files that a worker runs; whatever they did, its logs hold no personal data."""
     logs = tmp_path_factory.mktemp("logs")
     with LocalSystem.start(trunk=f"127.0.0.1:{trunk_port}", logs=logs) as system:

@@ -16,7 +16,7 @@ from callvoip.client import Client
 from callvoip.system import LocalSystem
 from tests.support.orders_table import items
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("processes")]
 
 GOOD: dict[str, Any] = {
     "company": "Slagerij Voorbeeld",

@@ -19,7 +19,7 @@ from callvoip.client import Client
 from callvoip.paths import ROOT
 from callvoip.system import LocalSystem
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("processes")]
 
 # Each text of a person bears it, so that the logs can be searched for what the fuzzer made up.
 MARK = "zwijgrecht"

@@ -20,7 +20,7 @@ from tests.support.own_data import DATA
 
 
 @pytest.fixture(scope="session")
-def dynamodb_local() -> Iterator[str]:
+def dynamodb_local(processes: None) -> Iterator[str]:
     """The endpoint of a DynamoDB Local of this session's own."""
     with dynamodb_local_running() as endpoint:
         yield endpoint
@@ -70,7 +70,7 @@ def api(environment: None) -> Api:
 
 
 @pytest.fixture
-def side_by_side() -> Iterator[Callable[[list[Callable[[], Any]]], list[Any]]]:
+def side_by_side(processes: None) -> Iterator[Callable[[list[Callable[[], Any]]], list[Any]]]:
     """Make requests at the same time, in eight processes: a Lambda environment takes one request at a time."""
     with ProcessPoolExecutor(8, multiprocessing.get_context("fork"), initializer=forget) as pool:
         yield lambda requests: [future.result() for future in [pool.submit(request) for request in requests]]

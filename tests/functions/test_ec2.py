@@ -13,6 +13,8 @@ from fleet.ec2 import Cloud, LaunchRefusedError
 from fleet.node import Offer, Refusal
 from shared import settings
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Offer]]:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 ENVIRONMENT = {"POWERTOOLS_SERVICE_NAME": "test", "AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
 HEAVY = {
     "boto3",

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from openapi_spec_validator import validate
 
 from shared import openapi
@@ -11,6 +12,7 @@ from shared import openapi
 COMMITTED = Path(__file__).parents[2] / "docs/openapi.json"
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_committed_document_is_the_generated_one(tmp_path: Path) -> None:
     made = tmp_path / "openapi.json"
     subprocess.run([sys.executable, "-m", "shared.openapi", str(made)], check=True)

@@ -20,7 +20,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthesise(checkout: Path) -> Synthesise:
+def synthesise(processes: None, checkout: Path) -> Synthesise:
     """Runs infra's app in a checkout of its own: only what the app reads, with next to nothing to upload."""
     root = checkout
     for name in ("functions", "layer", "media-node", "site"):

@@ -16,7 +16,7 @@ REGION = "eu-central-1"
 
 
 @pytest.fixture
-async def emulated(tmp_path: Path) -> AsyncIterator[Emulated]:
+async def emulated(processes: None, tmp_path: Path) -> AsyncIterator[Emulated]:
     """The emulated AWS as `./dev up` starts it."""
     with listening_socket() as listening:
         port, descriptor = listening.getsockname()[1], listening.fileno()

@@ -86,6 +86,7 @@ def test_progress_says_what_is_built_and_nothing_when_nothing_is(checkout, step)
     assert said == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_tool_that_fails_says_what_it_said(checkout):
     with pytest.raises(BuildError, match=r"(?s)sh failed:.*broken"):
         build._tool("sh", "-c", "echo broken >&2; exit 3")

@@ -247,6 +247,7 @@ def test_positions_are_kept_for_each_function_and_stream(tmp_path):
     assert Positions(tmp_path / "p").of(other) is None
 
 
+@pytest.mark.usefixtures("processes")
 async def test_instances_run_again_after_a_restart_and_ended_ones_do_not(tmp_path):
     options = ("--instances", str(tmp_path / "ec2.json"))
     child, emulated = await emulator(tmp_path, *options)

@@ -10,6 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from callvoip.paths import ROOT
 
 
@@ -32,6 +34,7 @@ def seen(url: str, wanted: str) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_saved_text_shows_without_a_restart(tmp_path: Path) -> None:
     for folder in ("content", "site"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("public", "resources"))

@@ -18,9 +18,11 @@ import pytest
 
 from callvoip.system import LocalSystem, StartError
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[LocalSystem]:
+def system(processes: None) -> Iterator[LocalSystem]:
     with LocalSystem.start() as running:
         yield running
 

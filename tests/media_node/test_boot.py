@@ -51,6 +51,7 @@ chroot "$1/root" cat /etc/systemd/system/multi-user.target.wants/media-node.serv
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_install_sets_a_node_up_without_network_and_twice_is_as_good_as_once(tmp_path: Path) -> None:
     packages = tmp_path / "bundle" / "packages"
     for name in (

@@ -20,6 +20,8 @@ from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.dtls_phone import DtlsPhone
 from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 ALL = (CM80, CM32, GCM128, GCM256)
 
 

@@ -329,6 +329,7 @@ def test_a_node_without_calls_stops_at_once(new_node: NodeFactory) -> None:
     assert node.stop(signal.SIGINT, timeout=5) == 0
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_bad_configuration_is_named(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text("[fleet]\n")

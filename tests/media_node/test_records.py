@@ -135,6 +135,7 @@ def test_a_call_that_ends_before_the_disk_knew_of_it_leaves_one_record(table: Ta
     assert Spool(tmp_path).recover() == []
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_killed_process_leaves_what_was_begun_and_when_it_last_lived(tmp_path: Path) -> None:
     script = (
         "import os, pathlib, signal, sys; from media_node.control.records import Spool\n"

@@ -16,6 +16,8 @@ from media_node.worker_link.protocol import LocalTransport
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, phones, session
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SUITES = [
     (CM80, CM80),
     (CM80, CM32),

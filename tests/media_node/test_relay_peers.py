@@ -16,6 +16,8 @@ from media_node.media.latch import SILENCE_S
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import CM32, CM80, GCM128, Phone, Rtp, phones, session
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 SUITES = pytest.mark.parametrize("suite", [CM80, CM32, GCM128])
 
 

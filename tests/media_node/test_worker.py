@@ -21,6 +21,8 @@ from media_node.worker_link.protocol import Suite
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import CM80, phones
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def alive(pid: int) -> bool:
     try:

@@ -14,7 +14,7 @@ from tests.support.site.origin import Origin, serve
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
     destination = tmp_path_factory.mktemp("site")
     build(destination)
@@ -42,7 +42,7 @@ def origin(site: Path, views: Path) -> Iterator[Origin]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium(processes: None) -> Iterator[Browser]:
     """One headless browser for a file: while Playwright is open its event loop runs, and asynchronous tests could not
     have theirs.
     """

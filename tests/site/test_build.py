@@ -12,6 +12,8 @@ from callvoip.texts import hugo
 from tests.support.site.build import ROOT, build, checkout
 from tests.support.site.document import broken_links, pages
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 DATA = ROOT / "site/data"
 # The address of an article is content: links to it are out in the world, whoever the provider is.
 SLUGS_THAT_MAY_NAME_THE_PROVIDER = {"avg-callvoiptelefonie"}

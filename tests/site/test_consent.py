@@ -61,6 +61,7 @@ def test_nothing_of_it_is_there_unless_it_is_configured(site: Path) -> None:
     assert "plaatst geen cookies en gebruikt geen analyseprogramma’s" in told and "instemmen" not in told
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_script_that_is_not_ours_fails_the_build(source: Path, tmp_path: Path) -> None:
     shutil.copytree(source, tmp_path / "spoiled", ignore=shutil.ignore_patterns("out"))
     brand = tmp_path / "spoiled/site/data/brand.toml"
@@ -69,6 +70,7 @@ def test_a_script_that_is_not_ours_fails_the_build(source: Path, tmp_path: Path)
         build(tmp_path / "out", tmp_path / "spoiled")
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_page_on_cookies_says_what_the_configuration_says(measured: Path) -> None:
     config = tomllib.loads((measured.parent / "site/data/brand.toml").read_text())["analytics"]
     for told in (pages(measured)["/cookies/"].text, (measured / "cookies/index.md").read_text()):

@@ -14,6 +14,8 @@ from shared.html import euro
 from tests.support.site.build import ROOT
 from tests.support.site.origin import order_form, prices
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 KINDS = sorted(file.stem for file in (ROOT / "site/data/forms").glob("*.toml"))
 VECTORS = {kind: json.loads((ROOT / f"tests/vectors/form-{kind}.json").read_text()) for kind in KINDS}
 # The browser knows no number plans: these pass here and are refused by the server.

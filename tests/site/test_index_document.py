@@ -13,6 +13,8 @@ from callvoip.edge.functions import _query
 from callvoip.paths import NODE
 from infra.website import INDEX_DOCUMENT
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 # Runs the function on a request a line, and says where a browser would go then (WHATWG URL).
 _HOST = """
 const handler = new Function(process.argv[1] + '; return handler;')();

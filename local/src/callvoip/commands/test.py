@@ -1,53 +1,107 @@
-"""`./dev test`: lint, types, dependency rules, then all tests; the first step that fails ends the run with its name."""
+"""`./dev test`: lint, types, dependency rules; then the fast tests, then all others.
+
+The first step that fails ends the run with its name. With arguments only pytest runs, with those arguments.
+"""
 
 import argparse
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from callvoip.commands.programs import install_missing
 from callvoip.paths import ROOT
 
 BIN = sys.prefix + "/bin/"
 
-CHECKS: dict[str, list[str]] = {
-    "lint": [BIN + "ruff", "check", "--quiet", "."],
-    "format": [BIN + "ruff", "format", "--check", "--quiet", "."],
-    "types": [BIN + "mypy"],
-    "dependency rules": [BIN + "lint-imports", "--no-cache"],
-    "build": [BIN + "callvoip", "synth"],
-}
+# Two rows side by side, as most machines of a pipeline have two cores; types alone take as long as all others.
+CHECKS: Sequence[Mapping[str, list[str]]] = (
+    {
+        "lint": [BIN + "ruff", "check", "--quiet", "."],
+        "format": [BIN + "ruff", "format", "--check", "--quiet", "."],
+        "dependency rules": [BIN + "lint-imports", "--no-cache"],
+        "build": [BIN + "callvoip", "synth"],
+    },
+    {"types": [BIN + "mypy"]},
+)
 
-# Two at a time: most tests wait for processes and packets. A file stays whole, as its tests share what they started.
-ALL_TESTS = ["--quiet", "--numprocesses=2", "--dist=loadfile"]
+PYTEST = [BIN + "pytest", "--quiet", "--durations=25", "--durations-min=0.1"]
+FAST = ["--fast", "--numprocesses=2", "--dist=worksteal", "-p", "no:schemathesis"]
+# Two at a time: most tests wait for processes and packets. tests/support/needs.py says which stay together.
+SLOW = ["--slow", "--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder"]
+COVERAGE = ["--cov", "--cov-report=term:skip-covered", "--cov-report=html:build/coverage"]
 
 
 def main(arguments: list[str]) -> int:
-    """Run every check and test; with arguments, only pytest with those arguments."""
+    """Run the checks and the tests that are asked for; 0 when all are well."""
     parser = argparse.ArgumentParser(
         prog="./dev test",
-        description="Lint, types, unit, infra, site and end-to-end tests. Arguments are handed to pytest, alone.",
+        description="Lint, types and dependency rules, then the fast tests, then all others.",
+        epilog="Whatever else is given goes to pytest, which then runs alone: ./dev test tests/local -k streams",
+        allow_abbrev=False,
     )
-    _, pytest_arguments = parser.parse_known_args(arguments)
+    parser.add_argument(
+        "--fast", action="store_true", help="only what starts no process: seconds instead of minutes, and no checks"
+    )
+    parser.add_argument("--coverage", action="store_true", help="say which lines no test runs; more in build/coverage/")
+    options, pytest_arguments = parser.parse_known_args(arguments)
+    coverage = COVERAGE if options.coverage else []
 
+    if options.fast:
+        return _pytest([*FAST, *coverage, *pytest_arguments])
+    if not _install():
+        return 1
+    if pytest_arguments:
+        return _pytest([*coverage, *pytest_arguments])
+    if not _checks():
+        return 1
+    return _pytest([*FAST, *coverage]) or _pytest([*SLOW, *coverage, *(["--cov-append"] if coverage else [])])
+
+
+def _install() -> bool:
+    """Whether all programs of tests/programs.txt are there, or may be missing as this is nobody's pipeline."""
     missing = install_missing()
-    if missing:
-        names = " ".join(program.package for program in missing)
-        print(
-            f"Not installed: {names}\nInstall with: sudo apt-get install --no-install-recommends {names}",
-            file=sys.stderr,
-        )
-        if os.environ.get("CI"):
-            return 1
-        print("Tests that need them are skipped.", file=sys.stderr)
+    if not missing:
+        return True
+    names = " ".join(program.package for program in missing)
+    print(
+        f"Not installed: {names}\nInstall with: sudo apt-get install --no-install-recommends {names}", file=sys.stderr
+    )
+    if os.environ.get("CI"):
+        return False
+    print("Tests that need them are skipped.", file=sys.stderr)
+    return True
 
-    for name, command in {} if pytest_arguments else CHECKS.items():
-        started = time.monotonic()
-        print(f"{name} ...", flush=True)
-        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            print(f"{done.stdout}\n./dev test: {name} failed: {' '.join(command)}", file=sys.stderr)
-            return done.returncode
-        print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
-    return subprocess.run([BIN + "pytest", *(pytest_arguments or ALL_TESTS)], cwd=ROOT).returncode
+
+def _checks() -> bool:
+    failed = threading.Event()
+
+    def row(checks: Mapping[str, list[str]]) -> None:
+        for name, command in checks.items():
+            if failed.is_set():
+                return
+            started = time.monotonic()
+            done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            if done.returncode:
+                failed.set()
+                print(f"{done.stdout}\n./dev test: {name} failed: {' '.join(command)}", file=sys.stderr, flush=True)
+            else:
+                print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
+
+    _side_by_side([lambda checks=checks: row(checks) for checks in CHECKS])  # type: ignore[misc]
+    return not failed.is_set()
+
+
+def _side_by_side(work: Sequence[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(len(work)) as pool:
+        for future in [pool.submit(one) for one in work]:
+            future.result()
+
+
+def _pytest(arguments: list[str]) -> int:
+    # Compiled tests are kept whatever the shell says: two workers would compile each file twice at every start.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run([*PYTEST, *arguments], cwd=ROOT, env=environment).returncode
