@@ -11,6 +11,8 @@ from media_node.worker_link.protocol import Suite
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import phones
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 CM80, GCM = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AEAD_AES_128_GCM
 
 

@@ -303,11 +303,13 @@ def test_one_slip_does_not_hide_another(article) -> None:
         ('{{< question id="x" >}}a{{< /question >}}', 0, "een id en een titel", "title="),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("processes")
 def test_what_hugo_or_a_link_says_is_told_in_dutch(article, body: str, line: int, wrong: str, do: str) -> None:
     slips = told(article(f"{TOP}{body}\n"), by_hugo=True)
     assert any(slip.startswith(f"{FILE}:{FIRST + line}: ") and wrong in slip and do in slip for slip in slips), slips
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_link_to_a_draft_is_told(article) -> None:
     article(TOP.replace("draft: false", "draft: true"), "content/nieuws/later.md")
     [slip] = told(article(f"{TOP}[a](/nieuws/later/)\n"), by_hugo=True)
@@ -331,12 +333,14 @@ def test_a_link_to_a_draft_is_told(article) -> None:
         ("url: /en/encrypted-calls-with-srtp/", "content/versleutelde-telefoongesprekken.en.md"),
     ],
 )  # fmt: skip
+@pytest.mark.usefixtures("processes")
 def test_two_texts_at_one_address_are_told_with_both_files(article, line: str, other: str | None) -> None:
     root = article(TOP.replace("draft: false", line))
     slips = told(root) or told(root, by_hugo=True)
     assert any(FILE in slip and (other is None or other.partition(":")[0] in slip) for slip in slips), slips
 
 
+@pytest.mark.usefixtures("processes")
 def test_two_texts_with_one_alias_are_told(article) -> None:
     article(TOP.replace("draft: false", "aliases: [/oud/]"), "content/nieuws/ander.md")
     [slip] = told(article(TOP.replace("draft: false", "aliases: [/oud/]")), by_hugo=True)
@@ -357,6 +361,7 @@ def test_what_nobody_foresaw_keeps_hugos_words_with_file_and_line() -> None:
     assert (slip.file, slip.line) == (FILE, 12) and "something new" in slip.wrong and slip.do
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_picture_is_published_in_two_widths(article, checkout: Path) -> None:
     build(article(f"{TOP}![een groene wand](foto.png)\n"), checkout / "out")
     page = (checkout / "out/nieuws/proef/index.html").read_text()
