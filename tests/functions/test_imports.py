@@ -30,6 +30,8 @@ HANDLERS = {
     "ordering.sales_api": (530, 1.3),
     "ordering.catalogue_loader": (410, 1.2),
     "ordering.mailer": (410, 1.2),
+    "customers.fulfilment": (430, 1.2),
+    "customers.due": (430, 1.2),
     "fleet.reconciler": (410, 1.2),
 }
 

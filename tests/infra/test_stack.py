@@ -85,7 +85,7 @@ def test_no_function_may_scan_a_table(template):
 
 def test_every_function_has_a_role_of_its_own(functions):
     roles = [json.dumps(function["Role"]) for function in functions.values()]
-    assert len(set(roles)) == len(roles) == 6
+    assert len(set(roles)) == len(roles) == len(functions)
 
 
 def test_functions_run_on_arm64_with_two_weeks_of_log(template, functions):
@@ -107,6 +107,8 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "ordering.catalogue_loader.handler": ["CATALOGUE_TABLE"],
         "fleet.reconciler.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.mailer.handler": ["ORDERS_TABLE"],
+        "customers.fulfilment.handler": ["CUSTOMERS_TABLE", "ORDERS_TABLE"],
+        "customers.due.handler": ["CUSTOMERS_TABLE"],
     }
 
 
@@ -172,13 +174,14 @@ def test_every_asynchronous_hop_has_a_dead_letter_queue(template, functions):
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["MaximumRetryAttempts"] >= 0, "without an end one bad record blocks its shard for a day"
     targets = [target for rule in template.resources("AWS::Events::Rule").values() for target in rule["Targets"]]
-    assert len(targets) == 2
+    assert targets
     for target in targets:
         assert target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0] in queues
+    # What events start is retried by Lambda itself: its last failure goes to the queue as well.
     asynchronous = {
         json.dumps(entry["FunctionName"]) for entry in template.resources("AWS::Lambda::EventInvokeConfig").values()
     }
-    assert len(asynchronous) == 1
+    assert len(asynchronous) == len({json.dumps(target["Arn"]) for target in targets})
 
 
 def test_functions_without_a_queue_are_called_synchronously(template):
@@ -193,13 +196,14 @@ def test_heartbeats_start_nothing_and_only_orders_are_mailed(template):
         for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
         for entry in mapping.get("FilterCriteria", {}).get("Filters", [])
     ]
-    assert sorted(patterns, key=str) == [["ORDER", "REMINDER"], [{"anything-but": ["HEARTBEAT"]}]]
+    assert ["ORDER", "REMINDER"] in patterns and [{"anything-but": ["HEARTBEAT"]}] in patterns
+    assert ["ORDER"] in patterns and ["CUSTOMER"] in patterns
 
 
 def test_what_needs_a_person_raises_an_alarm(template):
     alarms = template.resources("AWS::CloudWatch::Alarm").values()
     counted = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "callvoip"}
-    assert counted == {"FleetActionFailed", "LaunchRefusedQuota", "MailFailed"}
+    assert counted >= {"FleetActionFailed", "LaunchRefusedQuota", "MailFailed", "FulfilmentFailed", "DueFailed"}
     queues = [alarm for alarm in alarms if alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"]
     assert len(queues) == len(template.resources("AWS::SQS::Queue"))
 
@@ -210,7 +214,7 @@ def test_only_marks_of_open_orders_are_ever_deleted_from_the_orders_table(templa
         for _, statement in template.statements()
         if "dynamodb:DeleteItem" in as_list(statement["Action"]) and "TablesOrders" in json.dumps(statement["Resource"])
     ]
-    assert len(deletes) == 3
+    assert len(deletes) >= 3
     for statement in deletes:
         assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["OPEN#*"]}}
 

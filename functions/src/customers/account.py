@@ -75,8 +75,8 @@ class Event:
 class Account:
     """A customer's state after `version` events; `news` are those that are yet to be written, oldest first.
 
-    `proven_version` is the newest version of the environment whose proof call passed; `untold_orders` are those that are done here and
-    that ordering is yet to be told of, `modified` the ids of `modify` orders that were carried out.
+    `proven_version` is the newest version of the environment whose proof call passed, on the node `proven_by`; `untold_orders` are
+    those that are done here and that ordering is yet to be told of, `modified` the ids of `modify` orders that were carried out.
     """
 
     customer: Customer
@@ -84,6 +84,7 @@ class Account:
     products: tuple[Product, ...] = ()
     version: int = 0
     proven_version: int = 0
+    proven_by: str = ""
     held_because: str = ""
     untold_orders: frozenset[str] = frozenset()
     modified: frozenset[str] = frozenset()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 
 from customers import account as accounts
@@ -36,7 +36,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What is to be delivered because of an order that sales approved; `placed_at` is when its customer pressed the button."""
+    """What is to be delivered because of an order that sales approved; `placed_at` is when its customer pressed the button.
+
+    `at_once`: a consumer expressly asked to be served within the period of reflection; `brings` is a number (E.164) to be ported in.
+    """
 
     order_id: str
     customer_id: str
@@ -52,6 +55,7 @@ class Delivery:
     placed_at: datetime
     approved_at: datetime
     at_once: bool = False
+    brings: str = ""
 
 
 def begin(delivery: Delivery, who: Actor, now: datetime) -> Account:
@@ -78,6 +82,8 @@ def deliver(account: Account, delivery: Delivery, who: Actor, now: datetime) -> 
     """
     if account.of_order(delivery.order_id):
         return account
+    if account.customer.retain_until:
+        account = replace(account, customer=replace(account.customer, retain_until=None))
     recurring = [each for each in delivery.items if each.monthly]
     fees = tuple(
         Fee(each.offering_id, each.name, each.quantity, each.unit_cents) for each in delivery.items if not each.monthly
@@ -161,13 +167,20 @@ def add_phones(
     return accounts.add_event(account, EventKind.PHONES_ADDED, who, now, phones=list(names), orderId=order_id), names
 
 
-def change_quantity(account: Account, quantity: int, order_id: str, who: Actor, now: datetime) -> Account:
-    """The account with another number of phones under SRTP; nothing where there is none."""
+def change_quantity(
+    account: Account, quantity: int, order_id: str, who: Actor, now: datetime, since: date | None = None
+) -> Account:
+    """The account with another number of phones under SRTP, from today or another day on; nothing where there is none."""
     encrypting = account.srtp
     if encrypting is None or encrypting.quantity == quantity:
         return account
     changed = replace(encrypting, quantity=quantity)
-    facts = {**accounts.product_facts(changed), "before": encrypting.quantity, "orderId": order_id}
+    facts = {
+        **accounts.product_facts(changed),
+        "before": encrypting.quantity,
+        "orderId": order_id,
+        "from": str(since or ""),
+    }
     return accounts.add_event(accounts.with_product(account, changed), EventKind.QUANTITY_CHANGED, who, now, **facts)
 
 

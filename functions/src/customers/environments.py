@@ -58,7 +58,7 @@ def prove(account: Account, version: int, node: str, at: datetime) -> Account:
     waiting = [found for found in account.products if found.state is State.CREATED and found.since_version <= version]
     if not waiting:
         return account
-    account = replace(account, proven_version=version, held_because="")
+    account = replace(account, proven_version=version, proven_by=node, held_because="")
     account = accounts.add_event(
         account, EventKind.PROVEN, FLEET, at, environmentVersion=version, node=node, provenAt=to_iso(at)
     )

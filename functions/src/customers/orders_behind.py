@@ -13,7 +13,7 @@ from shared.brand import brand
 def tell(account: Account, at: datetime) -> None:
     """Complete the orders whose products are all active; what is cut short here the table's stream does again."""
     for order_id in sorted(account.untold_orders):
-        fulfilment.complete(order_id, environment.name(account.id, brand().sip_domain), at)
+        fulfilment.complete(order_id, account.proven_by, environment.name(account.id, brand().sip_domain), at)
         store().change(account.id, lambda found, done=order_id: told(found, done))  # type: ignore[misc]
 
 

@@ -38,6 +38,10 @@ class NumberNotOursError(LookupError):
     """The number is not active for this customer, so a phone cannot show it."""
 
 
+class LastPhoneError(Exception):
+    """It would be the last phone: who wants none gives notice."""
+
+
 class PriceNotAgreedError(Exception):
     """The price that was confirmed is not what it will cost a month; amounts in cents, excluding VAT."""
 
@@ -81,10 +85,12 @@ def add(
 
 
 def remove(account: Account, username: str, order_id: str, who: Actor, now: datetime) -> Account:
-    """The account in which a phone leaves with the next month, as it is paid for until then; raises UnknownPhoneError."""
+    """The account in which a phone leaves with the next month, as it is paid for until then; raises UnknownPhoneError or LastPhoneError."""
     found = _phone(account, username)
     if found.leaves_on:
         return account
+    if all(each.leaves_on for each in account.environment.phones if each.username != username):
+        raise LastPhoneError
     leaves_on = first_of_next_month(local_day(now))
     account = _with(account, replace(found, leaves_on=leaves_on))
     facts = {"username": username, "leavesOn": str(leaves_on), "orderId": order_id}
@@ -103,12 +109,15 @@ def keep(account: Account, username: str, who: Actor, now: datetime) -> Account:
 def carry_out(account: Account, now: datetime) -> Account:
     """The account without the phones whose day has come, and SRTP for so many fewer."""
     today = local_day(now)
-    gone = [phone.username for phone in account.environment.phones if phone.leaves_on and phone.leaves_on <= today]
-    if not gone:
-        return account
-    account = delivery.remove_phones(account, gone, CLOCK, now)
-    encrypting = account.srtp
-    return delivery.change_quantity(account, encrypting.quantity - len(gone), "", CLOCK, now) if encrypting else account
+    for day in sorted({phone.leaves_on for phone in account.environment.phones if phone.leaves_on}):
+        if day > today:
+            break
+        gone = [phone.username for phone in account.environment.phones if phone.leaves_on == day]
+        account = delivery.remove_phones(account, gone, CLOCK, now)
+        encrypting = account.srtp
+        if encrypting:
+            account = delivery.change_quantity(account, encrypting.quantity - len(gone), "", CLOCK, now, day)
+    return account
 
 
 def hand_out(account: Account, made: Mapping[str, Ha1], who: Actor, now: datetime) -> Account:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from customers import phone
+from customers import phone, service
 from customers.account import Account
 from customers.states import Actor
-from customers.store import store
 from ordering.credentials import PhoneCredentials, new_password
 from shared.brand import brand
 
@@ -28,7 +27,7 @@ def hand_out(customer_id: str, usernames: Sequence[str] | None, by: Actor, now: 
         realm = brand().sip_domain
         return phone.hand_out(found, {each.username: each.ha1(realm) for each in made}, by, now)
 
-    store().change(customer_id, change)
+    service.change(customer_id, change, now)
     return made
 
 
@@ -36,22 +35,22 @@ def add(
     customer_id: str, labels: Sequence[str], confirmed_cents: int, order_id: str, by: Actor, now: datetime
 ) -> Account:
     """A phone for each label, at the monthly total that was confirmed; see customers.phone.add."""
-    return store().change(customer_id, lambda found: phone.add(found, labels, confirmed_cents, order_id, by, now))
+    return service.change(customer_id, lambda found: phone.add(found, labels, confirmed_cents, order_id, by, now), now)
 
 
 def remove(customer_id: str, username: str, order_id: str, by: Actor, now: datetime) -> Account:
     """A phone leaves with the next month; see customers.phone.remove."""
-    return store().change(customer_id, lambda found: phone.remove(found, username, order_id, by, now))
+    return service.change(customer_id, lambda found: phone.remove(found, username, order_id, by, now), now)
 
 
 def keep(customer_id: str, username: str, by: Actor, now: datetime) -> Account:
     """A phone that was about to leave stays."""
-    return store().change(customer_id, lambda found: phone.keep(found, username, by, now))
+    return service.change(customer_id, lambda found: phone.keep(found, username, by, now), now)
 
 
 def revoke(customer_id: str, username: str, by: Actor, now: datetime, why: str = "") -> Account:
     """A phone's passwords hold no more, at once: its registration and its calls end."""
-    return store().change(customer_id, lambda found: phone.revoke(found, username, by, now, why))
+    return service.change(customer_id, lambda found: phone.revoke(found, username, by, now, why), now)
 
 
 def change(
@@ -65,6 +64,8 @@ def change(
     number: str | None = None,
 ) -> Account:
     """Another label, site or shown number; see customers.phone.change."""
-    return store().change(
-        customer_id, lambda found: phone.change(found, username, by, now, label=label, site=site, number=number)
+    return service.change(
+        customer_id,
+        lambda found: phone.change(found, username, by, now, label=label, site=site, number=number),
+        now,
     )

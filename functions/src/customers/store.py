@@ -86,10 +86,11 @@ class CustomerStore:
         """All events of a customer, oldest first."""
         found = []
         for item in dynamodb.partition(self.table, f"HISTORY#{customer_id}"):
-            try:
-                found.append(accounts.event_from_item(item))
-            except (KeyError, TypeError, ValueError):
-                _odd("event", f"{customer_id} {item.get('sk')}")
+            for each in item.get("events", []):
+                try:
+                    found.append(accounts.event_from_item(each))
+                except (KeyError, TypeError, ValueError):
+                    _odd("event", f"{customer_id} {item.get('sk')}")
         return found
 
     def create(self, account: Account, *also: Write) -> None:
@@ -137,9 +138,9 @@ class CustomerStore:
         for found in after.products:
             if known.get(found.id) != found:
                 writes.append(self._put({"pk": pk, "sk": f"PRODUCT#{found.id}", **product.to_item(found)}))
-        for event in after.news:
-            key = {"pk": f"HISTORY#{after.id}", "sk": f"EVENT#{event.version:08d}"}
-            item = {**key, **accounts.event_to_item(event)}
+        if after.news:  # those of one change in one item, as they are one write and cost one
+            key = {"pk": f"HISTORY#{after.id}", "sk": f"EVENT#{after.news[0].version:08d}"}
+            item = {**key, "events": [accounts.event_to_item(event) for event in after.news]}
             writes.append(
                 dynamodb.put(self.table, item, lambda _: _ChangedMeanwhileError(), "attribute_not_exists(pk)")
             )
@@ -179,6 +180,7 @@ class CustomerStore:
             **present(
                 {
                     "heldBecause": account.held_because,
+                    "provenBy": account.proven_by,
                     "untoldOrders": sorted(account.untold_orders),
                     "modified": sorted(account.modified),
                 }
@@ -324,6 +326,7 @@ def _account(items: Iterable[Item]) -> Account | None:
         products=tuple(product.from_item(item) for sk, item in sorted(by_key.items()) if sk.startswith("PRODUCT#")),
         version=own["version"],
         proven_version=own["provenVersion"],
+        proven_by=own.get("provenBy", ""),
         held_because=own.get("heldBecause", ""),
         untold_orders=frozenset(own.get("untoldOrders", [])),
         modified=frozenset(own.get("modified", [])),

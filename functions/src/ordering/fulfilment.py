@@ -15,18 +15,26 @@ SIP_PORT = 5061
 
 @cache
 def _orders() -> OrderStore:
-    return OrderStore(settings.orders_table(), settings.fleet_table())
+    return OrderStore(settings.orders_table(), "")
 
 
-def complete(order_id: str, host: str, now: datetime) -> None:
-    """The order is in service; its phones register at `host`. Raises UnknownOrderError or TransitionRefusedError."""
+def find(order_id: str) -> Order | None:
+    """The order as it is now; None when there is none."""
+    return _orders().find(order_id)
+
+
+def complete(order_id: str, node_id: str, host: str, now: datetime) -> None:
+    """The order is in service, as `node_id` has proven; its phones register at `host`.
+
+    Raises UnknownOrderError or TransitionRefusedError.
+    """
 
     def change(found: Order) -> Order:
         if found.state is State.COMPLETED:
             return found
         if found.state is State.HELD:
             found = order.move(found, State.IN_PROGRESS, FLEET, now)
-        return order.complete(found, SipServer("", host, SIP_PORT), now)
+        return order.complete(found, SipServer(node_id, host, SIP_PORT), now)
 
     _change(order_id, change)
 

@@ -152,6 +152,8 @@ class OrderStore:
         for _ in range(_ATTEMPTS):
             before = self.get(order_id)
             after = change(before)
+            if after.version == before.version:
+                return after
             try:
                 dynamodb.transact(*self._replace(before, after), *also)
             except _ChangedMeanwhileError:

@@ -15,6 +15,7 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.api import Api
 from infra.checks import acknowledge
+from infra.customers import Customers
 from infra.functions import Functions, allow
 from infra.mail import MailSender, MailTrigger
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
@@ -83,7 +84,17 @@ class CallvoipStack(Stack):
         mail_letters = self._mail(
             MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key
         )
-        letters = {"Reconciler": fleet_letters, "Mailer": mail_letters}
+        customers = Customers(
+            self,
+            "CustomerFunctions",
+            functions=self._functions,
+            tables=self._tables,
+            may_change_orders=[
+                allow([*READ, "dynamodb:PutItem"], self._tables.orders.table_arn),
+                self._may_end_open_orders(),
+            ],
+        )
+        letters = {"Reconciler": fleet_letters, "Mailer": mail_letters, **customers.dead_letters}
         Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
