@@ -69,7 +69,7 @@ async def serve(accounts: int, certificate: str) -> None:
         for number in range(accounts)
     )
     environment = directory.Environment(
-        order_id="bench", customer_id=CUSTOMER, encrypted=True, calls=10, version=1, phones=phones
+        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=10, version=1, phones=phones
     )
     exchange = Exchange(domain=DOMAIN, media=no_media, records=lambda record: None)
     exchange.assign(directory.Directory((environment,)))

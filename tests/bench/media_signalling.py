@@ -105,7 +105,7 @@ async def exchange(worker: MediaWorker, calls: int, file: Path) -> AsyncIterator
         for extension in ("101", "102")
     )
     environment = directory.Environment(
-        order_id="bench", customer_id=CUSTOMER, encrypted=True, calls=calls, version=1, phones=phones
+        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=calls, version=1, phones=phones
     )
     served.assign(directory.Directory((environment,)))
     listener = await listen_tls(served.transactions, host="127.0.0.1", port=0, context=context)
