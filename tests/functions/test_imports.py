@@ -32,6 +32,7 @@ HANDLERS = {
     "ordering.mailer": (410, 1.2),
     "customers.fulfilment": (430, 1.2),
     "customers.due": (430, 1.2),
+    "customers.provisioning_api": (530, 1.3),
     "fleet.reconciler": (410, 1.2),
 }
 

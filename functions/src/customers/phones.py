@@ -5,7 +5,9 @@ from datetime import datetime
 
 from customers import phone, service
 from customers.account import Account
+from customers.provisioning_store import ProvisioningStore
 from customers.states import Actor
+from customers.store import store
 from ordering.credentials import PhoneCredentials, new_password
 from shared.brand import brand
 
@@ -49,7 +51,8 @@ def keep(customer_id: str, username: str, by: Actor, now: datetime) -> Account:
 
 
 def revoke(customer_id: str, username: str, by: Actor, now: datetime, why: str = "") -> Account:
-    """A phone's passwords hold no more, at once: its registration and its calls end."""
+    """A phone's passwords hold no more, at once: its registration and its calls end, and it cannot set itself up again."""
+    ProvisioningStore(store().table).revoke(customer_id, username)
     return service.change(customer_id, lambda found: phone.revoke(found, username, by, now, why), now)
 
 

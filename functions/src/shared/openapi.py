@@ -134,7 +134,9 @@ def _responses(route: Route) -> dict[int, Schema]:
             responses[status] = _problem(meaning)
         else:
             media = (
-                {route.answer: {"schema": _STRING}} if "/" in route.answer else {JSON: {"schema": ref(route.answer)}}
+                {media: {"schema": _STRING} for media in route.answer.split(", ")}
+                if "/" in route.answer
+                else {JSON: {"schema": ref(route.answer)}}
             )
             responses[status] = {
                 "description": meaning,

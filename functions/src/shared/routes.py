@@ -46,7 +46,7 @@ class Body:
 class Route:
     """One route. `path` is as API Gateway has it: /api/orders/{order_id}; each {name} is an argument of the function.
 
-    `answer` is the name of a schema (JSON), or a media type; `status` is that of a good answer; `parameters` are names of the OpenAPI
+    `answer` is the name of a schema (JSON), or media types (a, b); `status` is that of a good answer; `parameters` are names of the OpenAPI
     document's parameters; `also` says which other answers there are, by status. What follows from the rest is not repeated there: a
     body can be unreadable (400), too large (413) or wrong (422), a version stale (412), a session absent (401).
     """

@@ -15,7 +15,7 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.api import Api
 from infra.checks import acknowledge
-from infra.customers import Customers
+from infra.customers import Customers, may_change_customers
 from infra.functions import Functions, allow
 from infra.mail import MailSender, MailTrigger
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
@@ -167,6 +167,12 @@ class CallvoipStack(Stack):
                 "FLEET_TABLE": fleet.table_name,
                 "SALES_GROUP": SALES_GROUP,
             },
+        )
+        self._functions.add(
+            "Provisioning",
+            "customers.provisioning_api.handler",
+            may=may_change_customers(self._tables.customers),
+            environment={**through, "CUSTOMERS_TABLE": self._tables.customers.table_name},
         )
         api.serve(self._functions.by_handler, routes, authorizer)
         api.serve_all_else(orders_function)
