@@ -59,7 +59,7 @@ def test_the_probe_proves_a_call_with_srtp_on_both_legs(new_node: NodeFactory) -
     node = new_node()
     caller, callee = phones = accounts(CUSTOMER)
     node.assign(CUSTOMER, phones, probed=True)
-    report = node.item("REPORT")["assignments"]["ORDERABC234"]
+    report = node.item("REPORT")["assignments"]["abc234"]
     assert report["phones"] == 2
     assert report["probe"]["suites"] == ["AES_CM_128_HMAC_SHA1_80"] * 2
     assert report["probe"]["plaintextPackets"] == 0
@@ -165,7 +165,7 @@ async def test_hold_stops_the_audio_and_resume_brings_it_back(new_node: NodeFact
 def test_an_environment_without_srtp_is_proved_too(new_node: NodeFactory) -> None:
     node = new_node()
     node.assign(CUSTOMER, accounts(CUSTOMER), encrypted=False, probed=True)
-    assert node.item("REPORT")["assignments"]["ORDERABC234"]["probe"]["suites"] == ["none", "none"]
+    assert node.item("REPORT")["assignments"]["abc234"]["probe"]["suites"] == ["none", "none"]
 
 
 async def test_credentials_handed_out_later_are_loaded_without_disturbing_a_call(new_node: NodeFactory) -> None:

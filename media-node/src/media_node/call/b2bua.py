@@ -134,6 +134,7 @@ class Call:
             ending = Ending(f"media relay failed: {error}", cause=503)
             self._hang_up(ending)
         except Exception:
+            self.transaction.respond(500)
             self._hang_up(Ending("internal error", cause=500))
             raise
         finally:

@@ -51,7 +51,7 @@ class Hunt:
     _local: LocalTransport | None = None
     """Our end of the called leg."""
     _secure: bool = False
-    _tried: set[Destination] = field(default_factory=set)
+    _tried: list[Destination] = field(default_factory=list)
     _redirected: deque[Destination] = field(default_factory=deque)
 
     async def begin(self) -> None:
@@ -191,7 +191,7 @@ class Hunt:
             return reply(branch.client.request, 502)
         if destination in self._tried:
             return reply(branch.client.request, 482)
-        self._tried.add(destination)
+        self._tried.append(destination)
         self._redirected.append(destination)
         call.log(LogEvent.FORWARDED, call=call.id, reason="by the phone")
         return reply(branch.client.request, 480)

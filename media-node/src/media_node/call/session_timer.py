@@ -72,12 +72,11 @@ class SessionTimer:
 
 def supports_timer(message: Request | Response) -> bool:
     """Whether the peer knows session timers."""
-    tags = ",".join([*message.headers.getlist("Supported"), *message.headers.getlist("k")])
-    return "timer" in {each.strip().lower() for each in tags.split(",")}
+    return "timer" in {each.lower() for each in message.supported}
 
 
 def _read(message: Request | Response) -> tuple[int | None, str]:
-    header = message.headers.get("Session-Expires") or message.headers.get("x") or ""
+    header = message.headers.get("Session-Expires") or ""
     match = _VALUE.match(header)
     if match is None:
         return None, ""

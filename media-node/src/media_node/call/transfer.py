@@ -75,7 +75,7 @@ class Transfers:
     async def referred(self, side: Side, transaction: ServerTransaction) -> None:
         """A REFER of one side."""
         call, request = self.call, transaction.request
-        values = request.headers.getlist("Refer-To") + request.headers.getlist("r")
+        values = request.headers.getlist("Refer-To")
         try:
             (value,) = values
             target = Address.parse(value).uri
