@@ -128,8 +128,11 @@ class RequestAuthenticator:
 
     def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
         """The credentials for our realm in the strongest algorithm, None without any, or what is wrong with them."""
+        return request.once(header, self._read_credentials)
+
+    def _read_credentials(self, values: list[str]) -> Credentials | ValueError | None:
         ours: list[Credentials] = []
-        for value in request.headers.getlist(header):
+        for value in values:
             if value.partition(" ")[0].lower() != "digest":
                 continue  # a scheme that was not asked for says nothing (RFC 4475 section 3.3.7)
             try:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -43,6 +44,8 @@ _CSEQ: Final = re.compile(r"([0-9]{1,10})[ \t]++([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*
 _MEDIA_TYPE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+/[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]]++")
 _MAX_HOST: Final = 255
+_SHORT: Final = 128
+"""Characters of a URI that is worth remembering: a phone's messages name the same few over and over."""
 _URI_SAFE: Final = "-_.!~*'()[]/:&+$"
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _SIP: Final = ("sip", "sips")
@@ -100,6 +103,10 @@ class URI(sipmessage.URI):
     @classmethod
     def parse(cls, value: str) -> URI:
         """The whole of `value`. Raises ValueError."""
+        return _short_uri(value) if len(value) <= _SHORT else cls._read(value)
+
+    @classmethod
+    def _read(cls, value: str) -> URI:
         scheme = _SCHEME.match(value)
         if scheme is None:
             raise ValueError("URI is not valid")
@@ -300,8 +307,15 @@ def _many(read: Callable[[str, int], tuple[T, int]], value: str) -> list[T]:
 
 
 def _skip(text: str, position: int) -> int:
+    if position >= len(text) or text[position] not in " \t":
+        return position
     found = _SPACE.match(text, position)
     return found.end() if found else position
+
+
+@lru_cache(maxsize=4096)
+def _short_uri(value: str) -> URI:
+    return URI._read(value)
 
 
 def _host(text: str, position: int) -> tuple[str, int]:

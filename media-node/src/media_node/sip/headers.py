@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import sipmessage
@@ -12,7 +13,19 @@ from media_node.sip.grammar import URI, Address, CSeq, Via, tokens
 
 T = TypeVar("T")
 _NO_VALUES: Final[list[str]] = []
+_SHORT: Final = 64
 _COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
+
+
+def _key(name: str) -> str:
+    """What a field is found by: its long name in lower case."""
+    return _short_key(name) if len(name) <= _SHORT else name.lower()
+
+
+@lru_cache(maxsize=1024)
+def _short_key(name: str) -> str:
+    key = name.lower()
+    return _COMPACT.get(key, key)
 
 
 class Headers(sipmessage.Headers):
@@ -21,14 +34,9 @@ class Headers(sipmessage.Headers):
     def __init__(self) -> None:
         self._fields: dict[str, tuple[str, list[str]]] = {}
 
-    @staticmethod
-    def _key(name: str) -> str:
-        key = name.lower()
-        return _COMPACT.get(key, key)
-
     def add(self, key: str, value: str) -> None:
         """Adds a value after those that stand there."""
-        lower = self._key(key)
+        lower = _key(key)
         found = self._fields.get(lower)
         if found is None:
             self._fields[lower] = (COMPACT_FORMS.get(key.lower(), key), [value])
@@ -37,13 +45,17 @@ class Headers(sipmessage.Headers):
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
-        found = self._fields.get(self._key(key))
+        found = self._fields.get(_key(key))
         return found[1][0] if found else default
 
     def getlist(self, key: str) -> list[str]:
         """All values; not to be changed."""
-        found = self._fields.get(self._key(key))
+        found = self._fields.get(_key(key))
         return found[1] if found else _NO_VALUES
+
+    def repeated(self) -> list[str]:
+        """The names, in lower case, of fields that have several values."""
+        return [key for key, (_, values) in self._fields.items() if len(values) > 1]
 
     def keys(self) -> list[str]:
         """The names as they were first written."""
@@ -51,7 +63,7 @@ class Headers(sipmessage.Headers):
 
     def remove(self, key: str) -> None:
         """Takes a field out; none to be found is no error."""
-        self._fields.pop(self._key(key), None)
+        self._fields.pop(_key(key), None)
 
     def set(self, key: str, value: str) -> None:
         """One value in place of all."""
@@ -59,7 +71,7 @@ class Headers(sipmessage.Headers):
 
     def setlist(self, key: str, values: list[str]) -> None:
         """These values in place of all; none takes the field out."""
-        lower = self._key(key)
+        lower = _key(key)
         if not values:
             self._fields.pop(lower, None)
             return
@@ -67,10 +79,10 @@ class Headers(sipmessage.Headers):
         self._fields[lower] = (found[0] if found else key, values)
 
     def __getitem__(self, key: str) -> str:
-        return self._fields[self._key(key)][1][0]
+        return self._fields[_key(key)][1][0]
 
     def __contains__(self, key: str) -> bool:
-        return self._key(key) in self._fields
+        return _key(key) in self._fields
 
     def __str__(self) -> str:
         lines = [f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values]
@@ -89,7 +101,8 @@ class _Message:
         self.body = body
         self._read: dict[str, tuple[list[str], int, object]] = {}
 
-    def _once(self, name: str, read: Callable[[list[str]], T]) -> T:
+    def once(self, name: str, read: Callable[[list[str]], T]) -> T:
+        """What `read` makes of a field's values; asked again only when they have changed."""
         values = self.headers.getlist(name)
         known = self._read.get(name)
         if known is not None and known[0] is values and known[1] == len(values):
@@ -105,7 +118,7 @@ class _Message:
     @property
     def via(self) -> list[Via]:
         """The hops, the last one taken first. Raises ValueError."""
-        return self._once("Via", _vias)
+        return self.once("Via", _vias)
 
     @via.setter
     def via(self, value: list[Via]) -> None:
@@ -114,7 +127,7 @@ class _Message:
     @property
     def from_address(self) -> Address:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self._once("From", _address)
+        return self.once("From", _address)
 
     @from_address.setter
     def from_address(self, value: Address) -> None:
@@ -123,7 +136,7 @@ class _Message:
     @property
     def to_address(self) -> Address:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self._once("To", _address)
+        return self.once("To", _address)
 
     @to_address.setter
     def to_address(self, value: Address) -> None:
@@ -132,7 +145,7 @@ class _Message:
     @property
     def cseq(self) -> CSeq:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self._once("CSeq", _cseq)
+        return self.once("CSeq", _cseq)
 
     @cseq.setter
     def cseq(self, value: CSeq) -> None:
@@ -141,7 +154,7 @@ class _Message:
     @property
     def contact(self) -> list[Address]:
         """Raises ValueError for `*` too, which is no address."""
-        return self._once("Contact", _addresses)
+        return self.once("Contact", _addresses)
 
     @contact.setter
     def contact(self, value: list[Address]) -> None:
@@ -150,7 +163,7 @@ class _Message:
     @property
     def route(self) -> list[Address]:
         """Raises ValueError."""
-        return self._once("Route", _addresses)
+        return self.once("Route", _addresses)
 
     @route.setter
     def route(self, value: list[Address]) -> None:
@@ -159,7 +172,7 @@ class _Message:
     @property
     def record_route(self) -> list[Address]:
         """Raises ValueError."""
-        return self._once("Record-Route", _addresses)
+        return self.once("Record-Route", _addresses)
 
     @record_route.setter
     def record_route(self, value: list[Address]) -> None:

@@ -18,7 +18,9 @@ _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++) ([^ \t]++) SIP/([
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*+)", re.DOTALL)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+")
 _NUMBER: Final = re.compile(r"[0-9]{1,10}")
-_SINGLE: Final = ("From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Length", "Content-Type", "Expires")
+_SINGLE: Final = frozenset(
+    ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires")
+)
 METHODS: Final = frozenset(
     (
         *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY"),
@@ -186,8 +188,8 @@ def _request(start: str) -> Request:
 def _check(message: Request | Response) -> None:
     """Raises KeyError for a field that is missing, ValueError or Malformed for one that is wrong."""
     headers = message.headers
-    for name in _SINGLE:
-        if len(headers.getlist(name)) > 1:
+    for name in headers.repeated():
+        if name in _SINGLE:
             raise ValueError(f"{name} stands more than once")
     for name in ("Max-Forwards", "Content-Length", "Expires"):
         value = headers.get(name)

@@ -1,0 +1,171 @@
+"""Mutated messages: guided by coverage through the node's own code, then the same kind against a running node.
+
+    python tests/bench/fuzz.py [--runs 200000] [--live 20000] [--keep] [--json]
+
+`guided`: runs without an exception, how many inputs reach something new, and how much memory grew after the first tenth.
+`live`: messages sent by strangers over TLS while a registered phone sends OPTIONS: the longest it waited in milliseconds,
+what the node's memory grew by in MB, and whether it lives. --keep adds what reached something new to the corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.bench.edge import ELSEWHERE, STRANGERS, Watch, node
+from tests.bench.edge_wire import WirePhone, trusting
+from tests.media_node.fuzzing import CORPUS, DICTIONARY, TORTURE, Edge, mutations
+
+MAX_LENGTH = 4096
+
+
+def fuzz(arguments: list[str]) -> None:
+    """Runs the coverage-guided fuzzer in this process, and ends it."""
+    import atheris
+
+    for name in [name for name in sys.modules if name.startswith(("media_node", "sipmessage", "tests.media_node"))]:
+        del sys.modules[name]
+    with atheris.instrument_imports(include=["media_node", "sipmessage"]):
+        import media_node.sip.message  # noqa: F401
+        from tests.media_node.fuzzing import Edge
+    edge = Edge()
+
+    def one(data: bytes) -> None:
+        edge.stream(data)
+        edge.packet(data)
+
+    atheris.Setup([sys.argv[0], *arguments], one)
+    atheris.Fuzz()
+
+
+def guided(runs: int, keep: bool) -> dict[str, Any]:
+    """The coverage-guided part, in a process of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = Path(directory, "found")
+        found.mkdir()
+        command = [
+            *(sys.executable, __file__, "--fuzz", str(found), str(CORPUS), str(TORTURE)),
+            *(f"-dict={DICTIONARY}", f"-max_len={MAX_LENGTH}", f"-atheris_runs={runs}", "-rss_limit_mb=600"),
+            *("-timeout=5", "-print_final_stats=1", f"-artifact_prefix={directory}/"),
+        ]
+        began = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True)
+        reached = re.findall(r"#(\d+)\s.*cov: (\d+) .*rss: (\d+)Mb", done.stderr)
+        crashes = [path.read_bytes() for path in Path(directory).glob("*-*") if path.is_file()]
+        if keep:
+            minimise(found)
+        early = next((int(rss) for number, _, rss in reached if int(number) >= runs / 10), 0)
+        return {
+            "runs": max((int(number) for number, _, _ in reached), default=0),
+            "seconds": round(time.monotonic() - began),
+            "new": len(list(found.iterdir())),
+            "coverage": int(reached[-1][1]) if reached else 0,
+            "growth_mb": int(reached[-1][2]) - early if reached and early else 0,
+            "faults": [crash.decode("latin-1") for crash in crashes],
+            "error": done.stderr[-2000:] if crashes or not reached else "",
+        }
+
+
+def minimise(found: Path) -> None:
+    """Makes the corpus the smallest that reaches what it and `found` reach."""
+    with tempfile.TemporaryDirectory() as directory:
+        smallest = Path(directory, "corpus")
+        smallest.mkdir()
+        command = [sys.executable, __file__, "--fuzz", str(smallest), str(CORPUS), str(found), "-merge=1"]
+        subprocess.run([*command, f"-max_len={MAX_LENGTH}"], capture_output=True, check=True)
+        for path in CORPUS.iterdir():
+            path.unlink()
+        for path in smallest.iterdir():
+            shutil.copy(path, CORPUS)
+
+
+def live(number: int) -> dict[str, Any]:
+    """The same kind of messages against the node's port."""
+    with node(2) as served:
+        phone = WirePhone(0, served.port, ELSEWHERE, trusting())
+        phone.connect()
+        phone.register()
+        sent = connections = 0
+        stranger: WirePhone | None = None
+        grown = rss = 0.0
+        with Watch(phone) as watch:
+            for data in mutations(time.time_ns(), number):
+                try:
+                    if stranger is None:
+                        stranger = WirePhone(1, served.port, STRANGERS, trusting())
+                        stranger.connect()
+                        stranger.socket.settimeout(5)
+                        connections += 1
+                    stranger.socket.sendall(data)
+                except OSError:
+                    stranger = None
+                sent += 1
+                if stranger is not None and sent % 5 == 0:
+                    with contextlib.suppress(OSError):
+                        stranger.socket.close()
+                    stranger = None
+                if sent == number // 10:
+                    rss = served.rss
+            grown = served.rss - rss
+        lives = phone.ask("OPTIONS").startswith("SIP/2.0 200")
+        longest = max(watch.waits, default=0.0) * 1000
+        return {
+            "sent": sent,
+            "connections": connections,
+            **{**watch.figures(), "longest": round(longest, 1)},
+            "growth_mb": round(grown, 1),
+            "lives": lives,
+        }
+
+
+def main(arguments: list[str]) -> int:
+    """Fuzz and print."""
+    if arguments[:1] == ["--fuzz"]:
+        fuzz(arguments[1:])
+        return 0
+    parser = argparse.ArgumentParser(
+        prog="dev bench fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=200_000, help="inputs of the coverage-guided fuzzer; 0 for none")
+    parser.add_argument("--live", type=int, default=20_000, help="messages to a running node; 0 for none")
+    parser.add_argument("--keep", action="store_true", help="add what reached something new to the corpus")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    options = parser.parse_args(arguments)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    figures: dict[str, Any] = {}
+    if options.runs:
+        try:
+            import atheris  # noqa: F401
+        except ImportError:
+            print("dev: atheris is not made for this machine; its messages are mutated without coverage.")
+            edge, began = Edge(), time.monotonic()
+            for data in mutations(time.time_ns(), options.runs):
+                edge.stream(data)
+            figures["unguided"] = {"runs": options.runs, "seconds": round(time.monotonic() - began), "faults": []}
+        else:
+            figures["guided"] = guided(options.runs, options.keep)
+    if options.live:
+        figures["live"] = live(options.live)
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        for name, each in figures.items():
+            print(name, ", ".join(f"{key} {value}" for key, value in each.items() if value != ""))
+    faults = figures.get("guided", {}).get("faults") or figures.get("guided", {}).get("error")
+    return 1 if faults or not figures.get("live", {"lives": True})["lives"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
