@@ -8,6 +8,8 @@ import pytest
 
 from tests.bench import edge
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 
 def test_strangers_come_and_go_and_phones_stay(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
