@@ -79,6 +79,7 @@ def test_a_customer_hears_of_what_matters_and_of_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("step", ["received", "question", "approved", "active", "rejected", "cancelled"])
+@pytest.mark.promise("bestelling-per-mail")
 def test_a_mail_tells_why_and_links_to_the_orders_own_page(ses, context, step: str) -> None:
     order = story()[step]
     assert send(context, order) == []

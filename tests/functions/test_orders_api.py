@@ -254,6 +254,7 @@ def test_half_a_character_is_replaced_and_not_a_fault(api) -> None:
     assert answer.status == 201
 
 
+@pytest.mark.promise("afgesproken-prijs")
 def test_another_total_than_ours_is_a_conflict_with_both(api) -> None:
     answer = api.post("/api/orders", json_body={**FIELDS, "monthlyTotalCents": 900})
     assert answer.status == 409
@@ -378,6 +379,7 @@ def test_two_hundred_parallel_posts_with_one_key_make_one_order(api, side_by_sid
 # --- following an order
 
 
+@pytest.mark.promise("geheim-adres")
 def test_the_order_is_read_with_its_token_only(api) -> None:
     body = placed(api)
     read = api.get(f"/api/orders/{body['id']}", headers=bearer(body["token"]))
@@ -395,6 +397,7 @@ def test_a_customer_sees_no_personal_data_and_no_colleague(api) -> None:
 
 @pytest.mark.parametrize("route", ["/api/orders/{id}", "/bestelling/{id}"])
 @pytest.mark.parametrize("headers", [{}, BROWSER], ids=["program", "browser"])
+@pytest.mark.promise("geheim-adres")
 def test_an_unknown_order_and_a_wrong_token_are_answered_alike(api, route: str, headers) -> None:
     body = placed(api)
     known = route.format(id=body["id"])
@@ -435,6 +438,7 @@ def test_who_goes_round_the_distribution_is_refused(api, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("way", ["header", "query", "field"])
+@pytest.mark.promise("wachtwoorden-niet-bewaard")
 def test_credentials_are_told_once_and_stored_as_hashes(api, way: str) -> None:
     body = placed(api)
     complete(body["id"])
@@ -813,6 +817,7 @@ def test_the_viewer_behind_the_distribution_is_the_source_and_not_what_it_claims
     assert order("203.0.113.5, 192.0.2.1, 198.51.100.9") == 429
 
 
+@pytest.mark.promise("misbruik-zonder-adres")
 def test_no_address_on_the_internet_is_kept(api) -> None:
     placed(api)
     assert "192.0.2.1" not in json.dumps(everything(), default=sorted)

@@ -247,6 +247,7 @@ def test_an_order_on_a_lost_node_gets_another_place() -> None:
 # --- an order is completed by proof only
 
 
+@pytest.mark.promise("testgesprek")
 def test_an_order_is_completed_when_its_phones_are_loaded_and_the_probe_has_passed() -> None:
     assert planned([demand()], **SERVING, places=[place()], proofs={1: {"A": READY}}) == [Complete(demand(), node())]
 
@@ -262,6 +263,7 @@ def test_an_order_is_completed_when_its_phones_are_loaded_and_the_probe_has_pass
     ],
     ids=["nothing", "another order", "probe failed", "not loaded", "too few phones"],
 )
+@pytest.mark.promise("testgesprek")
 def test_without_proof_it_is_not(proof: dict[str, Proof]) -> None:
     assert planned([demand()], **SERVING, places=[place()], proofs={1: proof}) == []
 

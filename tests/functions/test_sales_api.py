@@ -238,6 +238,7 @@ def test_approving_starts_the_work_and_says_who(api) -> None:
     }
 
 
+@pytest.mark.promise("afgewezen-gratis")
 def test_a_rejection_tells_the_customer_why_and_not_who(api) -> None:
     order = placed(api)
     assert reject(api, order["id"], "  Wij leveren niet in uw land.\r\nHelaas. ").json["state"] == "rejected"
@@ -250,6 +251,7 @@ def test_a_rejection_tells_the_customer_why_and_not_who(api) -> None:
     ("reason", "code"),
     [("", "missing"), ("   ", "missing"), (None, "missing"), (["x"], "missing"), ("x" * 1001, "too_long")],
 )
+@pytest.mark.promise("afgewezen-gratis")
 def test_a_rejection_needs_a_reason(api, reason: object, code: str) -> None:
     order = placed(api)
     answer = reject(api, order["id"], reason)

@@ -111,6 +111,7 @@ def test_any_members_get_an_answer(members: dict[str, object]) -> None:
     assert challenge.check("key", base64.b64encode(json.dumps(members).encode()).decode(), NOW) is None
 
 
+@pytest.mark.promise("misbruik-zonder-adres")
 def test_a_source_is_another_each_day_and_tells_no_address() -> None:
     today, tomorrow = source.name("key", "192.0.2.7", NOW), source.name("key", "192.0.2.7", NOW + timedelta(days=1))
     assert today != tomorrow

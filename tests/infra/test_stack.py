@@ -28,6 +28,7 @@ def test_every_check_of_cdk_nag_ran_and_none_is_left(template):
     assert [plugin["conclusion"] for plugin in report["pluginReports"]] == ["success"] * len(report["pluginReports"])
 
 
+@pytest.mark.promise("cdr-90-dagen")
 def test_every_table_can_be_restored_to_any_second_and_survives_the_stack(template):
     tables = template.resources("AWS::DynamoDB::Table")
     assert len(tables) == 5
@@ -384,6 +385,7 @@ def test_nodes_ask_for_tokens_at_their_metadata_service_and_have_encrypted_disks
         assert disk["Ebs"]["Encrypted"] is True
 
 
+@pytest.mark.promise("tls-standaard")
 def test_only_sip_over_tls_and_media_reach_a_node(template):
     [group] = template.resources("AWS::EC2::SecurityGroup").values()
     rules = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupIngress"]}
@@ -433,6 +435,7 @@ def test_every_alarm_tells_one_topic_and_a_silent_metric_is_no_alarm(template, f
     }
 
 
+@pytest.mark.promise("cdr-90-dagen")
 def test_call_records_and_logs_live_as_long_as_the_pages_say(template):
     retention = tomllib.loads((ROOT / "site/data/retention.toml").read_text())
     [node] = template.resources("AWS::EC2::LaunchTemplate").values()

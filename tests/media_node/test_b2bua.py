@@ -200,6 +200,7 @@ async def test_a_phone_that_is_not_registered_cannot_be_reached(office: Office) 
 @pytest.mark.parametrize(
     ("suites", "text"), [((), "SRTP is required"), (("F8_128_HMAC_SHA1_80",), "F8_128_HMAC_SHA1_80 is not supported")]
 )
+@pytest.mark.promise("srtp-verplicht")
 async def test_a_phone_without_usable_srtp_is_told_why(office: Office, suites: tuple[str, ...], text: str) -> None:
     await office.handset("102")
     caller = await office.handset("101")

@@ -74,6 +74,7 @@ def test_a_draining_node_and_a_full_customer_are_told_to_try_again() -> None:
 @given(
     st.booleans(), st.integers(0, 500), st.integers(0, 100), st.booleans(), st.sampled_from(["112", "1-1-2", "1.1 2"])
 )
+@pytest.mark.promise("112")
 def test_nothing_refuses_112(draining: bool, calls: int, allowed: int, encrypted: bool, dialled: str) -> None:
     caller = replace(CALLER, encrypted=encrypted)
     decision = route(DIRECTORY, caller, dialled, trunk=True, occupancy=Occupancy(draining, calls, allowed))
@@ -81,6 +82,7 @@ def test_nothing_refuses_112(draining: bool, calls: int, allowed: int, encrypted
     assert caller_protection(caller, emergency=True) is not Protection.REQUIRED
 
 
+@pytest.mark.promise("srtp-verplicht")
 def test_an_encrypted_customers_phone_has_to_offer_srtp() -> None:
     assert caller_protection(CALLER, emergency=False) is Protection.REQUIRED
     assert caller_protection(replace(CALLER, encrypted=False), emergency=False) is Protection.PREFERRED

@@ -117,6 +117,7 @@ def check(
 
 
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
+@pytest.mark.promise("toegankelijk")
 def test_every_static_page_is_without_fault_and_light(
     origin: Origin, chromium: Browser, width: int, scheme: Scheme
 ) -> None:

@@ -128,6 +128,7 @@ def test_visitors_are_addressed_as_u(site: Path) -> None:
         assert not words & {"je", "jij", "jouw", "jullie"}, address
 
 
+@pytest.mark.promise("frankfurt")
 def test_the_pages_name_the_region_that_is_deployed_to() -> None:
     hosting = tomllib.loads((ROOT / "site/data/hosting.toml").read_text())
     assert f'REGION = "{hosting["region"]}"' in (ROOT / "infra/src/infra/app.py").read_text()

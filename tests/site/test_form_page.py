@@ -337,6 +337,7 @@ def plain(chromium: Browser) -> Page:
     return chromium.new_context(java_script_enabled=False, locale="nl-NL").new_page()
 
 
+@pytest.mark.promise("zonder-javascript")
 def test_without_javascript_an_order_leads_to_its_own_page(plain: Page, origin: Origin) -> None:
     plain.goto(origin.url + SRTP)
     fill(plain)
@@ -386,3 +387,19 @@ def test_without_javascript_a_choice_comes_back_as_it_was(plain: Page, origin: O
     plain.check("[name=porting][value=no]")
     order(plain)
     plain.wait_for_url("**/bestelling/**")
+
+
+def test_the_button_of_a_plan_chooses_that_plan(page: Page, origin: Origin) -> None:
+    for plan, other in (("unlimited-nl", "unlimited-eu"), ("unlimited-eu", "unlimited-nl")):
+        page.goto(f"{origin.url}/prijzen/")
+        page.click(f"section[aria-labelledby=plan-{plan}] a")
+        expect(page.locator(f"[name=offering][value={plan}]")).to_be_checked()
+        expect(page.locator(f"[name=offering][value={other}]")).not_to_be_checked()
+        expect(page.locator("#monthly-total")).to_contain_text("per maand, excl. btw")
+
+
+def test_an_address_fills_in_only_what_the_form_offers(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/nummer-aanvragen/?offering=gratis&company=Vreemd&note=x&porting=yes")
+    expect(page.locator("[name=offering]:checked")).to_have_count(0)
+    expect(page.locator("#company")).to_have_value("")
+    expect(page.locator("[name=porting][value=yes]")).to_be_checked()

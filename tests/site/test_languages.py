@@ -33,6 +33,7 @@ def asked_for() -> set[str]:
         "unit": ("phone", "number"),
         "period": ("month", "once"),
         "retention_by": ("system", "staff", "customer"),
+        "promises": ("law", "source", "own"),
     }
     made = {f"{family}_{one}" for family, ones in families.items() for one in ones}
     named |= {

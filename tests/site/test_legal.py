@@ -25,6 +25,7 @@ def text(site: Path, address: str) -> str:
     return pages(site)[address].text
 
 
+@pytest.mark.promise("knop-betalen")
 def test_the_button_says_that_it_costs_money(site: Path) -> None:
     kinds = tomllib.loads((ROOT / "site/data/order_kinds.toml").read_text())
     for kind in kinds.values():  # art. 6:230v lid 3 BW
@@ -47,6 +48,7 @@ def test_the_total_stands_at_the_button_without_and_with_vat(views: Path) -> Non
     )
 
 
+@pytest.mark.promise("prijs-met-btw")
 def test_no_amount_stands_without_its_vat_wording(site: Path) -> None:
     for address, document in pages(site).items():
         for amount in re.finditer(r"€ ?\d+[,.]\d\d", document.text):
@@ -111,6 +113,7 @@ def test_what_the_system_deletes_by_itself_it_deletes_when_the_page_says(site: P
         assert words in told, words
 
 
+@pytest.mark.promise("geen-cookies")
 def test_nothing_is_kept_in_the_visitors_browser(site: Path) -> None:
     """The page on cookies says so; the console of sales is the exception that it names."""
     for script in (site / "js").glob("*.js"):

@@ -31,6 +31,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
+@pytest.mark.promise("toetsenbord")
 def test_an_order_with_the_keyboard_alone(page: Page, origin: Origin) -> None:
     walk = Walk(page)
     page.goto(origin.url)
@@ -107,6 +108,7 @@ def test_a_choice_is_made_with_the_arrows(page: Page, origin: Origin) -> None:
         link.focus()
 
 
+@pytest.mark.promise("toetsenbord")
 def test_search_with_the_keyboard_alone(page: Page, origin: Origin) -> None:
     walk = Walk(page)
     page.goto(origin.url)

@@ -183,6 +183,18 @@ form.addEventListener("submit", (event) => {
 // Loaded anew in the check step: that step is gone, the form stands here.
 if (location.hash === CHECKING) history.replaceState(null, "", location.pathname + location.search);
 
+/** What an address asks for is chosen: ?offering=… or ?phones=…; only what the form itself offers, and only where nothing is filled in. */
+function prefill() {
+  const wanted = new URLSearchParams(location.search);
+  for (const { name, type, option } of definition.field) {
+    const value = wanted.get(name);
+    if (value === null || valueOf(form.elements[name])) continue;
+    const offered = type === "choice" ? option.some((one) => one.value === value) : type === "integer" && /^\d{1,4}$/.test(value);
+    if (offered) form.elements[name].value = value;
+  }
+}
+prefill();
+
 form.addEventListener("focusin", startProof, { once: true });
 form.addEventListener("input", showTotal);
 

@@ -26,6 +26,11 @@ _DOMAIN = re.compile(r"(?:[\w-]+\.)+[a-z]{2,}(?:/.*)?", re.IGNORECASE)
 _MAIL = re.compile(r"[^@\s/]+@[\w.-]+\.\w+")
 _BULLET = re.compile(r"^\s*[•·▪‣◦–—]\s")
 _HEADING = re.compile(r"^#{1,6}[^#\s]")
+# Words that a Dutch editor may take for the name of a shortcode.
+_DUTCH = {
+    "prijs": "price", "merk": "brand", "naam": "brand", "vraag": "question", "belofte": "promise", "tekening": "drawing",
+    "plannen": "plans", "formulier": "order-form", "bewaartermijn": "retention",
+}  # fmt: skip
 _PICTURES = (".avif", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 _IN_MARKDOWN = {
     "a": "Schrijf een link als [tekst](https://…) of [tekst](/pad/).",
@@ -140,7 +145,9 @@ class Body:
         if name not in self._known.shortcodes:
             known = ", ".join(sorted(self._known.shortcodes))
             yield self._slip(
-                line, f'er is geen opdracht "{name}"', meant(name, self._known.shortcodes, f"Mogelijk zijn: {known}.")
+                line,
+                f'er is geen opdracht "{name}"',
+                meant(_DUTCH.get(name, name), self._known.shortcodes, f"Mogelijk zijn: {known}."),
             )
             return
         if _CURLY_QUOTES.search(arguments.partition('"')[0]):

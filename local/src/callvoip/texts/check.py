@@ -139,9 +139,7 @@ def _typed_prices(file: str, text: str) -> Iterator[Slip]:
 
 def _provider(root: Path, found: Texts, brand: dict[str, Any]) -> Iterator[Slip]:
     """The provider's name typed by hand; an address (url, slug, a link) may hold it, as links to it are out in the world."""
-    names = re.compile(
-        rf"(?<![\w/.-])({'|'.join(re.escape(brand[key]) for key in ('name', 'short_name'))})(?![\w/-])", re.IGNORECASE
-    )
+    names = re.compile(rf"(?<![\w/.-])({'|'.join(re.escape(brand[key]) for key in ('name', 'short_name'))})(?![\w/-])")
     for file in found.tops:
         for number, line in enumerate((root / file).read_text(encoding="utf-8-sig").splitlines(), 1):
             if names.search(line) and not re.match(r"(url|slug|aliases)\s*:", line):

@@ -37,6 +37,7 @@ _HOW = {
     "yes-or-no": "Schrijf true (ja) of false (nee), zonder aanhalingstekens en zonder hoofdletters.",
     "date": "Schrijf jaar-maand-dag, zoals 2026-11-26.",
     "list": "Schrijf een lijst: {key}: [eerste, tweede].",
+    "number": "Schrijf een getal, zoals 0.5.",
     "map": "Zet de velden eronder, elk op een regel met twee spaties ervoor.",
 }
 # Words that a Dutch editor may take for a key.
