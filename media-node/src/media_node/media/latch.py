@@ -1,18 +1,17 @@
-"""Where a leg's media may be sent: believed only after packets from there verified under the leg's key.
+"""Where a leg's media may be sent: accepted only after packets from there verified
+under the leg's key.
 
-    pending ──verified──▶ probation ──verified again──▶ latched ──elsewhere, old source silent, newer, proved──▶ moved
-                             ▲ │ verified from another source                                                    │ ▲
-                             └─┘                                                                                 └─┘
+How far an address is from being accepted is a state (TRANSITIONS; docs/state-machines.md draws it).
 
 Only a verified packet and the signalling (over TLS) drive it. A packet that does not verify proves nothing, neither for
-nor against its source: it can move no media, and it cannot keep an honest phone from probation itself either.
+nor against its source: it can move no media, and it cannot keep an honest phone from proving itself either.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Address = TypeVar("Address")
 """Whatever tells one transport address from another; only compared."""
@@ -35,6 +34,28 @@ class LatchState(StrEnum):
     PROBATION = "probation"
     LATCHED = "latched"
     MOVED = "moved"
+
+
+class LatchInput(StrEnum):
+    """What drives it: packets that verified under the leg's key, from an address that is not the accepted one."""
+
+    VERIFIED = "verified"
+    """Fewer in a row from there than are required."""
+    PROVED = "verified as often as required"
+    """From another address only while the accepted one is silent, and only packets newer than all before."""
+
+
+TRANSITIONS: Final[dict[tuple[LatchState, LatchInput], LatchState]] = {
+    (LatchState.PENDING, LatchInput.VERIFIED): LatchState.PROBATION,
+    (LatchState.PENDING, LatchInput.PROVED): LatchState.LATCHED,
+    (LatchState.PROBATION, LatchInput.VERIFIED): LatchState.PROBATION,
+    (LatchState.PROBATION, LatchInput.PROVED): LatchState.LATCHED,
+    (LatchState.LATCHED, LatchInput.VERIFIED): LatchState.LATCHED,
+    (LatchState.LATCHED, LatchInput.PROVED): LatchState.MOVED,
+    (LatchState.MOVED, LatchInput.VERIFIED): LatchState.MOVED,
+    (LatchState.MOVED, LatchInput.PROVED): LatchState.MOVED,
+}
+"""Where the next packet leads. No state leads back: what was accepted stays so until something else is proved."""
 
 
 @dataclass
@@ -83,11 +104,10 @@ class Latch(Generic[Address]):
         if self.address is not None and not newer:
             return False
         self._proved += 1
-        if self._proved < self.proofs:
-            if self.state is LatchState.PENDING:
-                self.state = LatchState.PROBATION
+        proved = self._proved >= self.proofs
+        self.state = TRANSITIONS[self.state, LatchInput.PROVED if proved else LatchInput.VERIFIED]
+        if not proved:
             return False
-        self.state = LatchState.LATCHED if self.address is None else LatchState.MOVED
         self.address, self._heard = source, now
         self._candidate, self._proved, self._open_until = None, 0, float("-inf")
         return True

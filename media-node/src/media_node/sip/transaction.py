@@ -1,56 +1,41 @@
-"""The four transaction state machines of RFC 3261 section 17 with the corrections of RFC 6026. Pure: no I/O and no
-clock.
+"""The four transaction state machines of RFC 3261 section 17 with the corrections of RFC 6026. Pure: no I/O and no clock.
 
-A machine takes an event and `now` (seconds on any monotonic clock) and returns what is to be done. Its running timers
-are a value, `timers`; whoever runs it wakes it at `wake` with `fire`.
+A machine takes an event and `now` (seconds on any monotonic clock) and returns what is to be done; what it does in which
+state stands in transaction_tables.py. Its running timers are a value, `timers`; whoever runs it wakes it at `wake` with
+`fire`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from media_node.sip.grammar import CSeq
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import tag
+from media_node.sip.transaction_tables import (
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    RELIABLE,
+    T1,
+    T2,
+    T4,
+    UNRELIABLE,
+    BackOff,
+    Effect,
+    Input,
+    Table,
+    Timer,
+    TransactionState,
+    Transition,
+)
 
-T1: Final = 0.5
-"""Round-trip time estimate in seconds (section 17.1.1.1)."""
-T2: Final = 4.0
-T4: Final = 5.0
-_TIMER_D: Final = 32.0
+__all__ = ["T1", "T2", "T4", "Timer", "TransactionState"]
+
 _COOKIE: Final = "z9hG4bK"
-
-
-class TransactionState(StrEnum):
-    """States of all four machines; each machine uses some of them."""
-
-    CALLING = "calling"
-    TRYING = "trying"
-    PROCEEDING = "proceeding"
-    ACCEPTED = "accepted"
-    COMPLETED = "completed"
-    CONFIRMED = "confirmed"
-    TERMINATED = "terminated"
-
-
-class Timer(StrEnum):
-    """Timers by their letters in RFC 3261 table 4 and RFC 6026 section 7."""
-
-    A = "A"
-    B = "B"
-    D = "D"
-    E = "E"
-    F = "F"
-    G = "G"
-    H = "H"
-    I = "I"  # noqa: E741
-    J = "J"
-    K = "K"
-    L = "L"
-    M = "M"
 
 
 class Cause(StrEnum):
@@ -109,19 +94,23 @@ class Fail:
 
 
 Action = Send | Pass | Fail
-Step = Callable[[Event, float], list[Action]]
 
 
 @dataclass
 class Machine:
-    """What the four have in common: the request, whether the transport is reliable, the state and the running
-    timers.
-    """
+    """What the four have in common: the request, whether the transport is reliable, the state and the running timers."""
+
+    table: ClassVar[Table]
 
     request: Request
     reliable: bool
     state: TransactionState = TransactionState.TERMINATED
     timers: dict[Timer, float] = field(default_factory=dict)
+    interval: float = T1
+    """Between the last two retransmissions."""
+    last: Response | None = None
+    """What a retransmitted request is answered with."""
+    ack: Request | None = None
 
     @property
     def wake(self) -> float | None:
@@ -130,10 +119,8 @@ class Machine:
 
     def step(self, event: Event, now: float) -> list[Action]:
         """What `event` leads to in the present state."""
-        if self.state is TransactionState.TERMINATED:
-            return []
-        handle: Step = getattr(self, self.state.value)
-        return handle(event, now)
+        row = self.table.get((self.state, self._input(event)))
+        return [] if row is None else self._take(row, event, now)
 
     def fire(self, now: float) -> list[Action]:
         """What the timers that are due at `now` lead to, in the order they ran out."""
@@ -144,239 +131,117 @@ class Machine:
             actions += self.step(Fired(timer), now)
         return actions
 
-    def _enter(self, state: TransactionState, **timers: float) -> None:
-        """TransactionState and timers change together: what ran in the old state no longer matters in the new."""
-        self.state = state
-        self.timers = {Timer(name): at for name, at in timers.items()}
+    def _take(self, row: Transition, event: Event, now: float) -> list[Action]:
+        self.state = row.to
+        if not row.timers_go_on:
+            self.timers = {}
+        actions = [action for effect in row.effects if (action := self._perform(effect, event)) is not None]
+        if row.again is not None:
+            timer, back_off = row.again
+            self.interval = {
+                BackOff.DOUBLED: 2 * self.interval,
+                BackOff.DOUBLED_TO_T2: min(2 * self.interval, T2),
+                BackOff.AT_T2: T2,
+            }[back_off]
+            self.timers[timer] = now + self.interval
+        return actions + self._start(row.start, now)
 
-    def _leave(self, *actions: Action) -> list[Action]:
-        self._enter(TransactionState.TERMINATED)
-        return list(actions)
+    def _start(self, timers: tuple[Timer, ...], now: float) -> list[Action]:
+        """Starts timers; one of no length has fired already."""
+        for timer in timers:
+            seconds = (RELIABLE if self.reliable else UNRELIABLE)[timer]
+            if seconds == 0:
+                return self.step(Fired(timer), now)
+            if seconds is not None:
+                self.timers[timer] = now + seconds
+        return []
+
+    def _perform(self, effect: Effect, event: Event) -> Action | None:
+        message = event.response if isinstance(event, Respond) else event
+        match effect:
+            case Effect.SEND_REQUEST:
+                return Send(self.request)
+            case Effect.SEND_ACK if isinstance(message, Response):
+                self.ack = self.ack or acknowledge_refusal(self.request, message)
+                return Send(self.ack)
+            case Effect.KEEP_RESPONSE if isinstance(message, Response):
+                self.last = message
+            case Effect.SEND_RESPONSE if isinstance(message, Response):
+                return Send(message)
+            case Effect.SEND_LAST if self.last is not None:
+                return Send(self.last)
+            case Effect.DELIVER | Effect.DELIVER_ACK if isinstance(message, Request | Response):
+                return Pass(message)
+            case Effect.FAIL_TIMEOUT:
+                return Fail(Cause.TIMEOUT)
+            case Effect.FAIL_TRANSPORT:
+                return Fail(Cause.TRANSPORT)
+        return None
+
+    def _input(self, event: Event) -> Input:
+        match event:
+            case Fired(timer):
+                return Input(f"timer {timer.value}")
+            case Respond(response):
+                return (
+                    Input.SEND_PROVISIONAL
+                    if response.code < 200
+                    else Input.SEND_SUCCESS
+                    if response.code < 300
+                    else Input.SEND_FAILURE
+                )
+            case Response(code=code):
+                return Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE
+            case TransportFailed():
+                return Input.TRANSPORT_ERROR
+            case Abandoned():
+                return Input.ABANDONED
+            case Request(method="ACK"):
+                return Input.ACK
+            case Request(method="INVITE"):
+                return Input.INVITE
+            case _:
+                return Input.REQUEST
 
 
 @dataclass
 class InviteClient(Machine):
-    """RFC 3261 section 17.1.1, figure 5, with the Accepted state of RFC 6026 section 7.2."""
+    """The client transaction of an INVITE."""
 
-    interval: float = T1
-    ack: Request | None = None
+    table: ClassVar[Table] = INVITE_CLIENT
 
     def start(self, now: float) -> list[Action]:
         """Sends the INVITE."""
-        self._enter(TransactionState.CALLING, B=now + 64 * T1)
-        if not self.reliable:
-            self.timers[Timer.A] = now + T1
-        return [Send(self.request)]
-
-    def calling(self, event: Event, now: float) -> list[Action]:
-        """INVITE sent, nothing heard."""
-        match event:
-            case Fired(Timer.A):
-                self.interval *= 2
-                self.timers[Timer.A] = now + self.interval
-                return [Send(self.request)]
-            case Fired(Timer.B):
-                return self._leave(Fail(Cause.TIMEOUT))
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-            case Response():
-                return self._heard(event, now)
-        return []
-
-    def proceeding(self, event: Event, now: float) -> list[Action]:
-        """A provisional response was heard; how long it may ring is for the transaction user to say."""
-        match event:
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-            case Abandoned():
-                return self._leave(Fail(Cause.TIMEOUT))
-            case Response():
-                return self._heard(event, now)
-        return []
-
-    def accepted(self, event: Event, now: float) -> list[Action]:
-        """Every further 2xx goes to the transaction user, who acknowledges it."""
-        match event:
-            case Response(code=code) if 200 <= code < 300:
-                return [Pass(event)]
-            case Fired(Timer.M):
-                return self._leave()
-        return []
-
-    def completed(self, event: Event, now: float) -> list[Action]:
-        """A refusal was acknowledged; its retransmissions are acknowledged again."""
-        match event:
-            case Response(code=code) if code >= 300 and self.ack is not None:
-                return [Send(self.ack)]
-            case Fired(Timer.D):
-                return self._leave()
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-        return []
-
-    def _heard(self, response: Response, now: float) -> list[Action]:
-        if response.code < 200:
-            self._enter(TransactionState.PROCEEDING)
-            return [Pass(response)]
-        if response.code < 300:
-            self._enter(TransactionState.ACCEPTED, M=now + 64 * T1)
-            return [Pass(response)]
-        self.ack = acknowledge_refusal(self.request, response)
-        if self.reliable:
-            return self._leave(Send(self.ack), Pass(response))
-        self._enter(TransactionState.COMPLETED, D=now + _TIMER_D)
-        return [Send(self.ack), Pass(response)]
+        self.state = TransactionState.CALLING
+        return [Send(self.request), *self._start((Timer.B, Timer.A), now)]
 
 
 @dataclass
 class NonInviteClient(Machine):
-    """RFC 3261 section 17.1.2, figure 6."""
+    """The client transaction of any other request."""
 
-    interval: float = T1
+    table: ClassVar[Table] = NON_INVITE_CLIENT
 
     def start(self, now: float) -> list[Action]:
         """Sends the request."""
-        self._enter(TransactionState.TRYING, F=now + 64 * T1)
-        if not self.reliable:
-            self.timers[Timer.E] = now + T1
-        return [Send(self.request)]
-
-    def trying(self, event: Event, now: float) -> list[Action]:
-        """Request sent, nothing heard."""
-        return self._waiting(event, now, min(2 * self.interval, T2))
-
-    def proceeding(self, event: Event, now: float) -> list[Action]:
-        """A provisional response was heard: retransmit slowly."""
-        return self._waiting(event, now, T2)
-
-    def completed(self, event: Event, now: float) -> list[Action]:
-        """The final response was heard; retransmissions of it are absorbed."""
-        return self._leave() if event == Fired(Timer.K) else []
-
-    def _waiting(self, event: Event, now: float, interval: float) -> list[Action]:
-        match event:
-            case Fired(Timer.E):
-                self.interval = interval
-                self.timers[Timer.E] = now + interval
-                return [Send(self.request)]
-            case Fired(Timer.F):
-                return self._leave(Fail(Cause.TIMEOUT))
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-            case Response(code=code) if code < 200:
-                self.state = TransactionState.PROCEEDING  # timers E and F go on
-                return [Pass(event)]
-            case Response():
-                if self.reliable:
-                    return self._leave(Pass(event))
-                self._enter(TransactionState.COMPLETED, K=now + T4)
-                return [Pass(event)]
-        return []
+        self.state = TransactionState.TRYING
+        return [Send(self.request), *self._start((Timer.F, Timer.E), now)]
 
 
 @dataclass
 class InviteServer(Machine):
-    """RFC 3261 section 17.2.1, figure 7, with the Accepted state of RFC 6026 section 7.1."""
+    """The server transaction of an INVITE."""
 
+    table: ClassVar[Table] = INVITE_SERVER
     state: TransactionState = TransactionState.PROCEEDING
-    last: Response | None = None
-    interval: float = T1
-
-    def proceeding(self, event: Event, now: float) -> list[Action]:
-        """The INVITE is with the transaction user."""
-        match event:
-            case Request(method="INVITE"):
-                return [Send(self.last)] if self.last else []
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-            case Respond(response):
-                self.last = response
-                if response.code >= 300:
-                    self._enter(TransactionState.COMPLETED, H=now + 64 * T1)
-                    if not self.reliable:
-                        self.timers[Timer.G] = now + T1
-                elif response.code >= 200:
-                    self._enter(TransactionState.ACCEPTED, L=now + 64 * T1)
-                return [Send(response)]
-        return []
-
-    def accepted(self, event: Event, now: float) -> list[Action]:
-        """Retransmitted INVITEs are absorbed; the transaction user retransmits its 2xx and hears the ACK."""
-        match event:
-            case Respond(response) if 200 <= response.code < 300:
-                return [Send(response)]
-            case Request(method="ACK"):
-                return [Pass(event)]
-            case Fired(Timer.L):
-                return self._leave()
-        return []
-
-    def completed(self, event: Event, now: float) -> list[Action]:
-        """A refusal was sent and waits for its ACK."""
-        match event:
-            case Request(method="INVITE") if self.last:
-                return [Send(self.last)]
-            case Request(method="ACK"):
-                if self.reliable:
-                    return self._leave()
-                self._enter(TransactionState.CONFIRMED, I=now + T4)
-            case Fired(Timer.G) if self.last:
-                self.interval = min(2 * self.interval, T2)
-                self.timers[Timer.G] = now + self.interval
-                return [Send(self.last)]
-            case Fired(Timer.H):
-                return self._leave(Fail(Cause.TIMEOUT))
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-        return []
-
-    def confirmed(self, event: Event, now: float) -> list[Action]:
-        """Further ACKs are absorbed."""
-        return self._leave() if event == Fired(Timer.I) else []
 
 
 @dataclass
 class NonInviteServer(Machine):
-    """RFC 3261 section 17.2.2, figure 8."""
+    """The server transaction of any other request."""
 
+    table: ClassVar[Table] = NON_INVITE_SERVER
     state: TransactionState = TransactionState.TRYING
-    last: Response | None = None
-
-    def trying(self, event: Event, now: float) -> list[Action]:
-        """The request is with the transaction user; its retransmissions are absorbed."""
-        return self._respond(event, now)
-
-    def proceeding(self, event: Event, now: float) -> list[Action]:
-        """A provisional response was sent."""
-        if isinstance(event, Request) and self.last:
-            return [Send(self.last)]
-        return self._respond(event, now)
-
-    def completed(self, event: Event, now: float) -> list[Action]:
-        """The final response was sent; a retransmitted request gets it again."""
-        match event:
-            case Request() if self.last:
-                return [Send(self.last)]
-            case Fired(Timer.J):
-                return self._leave()
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-        return []
-
-    def _respond(self, event: Event, now: float) -> list[Action]:
-        match event:
-            case TransportFailed():
-                return self._leave(Fail(Cause.TRANSPORT))
-            case Respond(response):
-                self.last = response
-                if response.code < 200:
-                    self.state = TransactionState.PROCEEDING
-                elif self.reliable:
-                    return self._leave(Send(response))
-                else:
-                    self._enter(TransactionState.COMPLETED, J=now + 64 * T1)
-                return [Send(response)]
-        return []
 
 
 @dataclass(frozen=True)
