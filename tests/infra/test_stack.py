@@ -110,6 +110,7 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "ordering.mailer.handler": ["ORDERS_TABLE"],
         "customers.fulfilment.handler": ["CUSTOMERS_TABLE", "ORDERS_TABLE"],
         "customers.due.handler": ["CUSTOMERS_TABLE"],
+        "customers.billing_run.handler": ["CUSTOMERS_TABLE"],
         "customers.provisioning_api.handler": ["CUSTOMERS_TABLE"],
     }
 

@@ -51,13 +51,17 @@ class BillLine:
 
 @dataclass(frozen=True)
 class Bill:
-    """A customer's bill for a month, which begins on `month`; amounts in cents. `customer` is as it was when the bill was made."""
+    """A customer's bill for a month, which begins on `month`; amounts in cents. `customer` is as it was when the bill was made.
+
+    `before` is the number of the customer's bill before it, to which a credit note refers; it may be empty.
+    """
 
     number: str
     month: date
     customer: Customer
     lines: tuple[BillLine, ...]
     vat: Vat
+    before: str = ""
 
     @property
     def net_cents(self) -> int:
@@ -86,14 +90,15 @@ class _Run:
     until: date | None = None
 
 
-def bill(customer: Customer, history: Sequence[Event], month: date, number: str, seller_country: str) -> Bill | None:
+def bill(
+    customer: Customer, history: Sequence[Event], month: date, number: str, seller_country: str, before: str = ""
+) -> Bill | None:
     """The bill of a month that is over, from all that had happened by its end; None when there is nothing to bill."""
     found = lines(history, month)
     if not found:
         return None
-    return Bill(
-        number, month, customer, tuple(found), vat_of(customer, seller_country, next_month(month) - timedelta(days=1))
-    )
+    vat = vat_of(customer, seller_country, next_month(month) - timedelta(days=1))
+    return Bill(number, month, customer, tuple(found), vat, before)
 
 
 def lines(history: Sequence[Event], month: date) -> list[BillLine]:

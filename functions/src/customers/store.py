@@ -82,14 +82,16 @@ class CustomerStore:
             raise UnknownCustomerError(customer_id)
         return found
 
-    def history(self, customer_id: str) -> list[Event]:
-        """All events of a customer, oldest first."""
+    def history(self, customer_id: str, *, strict: bool = False) -> list[Event]:
+        """All events of a customer, oldest first; one that cannot be read is left out, or raised when `strict`."""
         found = []
         for item in dynamodb.partition(self.table, f"HISTORY#{customer_id}"):
             for each in item.get("events", []):
                 try:
                     found.append(accounts.event_from_item(each))
                 except (KeyError, TypeError, ValueError):
+                    if strict:
+                        raise
                     _odd("event", f"{customer_id} {item.get('sk')}")
         return found
 

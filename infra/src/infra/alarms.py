@@ -22,6 +22,7 @@ METRICS = {
     "LaunchRefusedQuota": ("reconciler", "EC2 refuses more nodes: raise the account's quota of vCPUs."),
     "FulfilmentFailed": ("fulfilment", "An approved order was not delivered to its customer; the log says which."),
     "DueFailed": ("due", "Something that a customer agreed for a date was not carried out; the next run tries anew."),
+    "BillFailed": ("billing_run", "A customer got no bill; the log says who and why, and the next run tries anew."),
     "MailFailed": ("mailer", "A mail could not be sent; Lambda tries again for an hour."),
 }
 """Name of the metric: the service that counts it, and what to do."""

@@ -52,7 +52,21 @@ class Customers(Construct):
         environment = {"CUSTOMERS_TABLE": tables.customers.table_name}
         self.dead_letters = {
             "Fulfilment": self._fulfilment(environment, may_change_orders),
-            "Due": self._due(environment),
+            "Due": self._on_the_clock(
+                "Due",
+                "customers.due.handler",
+                environment,
+                events.Schedule.rate(Duration.minutes(5)),
+                Duration.minutes(5),
+            ),
+            # Hours of the first day: a run that its time ends goes on with the next, and one that is done changes nothing.
+            "Billing": self._on_the_clock(
+                "Billing",
+                "customers.billing_run.handler",
+                environment,
+                events.Schedule.cron(minute="30", hour="2-12", day="1"),
+                Duration.minutes(15),
+            ),
         }
 
     def _fulfilment(
@@ -84,17 +98,15 @@ class Customers(Construct):
             )
         return letters
 
-    def _due(self, environment: Mapping[str, str]) -> sqs.Queue:
+    def _on_the_clock(
+        self, name: str, handler: str, environment: Mapping[str, str], schedule: events.Schedule, timeout: Duration
+    ) -> sqs.Queue:
         function = self._functions.add(
-            "Due",
-            "customers.due.handler",
-            may=may_change_customers(self._tables.customers),
-            environment=environment,
-            timeout=Duration.minutes(5),
+            name, handler, may=may_change_customers(self._tables.customers), environment=environment, timeout=timeout
         )
-        letters = _dead_letters(self, "DueDeadLetters")
+        letters = _dead_letters(self, f"{name}DeadLetters")
         target = targets.LambdaFunction(function, dead_letter_queue=letters, retry_attempts=2)
-        events.Rule(self, "WhatIsDue", schedule=events.Schedule.rate(Duration.minutes(5)), targets=[target])
+        events.Rule(self, f"{name}Schedule", schedule=schedule, targets=[target])
         function.configure_async_invoke(on_failure=SqsDestination(letters), retry_attempts=2)
         return letters
 

@@ -17,66 +17,16 @@ from customers.product import State as ProductState
 from customers.states import Actor, Role
 from customers.store import store
 from ordering import order as orders
-from ordering.catalogue import Offering
-from ordering.order import Detail, Order, RelatedParty, State
-from ordering.pricing import OrderItem, Price
+from ordering.order import Detail, Order, State
 from ordering.store import OrderStore
 from shared import dynamodb, settings
 from shared.dynamodb import BusyError
+from tests.support.customers import NOW, SALES, placed, prove
 
-NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
-SALES = orders.Actor(orders.Role.SALES, "verkoop")
 OPERATOR = Actor(Role.OPERATOR, "beheer")
 BY_SALES = Actor(Role.SALES, "verkoop")
 CUSTOMER = Actor(Role.CUSTOMER, "klant")
-SRTP = Offering("srtp", 1, date(2026, 1, 1), "SRTP", "phone", "month", 200)
-PLAN = Offering("unlimited-nl", 1, date(2026, 1, 1), "Onbeperkt bellen Nederland", "number", "month", 2100)
-CONNECTION = Offering("connection", 1, date(2026, 1, 1), "Aansluitkosten", "number", "once", 5000)
 NUMBER = "+31855550123"
-
-
-def placed(
-    order_id: str,
-    customer_id: str,
-    category: str = "srtp",
-    quantity: int = 3,
-    details: tuple[Detail, ...] = (),
-    **party: str,
-) -> Order:
-    items = (OrderItem(quantity, SRTP),) if category == "srtp" else (OrderItem(1, PLAN), OrderItem(1, CONNECTION))
-    who = {"company": "Bakkerij", "kvk": "12345678", "name": "A", "email": "a@example.nl", "telephone": "+31855550100"}
-    return orders.place(
-        order_id=order_id,
-        category=category,
-        customer_id=customer_id,
-        related_party=RelatedParty(**{**who, **party}),
-        note="",
-        price=Price(items, 21),
-        token_sha256="0" * 64,
-        now=NOW,
-        details=details,
-    )
-
-
-@pytest.fixture
-def order_store(environment: None) -> OrderStore:
-    return OrderStore(settings.orders_table(), settings.fleet_table())
-
-
-@pytest.fixture
-def approved(order_store: OrderStore) -> Callable[..., Order]:
-    def approve(*args: Any, **options: Any) -> Order:
-        found = placed(*args, **options)
-        order_store.place(found)
-        return order_store.change(found.id, lambda each: orders.move(each, State.IN_PROGRESS, SALES, NOW))
-
-    return approve
-
-
-def prove(customer_id: str) -> None:
-    found = environments.get(customer_id)
-    assert found
-    environments.proven(customer_id, found.version, "n0001", NOW)
 
 
 def record(order: Order) -> dict[str, Any]:
