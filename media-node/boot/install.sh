@@ -35,6 +35,11 @@ fi
 install -m 0644 "$boot/90-media-node.conf" /etc/sysctl.d/90-media-node.conf
 sysctl --quiet --load /etc/sysctl.d/90-media-node.conf || true   # a container may not allow it; the node runs without
 
+if [ -d /etc/fail2ban/filter.d ]; then
+    install -m 0644 "$boot/fail2ban/filter.d/media-node.conf" /etc/fail2ban/filter.d/media-node.conf
+    install -m 0644 "$boot/fail2ban/jail.d/media-node.conf" /etc/fail2ban/jail.d/media-node.conf   # off until an operator turns it on
+fi
+
 install -m 0644 "$boot/media-node.service" /etc/systemd/system/media-node.service
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload

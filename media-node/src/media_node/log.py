@@ -5,6 +5,7 @@ Every event that the node can log is listed here, with its level; docs/runbook.m
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import sys
@@ -90,10 +91,12 @@ threshold = Level[os.environ.get("MEDIA_NODE_LOG_LEVEL", "DEBUG").upper()]
 
 
 def mask_address(host: str) -> str:
-    """An IP address without its last part (IPv4: the last octet, IPv6: all but the first 48 bits), as logs show sources."""
-    if ":" in host:
-        return ":".join(host.split(":")[:3]) + "::"
-    return host.rpartition(".")[0] + ".0" if host.count(".") == 3 else ""
+    """The network of an IP address (IPv4: /24, IPv6: /48), as logs show sources; empty for what is no address."""
+    try:
+        address = ipaddress.ip_address(host.partition("/")[0].partition("%")[0])
+    except ValueError:
+        return ""
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
 def log(event: Event, /, **fields: Any) -> None:

@@ -16,6 +16,7 @@ from media_node.sip.grammar import URI
 from media_node.sip.headers import Request
 from media_node.sip.lockout import Lockout
 from media_node.sip.message import reply, warning
+from media_node.sip.rates import Throttle
 from media_node.sip.transaction_layer import ServerTransaction
 
 
@@ -40,6 +41,7 @@ class RequestAuthenticator:
     directory: Callable[[], Directory]
     log: Log
     lockout: Lockout = field(default_factory=Lockout)
+    _lines: Throttle = field(default_factory=Throttle)
     _rotated: dict[str, str] = field(default_factory=dict)
     """The new H(A1) of each phone that has used it: its previous password is worth nothing any more."""
 
@@ -105,14 +107,16 @@ class RequestAuthenticator:
         source = source_of(connection.peer.host)
         if username in connection.accounts or (wait := self.lockout.wait(username, source, now)) is None:
             return False
-        self.log(
-            Event.LOCKED_OUT,
-            source=mask_address(connection.peer.host),
-            reason=wait.reason.value,
-            seconds=round(wait.seconds),
-        )
+        self._warn(Event.LOCKED_OUT, connection.peer.host, now, reason=wait.reason.value, seconds=round(wait.seconds))
         transaction.respond(503, Retry_After=str(max(1, round(wait.seconds))))
         return True
+
+    def _warn(self, event: Event, host: str, now: float, **fields: object) -> None:
+        """A line about a source; one that fails often gets a line now and then, which fail2ban counts as well."""
+        left_out = self._lines.allow(source_of(host), now)
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            self.log(event, source=mask_address(host), **fields, **more)
 
     def _succeeded(self, transaction: ServerTransaction, credentials: Credentials, now: float) -> None:
         connection = transaction.connection
@@ -146,7 +150,7 @@ class RequestAuthenticator:
     def _failed(self, transaction: ServerTransaction, username: str, verdict: Verdict, now: float) -> None:
         """The same answer for a wrong password and an unknown user."""
         host = transaction.connection.peer.host
-        self.log(Event.AUTHENTICATION_FAILED, verdict=verdict.value, source=mask_address(host))
+        self._warn(Event.AUTHENTICATION_FAILED, host, now, verdict=verdict.value)
         self.lockout.failed(username, source_of(host), now)
         transaction.respond(403)
 
