@@ -112,6 +112,8 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "customers.due.handler": ["CUSTOMERS_TABLE"],
         "customers.billing_run.handler": ["CUSTOMERS_TABLE"],
         "customers.provisioning_api.handler": ["CUSTOMERS_TABLE"],
+        "customers.portal_api.handler": ["CUSTOMERS_TABLE"],
+        "customers.mailer.handler": ["CUSTOMERS_TABLE"],
     }
 
 
@@ -193,7 +195,7 @@ def test_functions_without_a_queue_are_called_synchronously(template):
     assert callers == {"apigateway.amazonaws.com", "events.amazonaws.com"}
 
 
-def test_heartbeats_start_nothing_and_only_orders_are_mailed(template):
+def test_heartbeats_start_nothing_and_only_what_somebody_should_hear_of_is_mailed(template):
     patterns = [
         json.loads(entry["Pattern"])["dynamodb"]["Keys"]["sk"]["S"]
         for mapping in template.resources("AWS::Lambda::EventSourceMapping").values()
@@ -201,6 +203,7 @@ def test_heartbeats_start_nothing_and_only_orders_are_mailed(template):
     ]
     assert ["ORDER", "REMINDER"] in patterns and [{"anything-but": ["HEARTBEAT"]}] in patterns
     assert ["ORDER"] in patterns and ["CUSTOMER"] in patterns
+    assert ["SIGN-IN", "PROOF", {"prefix": "EVENT#"}] in patterns
 
 
 def test_what_needs_a_person_raises_an_alarm(template):
@@ -272,7 +275,7 @@ def test_every_route_is_reached_through_the_distribution(template):
     for declared in _declared(template).values():
         for route in declared:
             assert any(fnmatch.fnmatch(route["path"], pattern) for pattern in patterns), route
-    assert {"/api/*", "/bestelling/*"} <= set(patterns)
+    assert {"/api/?*", "/bestelling/?*", "/mijn/?*"} <= set(patterns)
 
 
 def test_a_route_that_is_declared_is_in_the_template_without_another_line(synthesise, tmp_path):
@@ -291,7 +294,7 @@ def test_a_route_that_is_declared_is_in_the_template_without_another_line(synthe
     [site] = [
         each["Properties"] for each in body["Resources"].values() if each["Type"] == "AWS::CloudFront::Distribution"
     ]
-    assert "/en/my/*" in [each["PathPattern"] for each in site["DistributionConfig"]["CacheBehaviors"]]
+    assert "/en/my/?*" in [each["PathPattern"] for each in site["DistributionConfig"]["CacheBehaviors"]]
 
 
 @pytest.mark.parametrize(

@@ -25,21 +25,29 @@ def words(language: str) -> dict[str, str]:
     return tomllib.loads((I18N / f"{language}.toml").read_text())
 
 
+MIJN = tomllib.loads((DATA / "mijn.toml").read_text())["pages"]
+
+
 def asked_for() -> set[str]:
     """Every key that a layout or a script asks for by name."""
     texts = [file.read_text() for file in (ROOT / "site/layouts").rglob("*") if file.is_file()]
+    pages = sorted((ROOT / "site/pages").rglob("*.gotmpl"))
+    texts += [file.read_text() for file in pages]
     named = {key for text in texts for key in re.findall(r'\bT "(\w+)"', text)}
     families = {
         "unit": ("phone", "number"),
         "period": ("month", "once"),
         "retention_by": ("system", "staff", "customer"),
         "promises": ("law", "source", "own"),
+        "mijn_title": tuple(page.replace("-", "_") for page in MIJN),
     }
     made = {f"{family}_{one}" for family, ones in families.items() for one in ones}
     named |= {
-        key for view in (ROOT / "site/assets/views").iterdir() for key in re.findall(r"\bt\.(\w+)", view.read_text())
+        key
+        for view in (ROOT / "site/assets/views").rglob("*.j2")
+        for key in re.findall(r"\bt\.(\w+)", view.read_text())
     }
-    made |= {"money", "money_thousands", "moment", "months"}  # shared/html.py
+    made |= {"money", "money_thousands", "moment", "date", "months"}  # shared/html.py
     scripts = tomllib.loads((ROOT / "site/data/scripts.toml").read_text())
     return named | made | {key for keys in scripts.values() for key in keys}
 
@@ -73,7 +81,7 @@ def typed(template: str) -> set[str]:
 
 def test_no_word_is_typed_in_a_layout_or_view() -> None:
     layouts = [file for file in (ROOT / "site/layouts").rglob("*.html") if file.name not in NOT_FOR_VISITORS]
-    for file in [*layouts, *(ROOT / "site/assets/views").iterdir()]:
+    for file in [*layouts, *(ROOT / "site/assets/views").rglob("*.j2")]:
         text = file.read_text()
         assert typed(text) == set(), file
         # Words handed to a filter of a view: {{ name | default("onbekend") }}.

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from customers import account as accounts
 from customers import delivery
 from customers.account import Account, EventKind
+from customers.documents import present
 from customers.environment import Ha1, Phone
 from customers.product import State
 from customers.states import CLOCK, Actor
@@ -187,7 +188,7 @@ def first_of_next_month(day: date) -> date:
 
 
 def _shown(phone: Phone) -> dict[str, str]:
-    return {"label": phone.label, "site": phone.site, "number": phone.number}
+    return present({"label": phone.label, "site": phone.site, "number": phone.number})
 
 
 def _label(text: str) -> str:

@@ -19,6 +19,7 @@ _DUTCH_WORDS = {
     "money": "€\u00a0{euros},{cents}",
     "money_thousands": ".",
     "moment": "{day} {month} {year} om {hour}.{minute} uur",
+    "date": "{day} {month} {year}",
     "months": "januari februari maart april mei juni juli augustus september oktober november december",
 }
 
@@ -51,8 +52,14 @@ def when(moment: datetime | str, words: Mapping[str, str] = _DUTCH_WORDS) -> str
     return words["moment"].format(day=local.day, month=month, year=local.year, hour=f"{local:%H}", minute=f"{local:%M}")
 
 
+def day(date: str, words: Mapping[str, str] = _DUTCH_WORDS) -> str:
+    """An ISO 8601 date in words: 1 december 2026."""
+    year, month, number = (int(part) for part in date.split("-"))
+    return words["date"].format(day=number, month=words["months"].split()[month - 1], year=year)
+
+
 def add_filters(environment: "Environment") -> None:
-    """Let views write `cents | euro` and `moment | when`, in the words (`t`) that the view brings along."""
+    """Let views write `cents | euro`, `moment | when` and `date | day`, in the words (`t`) that the view brings along."""
     from jinja2 import pass_context
 
     @pass_context
@@ -63,7 +70,11 @@ def add_filters(environment: "Environment") -> None:
     def when_of(context: "Context", moment: datetime | str) -> str:
         return when(moment, context.get("t", _DUTCH_WORDS))
 
-    environment.filters |= {"euro": euro_of, "when": when_of}
+    @pass_context
+    def day_of(context: "Context", date: str) -> str:
+        return day(date, context.get("t", _DUTCH_WORDS))
+
+    environment.filters |= {"euro": euro_of, "when": when_of, "day": day_of}
 
 
 @cache

@@ -1,6 +1,9 @@
 // Viewer request function of the site's files: Hugo's pages stand at <directory>/index.html, and S3 behind origin access control knows no
 // index documents. A directory without its slash is redirected. CloudFront hands the path over as the visitor sent it.
 
+// An API's route cannot end in a slash, and people type one: where a function answers for the directory.
+var FRONT_PAGES = { "/mijn/": "/mijn/overzicht" };
+
 // What browsers, proxies or S3 may take for a slash: two of them in a row begin another site's address.
 var SLASHES = /[/\\]|%2f|%5c/i;
 var DOTS = /^(?:\.|%2e){1,2}$/i;
@@ -36,9 +39,16 @@ function query(parameters) {
   return parts.length > 0 ? "?" + parts.join("&") : "";
 }
 
+function redirect(status, description, location) {
+  return { statusCode: status, statusDescription: description, headers: { location: { value: location } } };
+}
+
 // eslint-disable-next-line no-unused-vars -- CloudFront calls it
 function handler(event) {
   var request = event.request;
+  if (FRONT_PAGES[request.uri]) {
+    return redirect(302, "Found", FRONT_PAGES[request.uri] + query(request.querystring));
+  }
   if (request.uri.endsWith("/")) {
     request.uri += "index.html";
     return request;
@@ -46,9 +56,5 @@ function handler(event) {
   var path = segments(request.uri);
   if (path.length > 0 && path[path.length - 1].includes(".")) return request;
   var location = "/" + path.map(function (segment) { return encoded(segment) + "/"; }).join("");
-  return {
-    statusCode: 301,
-    statusDescription: "Moved Permanently",
-    headers: { location: { value: location + query(request.querystring) } },
-  };
+  return redirect(301, "Moved Permanently", location + query(request.querystring));
 }

@@ -1,8 +1,10 @@
-"""Mail to customers: the address it comes from, and the function that sends it for each change on the orders'
+"""Mail to customers: the address it comes from, and the function that sends it for each change on a
 stream.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
@@ -15,7 +17,9 @@ from constructs import Construct
 from infra.checks import acknowledge
 
 MAILED = ["ORDER", "REMINDER"]
-"""The sort keys of what a customer may have to hear of."""
+"""The sort keys of what a customer may have to hear of, in the table of orders."""
+CUSTOMERS_MAILED = ["SIGN-IN", "PROOF", {"prefix": "EVENT#"}]
+"""The same in the table of customers: links that were asked for, and what happened."""
 
 
 class MailSender(Construct):
@@ -30,10 +34,17 @@ class MailSender(Construct):
 
 
 class MailTrigger(Construct):
-    """Brings each change of an order to the mailer until it is handled; what stays a failure ends in a queue."""
+    """Brings what a table's stream tells of items with these sort keys to a mailer until it is handled; what stays a
+    failure ends in a queue.
+    """
 
     def __init__(
-        self, scope: Construct, construct_id: str, function: lambda_.Function, *, orders: dynamodb.Table
+        self,
+        scope: Construct,
+        construct_id: str,
+        function: lambda_.Function,
+        table: dynamodb.Table,
+        mailed: Sequence[object],
     ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
@@ -46,7 +57,7 @@ class MailTrigger(Construct):
         acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
         function.add_event_source(
             DynamoEventSource(
-                orders,
+                table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=10,
                 # An hour of SES being out; a mail that SES refuses for good keeps the mails after it waiting no longer.
@@ -55,6 +66,6 @@ class MailTrigger(Construct):
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,
                 on_failure=SqsDlq(self.dead_letters),
-                filters=[lambda_.FilterCriteria.filter({"dynamodb": {"Keys": {"sk": {"S": MAILED}}}})],
+                filters=[lambda_.FilterCriteria.filter({"dynamodb": {"Keys": {"sk": {"S": list(mailed)}}}})],
             )
         )

@@ -49,4 +49,5 @@ def _pattern(path: str) -> str:
         raise ValueError(
             f"{path}: the site's files would be behind this route too; begin its path with a fixed segment"
         )
-    return f"/{'/'.join(segments[:depth])}/*"
+    # At least one character more: the directory itself is the site's, which redirects or has a page there.
+    return f"/{'/'.join(segments[:depth])}/?*"

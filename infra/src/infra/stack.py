@@ -15,9 +15,9 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.api import Api
 from infra.checks import acknowledge
-from infra.customers import Customers, may_change_customers
+from infra.customers import Customers, may_change_customers, may_read_customers
 from infra.functions import Functions, allow
-from infra.mail import MailSender, MailTrigger
+from infra.mail import CUSTOMERS_MAILED, MAILED, MailSender, MailTrigger
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
 from infra.places import BUILD, Brand
 from infra.reconciler import ReconcilerTriggers
@@ -78,12 +78,11 @@ class CallvoipStack(Stack):
             ),
             origin=website.origin_secret,
             order_key=order_key,
+            site_url=website.url,
         )
         self._load_catalogue()
         fleet_letters = self._reconcile()
-        mail_letters = self._mail(
-            MailSender(self, "MailSender", domain=brand.domain), site_url=website.url, order_key=order_key
-        )
+        sender = MailSender(self, "MailSender", domain=brand.domain)
         customers = Customers(
             self,
             "CustomerFunctions",
@@ -94,7 +93,12 @@ class CallvoipStack(Stack):
                 self._may_end_open_orders(),
             ],
         )
-        letters = {"Reconciler": fleet_letters, "Mailer": mail_letters, **customers.dead_letters}
+        letters = {
+            "Reconciler": fleet_letters,
+            "Mailer": self._mail(sender, site_url=website.url, order_key=order_key),
+            "CustomerMailer": self._customer_mail(sender, site_url=website.url, order_key=order_key),
+            **customers.dead_letters,
+        }
         Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
@@ -122,6 +126,7 @@ class CallvoipStack(Stack):
         authorizer: HttpJwtAuthorizer,
         origin: ISecret,
         order_key: str,
+        site_url: str,
     ) -> None:
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
         orders, catalogue, fleet = self._tables.orders, self._tables.catalogue, self._tables.fleet
@@ -174,8 +179,22 @@ class CallvoipStack(Stack):
             may=may_change_customers(self._tables.customers),
             environment={**through, "CUSTOMERS_TABLE": self._tables.customers.table_name},
         )
+        self._add_portal({**through, "ORDER_KEY": order_key, "SITE_URL": site_url})
         api.serve(self._functions.by_handler, routes, authorizer)
         api.serve_all_else(orders_function)
+
+    def _add_portal(self, environment: Mapping[str, str]) -> None:
+        """Mijn omgeving: it shows what a customer has and changes it."""
+        customers = self._tables.customers
+        self._functions.add(
+            "Portal",
+            "customers.portal_api.handler",
+            may=[
+                *may_change_customers(customers),
+                allow(["dynamodb:UpdateItem"], customers.table_arn, conditions=_keys("LIMIT#*")),
+            ],
+            environment={**environment, "CUSTOMERS_TABLE": customers.table_name},
+        )
 
     def _may_list_orders(self) -> iam.PolicyStatement:
         return allow(["dynamodb:Query"], f"{self._tables.orders.table_arn}/index/{ORDERS_BY_STATE}")
@@ -206,7 +225,31 @@ class CallvoipStack(Stack):
         role = mailer.role
         assert role is not None  # noqa: S101
         acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
-        return MailTrigger(self, "MailTrigger", mailer, orders=orders).dead_letters
+        return MailTrigger(self, "MailTrigger", mailer, orders, MAILED).dead_letters
+
+    def _customer_mail(self, sender: MailSender, *, site_url: str, order_key: str) -> Queue:
+        """The mailer on the customers' stream; answers the queue of what it could not send."""
+        customers = self._tables.customers
+        mailer = self._functions.add(
+            "CustomerMailer",
+            "customers.mailer.handler",
+            may=[
+                *may_read_customers(customers),
+                allow(["dynamodb:PutItem"], customers.table_arn, conditions=_keys("MAIL#*")),
+                allow(["ses:SendEmail"], sender.identity.email_identity_arn),
+            ],
+            environment={
+                "CUSTOMERS_TABLE": customers.table_name,
+                "ORDER_KEY": order_key,
+                "SITE_URL": site_url,
+                "MAIL_FROM": sender.address,
+            },
+            timeout=Duration.minutes(1),
+        )
+        role = mailer.role
+        assert role is not None  # noqa: S101
+        acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
+        return MailTrigger(self, "CustomerMailTrigger", mailer, customers, CUSTOMERS_MAILED).dead_letters
 
     def _load_catalogue(self) -> None:
         """site/data/catalogue.toml goes into its table at every deploy that changes the bundle."""

@@ -1,0 +1,1 @@
+"""Mijn omgeving: what a signed-in customer sees and does, as pages that work without JavaScript."""
