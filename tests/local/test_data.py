@@ -1,6 +1,9 @@
 """What `./dev up --data` keeps: orders, the same instances, and who trusts them."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from callvoip.aws import dynamodb_local, tables
 from callvoip.aws.deployment import _secrets
@@ -224,6 +227,39 @@ async def test_a_stream_is_read_on_from_where_it_was_left(lasting, tmp_path):
     assert read() == []
     client.put_item(TableName="orders", Item={"pk": {"S": "d"}})
     assert read() == ["d"]
+
+
+@pytest.mark.needs("java")
+async def test_dynamodb_local_that_is_killed_is_started_again_with_its_tables(tmp_path):
+    await asyncio.to_thread(dynamodb_local.install)
+    lost: list[str] = []
+    async with dynamodb_local.Database(tmp_path, tmp_path / "log", lost.append) as database:
+        client = Emulated(f"http://{database.address}", REGION).client("dynamodb")
+        client.create_table(
+            TableName="orders", **{name: TABLE[name] for name in TABLE if name != "StreamSpecification"}
+        )
+        client.put_item(TableName="orders", Item={"pk": {"S": "a"}})
+        os.kill(database.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                item = await asyncio.to_thread(client.get_item, TableName="orders", Key={"pk": {"S": "a"}})
+                break
+            except BotoCoreError:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.2)
+        assert item["Item"] == {"pk": {"S": "a"}}
+    assert lost == []
+
+
+@pytest.mark.needs("java")
+async def test_dynamodb_local_that_cannot_be_started_again_is_told(tmp_path, monkeypatch):
+    await asyncio.to_thread(dynamodb_local.install)
+    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with dynamodb_local.Database(tmp_path, tmp_path / "log", told.set_result) as database:
+        monkeypatch.setattr(dynamodb_local, "command", lambda *_: ["false"])
+        os.kill(database.pid, signal.SIGKILL)
+        assert "does not start" in await asyncio.wait_for(told, 60)
 
 
 def test_without_java_it_is_said_what_to_install(monkeypatch):

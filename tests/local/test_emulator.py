@@ -1,10 +1,13 @@
 """What the emulated AWS does better than moto alone."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
+
+from callvoip.lambdas.streams import Source, _Reader
 
 
 @pytest.fixture
@@ -100,3 +103,48 @@ def test_a_client_token_with_another_request_is_refused(emulated):
     launch(emulated, "a")
     with pytest.raises(ClientError, match="IdempotentParameterMismatch"):
         launch(emulated, "a", InstanceType="c8g.medium")
+
+
+def test_a_stream_tells_of_every_order_that_is_there_and_of_no_other_however_many_conflict(emulated, table):
+    """Good and conflicting transactions at once, while the stream is read as the functions' triggers read it."""
+    client = emulated.client("dynamodb")
+    client.update_table(TableName=table, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+    arn = client.describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    placed: list[str] = []
+    done = threading.Event()
+
+    def place(worker: int) -> None:
+        """Orders of ten customers: whoever has one open gets no second one."""
+        client = emulated.client("dynamodb")
+        for number in range(20):
+            order, customer = f"ORDER#{worker}-{number}", f"OPEN#{number % 10 + 10 * (worker % 3)}"
+            puts = [
+                {"TableName": table, "Item": {"pk": {"S": pk}}, "ConditionExpression": "attribute_not_exists(pk)"}
+                for pk in (order, customer)
+            ]
+            try:
+                client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
+            except client.exceptions.TransactionCanceledException:
+                continue
+            placed.append(order)
+            assert client.get_item(TableName=table, Key={"pk": {"S": order}})["Item"]
+
+    def read() -> list[str]:
+        reader, position, told = _Reader(Source(stream=arn, function="f", batch=10), emulated), None, []
+        while True:
+            last = done.is_set()
+            batches, position = reader.read(position)
+            told += [record["dynamodb"]["NewImage"]["pk"]["S"] for batch in batches for record in batch]
+            if last:
+                return told
+
+    with ThreadPoolExecutor() as pool:
+        reading = [pool.submit(read) for _ in range(2)]
+        for work in [pool.submit(place, worker) for worker in range(6)]:
+            work.result()
+        done.set()
+        for told in reading:
+            orders = [pk for pk in told.result() if pk.startswith("ORDER#")]
+            assert sorted(orders) == sorted(placed)
+    stored = {item["pk"]["S"] for item in client.scan(TableName=table)["Items"]}
+    assert len(placed) == 30 and set(placed) == {pk for pk in stored if pk.startswith("ORDER#")}

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,49 @@ def test_stopping_in_the_middle_of_a_start_leaves_nothing_either(tmp_path, secon
     assert "Traceback" not in said
     assert not processes_mentioning(str(tmp_path))
     assert not list(tmp_path.glob("callvoip-*"))
+
+
+def test_verbose_shows_what_happens_and_a_part_that_is_gone_for_good_ends_it_with_a_word(tmp_path):
+    ready, said = tmp_path / "ready.json", tmp_path / "said"
+    command = [sys.executable, "-m", "callvoip", "up", "--port", "0", "--verbose", "--ready-file", str(ready)]
+    with said.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        wait_for(ready.exists)
+        system = json.loads(ready.read_text())
+        assert get(f"{system['api']}/prices")[0] == 200
+        wait_for(lambda: "GET /api/prices: 200" in said.read_text())
+        assert re.search(r"^local: .*prices.* done in \d+ ms$", said.read_text(), re.IGNORECASE | re.MULTILINE)
+        [emulator] = [
+            int(path.name)
+            for path in Path("/proc").glob("[0-9]*")
+            if "\0callvoip.aws.emulator\0" in read(path / "cmdline") and parent(path) == process.pid
+        ]
+        os.kill(emulator, signal.SIGKILL)
+        assert process.wait(30) == 1
+    finally:
+        process.kill()
+    assert "the emulated AWS has ended by itself (status -9); see" in said.read_text()
+    assert "Traceback" not in said.read_text()
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def parent(process: Path) -> int:
+    """The parent of a process of /proc; 0 when it is gone (proc(5), stat)."""
+    return int((read(process / "stat").rpartition(")")[2].split() or ["", "0"])[1])
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(system):

@@ -10,8 +10,8 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from aiohttp import web
 
 from callvoip.aws import dynamodb_local, template
 from callvoip.aws.deployment import Deployment, deploy
+from callvoip.aws.dynamodb_local import Database
 from callvoip.aws.endpoint import Emulated
 from callvoip.aws.permissions import Principal
 from callvoip.data import Data, opened
@@ -28,6 +29,7 @@ from callvoip.edge.functions import EdgeFunctions
 from callvoip.edge.mail_page import PATH, MailPage
 from callvoip.lambdas.runtime import Runtime
 from callvoip.lambdas.triggers import Triggers
+from callvoip.logs import follow, own_log
 from callvoip.nodes import ec2, operator_values
 from callvoip.nodes.operator_values import Trunk
 from callvoip.process import Child, base_environment, listening_socket
@@ -79,9 +81,11 @@ async def system(
     logs: Path | None,
     data: Path | None,
     say: Callable[[str], None],
+    lost: Callable[[str], None],
+    verbose: bool = False,
 ) -> AsyncIterator[Ready]:
     """Start everything that a cloud assembly says; stop everything when left. `data` is the directory that keeps what
-    lasts.
+    lasts. `lost` is told of a part that has ended and cannot be started again, so that the system is none any more.
 
     Raises OSError when the port is taken, DataError, and MissingError when DynamoDB Local cannot run.
     """
@@ -92,7 +96,9 @@ async def system(
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         logs = logs or scratch / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        stack.enter_context(_own_log(logs / "local.log"))
+        stack.enter_context(own_log(logs / "local.log", logging.DEBUG if verbose else logging.INFO))
+        if verbose:
+            stack.push_async_callback(_cancel, asyncio.create_task(follow(logs, say)))
 
         kept = stack.enter_context(opened(data)) if data else None
         disks = scratch / "disks"
@@ -105,7 +111,7 @@ async def system(
             if data
             else "starting the emulated AWS; nothing is kept ..."
         )
-        emulated = await _emulator(stack, assembly.stacks[0].region, logs, kept)
+        emulated = await _emulator(stack, assembly.stacks[0].region, logs, kept, lost)
         deployment = await asyncio.to_thread(deploy, assembly, emulated, kept.secrets if kept else None)
         config = ec2.node_config(ec2.launch_template_user_data(deployment))
         certificate = await asyncio.to_thread(
@@ -178,14 +184,16 @@ def _node_role(deployment: Deployment) -> Principal:
     return Principal(name, deployment.statements(name))
 
 
-async def _emulator(stack: AsyncExitStack, region: str, logs: Path, kept: Data | None) -> Emulated:
+async def _emulator(
+    stack: AsyncExitStack, region: str, logs: Path, kept: Data | None, lost: Callable[[str], None]
+) -> Emulated:
     """Start moto, and DynamoDB Local beside it for data that lasts."""
     options: list[str] = []
     if kept:
         await asyncio.to_thread(dynamodb_local.install)
-        tables, address = await dynamodb_local.start(kept.tables, logs / "dynamodb.log")
-        stack.push_async_callback(tables.stop)
-        options = ["--tables", address, "--instances", str(kept.instances), "--mail", str(kept.mail)]
+        database = Database(kept.tables, logs / "dynamodb.log", lost)
+        await stack.enter_async_context(database)
+        options = ["--tables", database.address, "--instances", str(kept.instances), "--mail", str(kept.mail)]
     listening = stack.enter_context(listening_socket())
     endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
     descriptor = listening.fileno()
@@ -196,9 +204,20 @@ async def _emulator(stack: AsyncExitStack, region: str, logs: Path, kept: Data |
         pass_fds=[descriptor],
     )
     stack.push_async_callback(child.stop)
+    stack.push_async_callback(_cancel, asyncio.create_task(_watch(child, "the emulated AWS", logs / "aws.log", lost)))
     # The socket listens already: the first request waits until the server takes it.
     listening.close()
     return Emulated(endpoint, region)
+
+
+async def _watch(child: Child, name: str, log: Path, lost: Callable[[str], None]) -> None:
+    status = await child.wait()
+    lost(f"{name} has ended by itself (status {status}); see {log}")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _serve(stack: AsyncExitStack, application: web.Application, listening: socket.socket) -> None:
@@ -206,17 +225,3 @@ async def _serve(stack: AsyncExitStack, application: web.Application, listening:
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listening).start()
-
-
-@contextmanager
-def _own_log(path: Path) -> Iterator[None]:
-    """Send what this process logs to a file for as long as the system runs."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()

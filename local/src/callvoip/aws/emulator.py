@@ -1,6 +1,6 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Seven things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both
+Eight things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both
 outlast a restart; else requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy
 of the table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of
 it rather than polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that
@@ -8,7 +8,8 @@ service exceeds N. And RunInstances keeps EC2's word on client tokens:
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html And the policies of the template hold: whoever
 was announced at POST /callvoip/principals may do what its role allows and no more. Other credentials are the operator's
 and may do anything. And what SES sends can be read at GET /callvoip/mail. And a transaction does not copy the table's
-whole stream, as moto does to be able to put the table back.
+whole stream, as moto does to be able to put the table back. And a stream's iterator reads the table that is there when
+it is used: moto's would read on in the one that a failed transaction left behind, with what was rolled back in it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from xml.sax.saxutils import escape
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models.table import StreamShard
+from moto.dynamodbstreams.models import ShardIterator
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -197,6 +199,21 @@ def _copied(shard: StreamShard, memo: dict[int, Any]) -> StreamShard:
     return made
 
 
+def _shard_of_now(iterator: ShardIterator) -> StreamShard:
+    """The shard of the table as it stands: a transaction that failed since has put a copy in the table's place."""
+    made_for: StreamShard = iterator.__dict__["stream_shard"]
+    return iterator.streams_backend.dynamodb.get_table(made_for.table.name).stream_shard  # type: ignore[return-value]
+
+
+def _set_shard(iterator: ShardIterator, shard: StreamShard) -> None:
+    iterator.__dict__["stream_shard"] = shard
+
+
+def _mend_streams() -> None:
+    StreamShard.__deepcopy__ = _copied  # type: ignore[attr-defined]
+    ShardIterator.stream_shard = property(_shard_of_now, _set_shard)  # type: ignore[assignment]
+
+
 def _collect(application: Any, environ: Environ) -> Answered:
     """A whole answer of a WSGI application."""
     head: list[Any] = []
@@ -255,7 +272,7 @@ class _QuietHandler(MotoRequestHandler):
 
 def main() -> None:
     """Serve on the inherited socket until the process is ended."""
-    StreamShard.__deepcopy__ = _copied  # type: ignore[attr-defined]
+    _mend_streams()
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--tables", metavar="HOST:PORT", help="DynamoDB Local")

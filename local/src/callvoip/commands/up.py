@@ -23,7 +23,7 @@ PORT = 8080
 
 
 def main(arguments: list[str]) -> int:
-    """Run until SIGINT, SIGTERM or SIGHUP; status 0 when it was asked to stop, 1 when it could not start."""
+    """Run until SIGINT, SIGTERM or SIGHUP; status 0 when it was asked to stop, 1 when it could not start or go on."""
     options = _options(arguments)
     started = time.monotonic()
     try:
@@ -62,6 +62,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--logs", type=Path, metavar="DIRECTORY", help="keep the logs there; otherwise they go when the system stops"
     )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show everything that is logged: requests, functions, streams, nodes"
+    )
     parser.add_argument("--json", action="store_true", help="print the ready file's object instead of lines for people")
     return parser.parse_args(arguments)
 
@@ -83,6 +86,12 @@ async def _up(options: argparse.Namespace, started: float) -> int:
         if ready_file is None and starting is not None:
             starting.cancel()
 
+    ending: list[str] = []
+
+    def lost(why: str) -> None:
+        ending.append(why)
+        stop()
+
     ready_file: Path | None = None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
@@ -94,6 +103,8 @@ async def _up(options: argparse.Namespace, started: float) -> int:
             logs=options.logs,
             data=options.data,
             say=synth.say,
+            lost=lost,
+            verbose=options.verbose,
         )
         async with running as ready:
             ready_file = options.ready_file or Path(os.devnull)
@@ -107,9 +118,11 @@ async def _up(options: argparse.Namespace, started: float) -> int:
         if not stopped.is_set():
             raise
     finally:
+        if ending:
+            synth.say(f"dev: {ending[0]}")
         if options.ready_file:
             options.ready_file.unlink(missing_ok=True)
-    return 0
+    return 1 if ending else 0
 
 
 def _write(path: Path, ready: Ready) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import mimetypes
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -88,7 +89,9 @@ class Front:
 
     async def handle(self, received: web.Request) -> web.Response:
         """aiohttp handler of every path and method."""
+        started = time.monotonic()
         answer = await self.answer(await _request(received))
+        _log.debug("%s %s: %d in %.0f ms", received.method, received.path, answer.status, _ms(started))
         response = web.Response(status=answer.status, body=answer.body)
         for name, value in answer.headers:
             if name != "content-length":
@@ -159,6 +162,10 @@ class Front:
         except (FunctionError, ValueError) as error:
             _log.error("%s failed: %s", route.key, str(error).partition(":")[0])
             return http_api.message(500, "Internal Server Error")
+
+
+def _ms(started: float) -> float:
+    return (time.monotonic() - started) * 1000
 
 
 async def _request(received: web.Request) -> Request:

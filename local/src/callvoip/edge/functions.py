@@ -35,7 +35,7 @@ class EdgeFunctions:
     """Async context manager: one Node process for all functions."""
 
     async def __aenter__(self) -> EdgeFunctions:
-        self._child = await Child.piped([str(NODE), "-e", _HOST], env={})
+        await self._start()
         self._one_at_a_time = asyncio.Lock()
         return self
 
@@ -43,6 +43,9 @@ class EdgeFunctions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._child.stop()
+
+    async def _start(self) -> None:
+        self._child = await Child.piped([str(NODE), "-e", _HOST], env={})
 
     async def viewer_request(self, code: str, request: Request) -> Request | Answer:
         """What the function makes of a request: another request, or an answer. Raises RuntimeError when it throws."""
@@ -59,6 +62,8 @@ class EdgeFunctions:
             },
         }
         async with self._one_at_a_time:
+            if not self._child.running:
+                await self._start()
             result = json.loads(await self._child.ask(json.dumps({"code": code, "event": event})))
         if "error" in result:
             raise RuntimeError(f"CloudFront function: {result['error']}")

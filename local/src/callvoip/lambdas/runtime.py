@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import re
 import sys
 import time
@@ -27,6 +28,8 @@ from callvoip.process import Child, base_environment
 
 CONCURRENCY = 3
 """Processes a function may have at once; a further invocation waits, where Lambda would start another."""
+_log = logging.getLogger(__name__)
+
 START_SECONDS = 30.0
 
 _VERSION = "/2018-06-01/runtime"
@@ -227,6 +230,7 @@ class Runtime:
         Raises FunctionError when it returned none, LookupError when there is no such function.
         """
         function = self.find(name)
+        started = time.monotonic()
         async with self._slots[function.name]:
             worker = await self._worker(function)
             outcome = await worker.invoke(json.dumps(event).encode())
@@ -236,6 +240,8 @@ class Runtime:
             else:
                 self._workers.discard(worker)
                 await worker.stop()
+        end = "failed" if outcome.error is not None else "done"
+        _log.debug("%s %s in %.0f ms", function.label, end, (time.monotonic() - started) * 1000)
         if outcome.error is not None:
             raise FunctionError(outcome.error)
         return outcome.payload

@@ -156,6 +156,7 @@ async def _follow(source: Source, emulated: Emulated, runtime: Runtime, position
         async for _ in changes:
             batches, position = await asyncio.to_thread(reader.read, positions.of(source))
             for batch in batches:
+                _log.debug("%s gets %d records of its stream", function.label, len(batch))
                 await process(source, batch, handle, give_up)
             if position:
                 positions.move(source, position)

@@ -205,6 +205,7 @@ class Ec2:
         """Run the node until the machine goes; start it again when it ends, as systemd would."""
         log = self._logs / f"{instance.id}.log"
         while True:
+            _log.info("media-node of %s starts on %s", instance.id, instance.address)
             child = await Child.start(command, log=log, env=environment, cwd=self._disks / instance.id)
             try:
                 status = await child.wait()
