@@ -1,5 +1,9 @@
 """What `./dev deploy` says before it touches anything."""
 
+import io
+import subprocess
+from types import SimpleNamespace
+
 import pytest
 
 from callvoip.commands import deploy
@@ -37,3 +41,38 @@ def test_with_good_credentials_it_knows_the_account(monkeypatch, emulated):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulated.endpoint)
     assert deploy._account("eu-central-1") == "123456789012"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """What `./dev deploy` hands to synth and to CDK, with credentials that are good."""
+    seen: dict[str, list[str]] = {}
+    monkeypatch.setattr(deploy.synth, "main", lambda arguments: (seen.setdefault("synth", arguments) and 0) or 0)
+    monkeypatch.setattr(deploy, "_account", lambda region: "123456789012")
+    monkeypatch.setattr(deploy.template, "load", lambda path: SimpleNamespace(stacks=[SimpleNamespace(region="r")]))
+
+    def cdk(command, **_):
+        seen["cdk"] = command
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(deploy.subprocess, "run", cdk)
+    return seen
+
+
+def test_an_unattended_deploy_asks_nobody(run):
+    assert deploy.main(["--require-approval", "never", "--region", "eu-west-1"]) == 0
+    assert run["synth"] == ["--region", "eu-west-1"]
+    assert run["cdk"][-2:] == ["--require-approval", "never"]
+
+
+def test_without_a_terminal_it_says_how_to_deploy_and_does_nothing(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert deploy.main([]) == 2
+    assert "./dev deploy --require-approval never" in capsys.readouterr().err
+    assert run == {}
+
+
+def test_an_approval_that_cdk_does_not_know_is_refused_at_once(run, capsys):
+    with pytest.raises(SystemExit):
+        deploy.main(["--require-approval", "sometimes"])
+    assert "any-change" in capsys.readouterr().err and run == {}

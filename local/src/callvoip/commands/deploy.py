@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -18,8 +19,17 @@ CDK = "aws-cdk@2.1148.1"
 
 
 def main(arguments: list[str]) -> int:
-    """Deploy; arguments go to `./dev synth` first."""
-    status = synth.main(arguments)
+    """Deploy; what is not about the deploy itself goes to `./dev synth` first."""
+    options, synth_arguments = _parser().parse_known_args(arguments)
+    approval = options.require_approval or "broadening"
+    if approval != "never" and not sys.stdin.isatty():
+        print(
+            "dev: nobody can be asked here whether wider permissions are right (standard input is no terminal).\n"
+            "     A pipeline deploys with: ./dev deploy --require-approval never",
+            file=sys.stderr,
+        )
+        return 2
+    status = synth.main(synth_arguments)
     if status:
         return status
     region = template.load(CDK_OUT).stacks[0].region
@@ -27,11 +37,31 @@ def main(arguments: list[str]) -> int:
     if account is None:
         return 1
     print(f"Deploying to account {account} in {region}.")
+    return subprocess.run(_cdk(approval), cwd=ROOT, env=_environment(region), check=False).returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./dev deploy",
+        description=__doc__,
+        epilog="The options of ./dev synth hold too; see ./dev synth --help.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--require-approval",
+        choices=("never", "any-change", "broadening"),
+        help="ask before changes of permissions: never (unattended), before any, or when they widen (default)",
+    )
+    return parser
+
+
+def _cdk(approval: str) -> list[str]:
     npx = [str(NODE), str(NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npx-cli.js")]
-    environment = {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}", "AWS_REGION": region}
-    return subprocess.run(
-        [*npx, "--yes", CDK, "deploy", "--app", str(CDK_OUT), "--all"], cwd=ROOT, env=environment, check=False
-    ).returncode
+    return [*npx, "--yes", CDK, "deploy", "--app", str(CDK_OUT), "--all", "--require-approval", approval]
+
+
+def _environment(region: str) -> dict[str, str]:
+    return {**os.environ, "PATH": f"{NODE.parent}:{os.environ.get('PATH', '')}", "AWS_REGION": region}
 
 
 def _account(region: str) -> str | None:
