@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from media_node.log import Level
 from media_node.worker_link.protocol import Suite
 
 
@@ -37,6 +38,10 @@ class Config:
     directory: Path
     drain: float
     emergency_drain: float
+    log_level: Level = Level.DEBUG
+    """Events below it are not logged."""
+    trace: Path | None = None
+    """A pcapng file for all SIP messages, masked (sip/trace.py); None for none."""
 
     @classmethod
     def load(cls, path: Path) -> Config:
@@ -48,6 +53,7 @@ class Config:
         """From the parsed TOML. Raises ValueError."""
         try:
             fleet, sip, media, state = data["fleet"], data["sip"], data["media"], data["state"]
+            logging = data.get("log", {})
             low, high = media.get("rtp_ports", (21000, 21999))
             return cls(
                 fleet_table=str(fleet["table"]),
@@ -67,6 +73,8 @@ class Config:
                 directory=Path(state["directory"]),
                 drain=float(state.get("drain_s", 5)),
                 emergency_drain=float(state.get("emergency_drain_s", 600)),
+                log_level=Level[str(logging.get("level", "debug")).upper()],
+                trace=Path(logging["trace"]) if logging.get("trace") else None,
             )
         except KeyError as error:
             raise ValueError(f"node.toml lacks {error.args[0]}") from error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import sys
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -56,9 +55,7 @@ class Event(StrEnum):
     MEDIA_WORKER_FAILED = "media worker does not start", Level.ERROR
     MEDIA_WORKER_REPLACED = "media worker replaced", Level.WARNING
     # Connections and accounts.
-    HANDSHAKE_FAILED = "handshake failed", Level.WARNING
     CONNECTION_REFUSED = "connection refused", Level.WARNING
-    MALFORMED_MESSAGE = "malformed message", Level.WARNING
     AUTHENTICATED = "authenticated", Level.DEBUG
     AUTHENTICATION_FAILED = "authentication failed", Level.WARNING
     LOCKED_OUT = "locked out", Level.WARNING
@@ -86,8 +83,13 @@ def silent(event: Event, /, **fields: Any) -> None:
     """A Log that keeps nothing."""
 
 
-threshold = Level[os.environ.get("MEDIA_NODE_LOG_LEVEL", "DEBUG").upper()]
-"""Events below this level are not written."""
+_threshold = Level.DEBUG
+
+
+def log_from(level: Level) -> None:
+    """Events below this level are not written from now on."""
+    global _threshold
+    _threshold = level
 
 
 def mask_address(host: str) -> str:
@@ -101,7 +103,7 @@ def mask_address(host: str) -> str:
 
 def log(event: Event, /, **fields: Any) -> None:
     """Writes one line: when, how grave, what, and the fields given."""
-    if event.level < threshold:
+    if event.level < _threshold:
         return
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = {"at": at, "level": event.level.name.lower(), "event": event.value, **fields}

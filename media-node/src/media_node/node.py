@@ -27,11 +27,12 @@ from media_node.control.heartbeat import INTERVAL, Probed, StatusWriter, report
 from media_node.control.instance import Instance
 from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
-from media_node.log import Event, log
+from media_node.log import Event, log, log_from
 from media_node.probe.check import Account, check
 from media_node.probe.phone import SUITES
 from media_node.sip.digest import Algorithm
 from media_node.sip.listener import Listener, listen_tls, server_context
+from media_node.sip.trace import Trace
 from media_node.worker_link.client import MediaWorker
 from media_node.workers import Workers
 
@@ -79,6 +80,9 @@ class Node:
             log=log,
             suites=config.suites,
         )
+        log_from(config.log_level)
+        if config.trace is not None:
+            self.exchange.transactions.trace = Trace(config.trace)
 
     def stop(self) -> None:
         """Begins to drain; a second time it no longer waits for calls to end."""
@@ -190,6 +194,8 @@ class Node:
         self._assigned = found
         self._assign()
         phones = sum(len(environment.phones) for environment in found.environments)
+        for error in found.errors:
+            log(Event.ASSIGNMENT_REFUSED, error=error)
         log(Event.ASSIGNMENTS_LOADED, environments=len(found.environments), phones=phones, errors=found.errors)
         self._changed.set()
 

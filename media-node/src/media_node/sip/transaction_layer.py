@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from media_node.sip.grammar import URI, Address, Parameters, Via
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import reply, tag
+from media_node.sip.trace import Trace
 from media_node.sip.transaction import (
     T1,
     T2,
@@ -154,9 +155,11 @@ class _Runner:
         machine: Machine,
         connection: Connection,
         *,
+        send: Callable[[Connection, Request | Response], bool],
         on_pass: Callable[[Request | Response], None],
         on_end: Callable[[], object],
     ) -> None:
+        self._send = send
         self.machine = machine
         self.connection = connection
         self.on_pass = on_pass
@@ -189,7 +192,7 @@ class _Runner:
         for action in actions:
             match action:
                 case Send(message):
-                    if not self.connection.send(message):
+                    if not self._send(self.connection, message):
                         self.step(TransportFailed())
                 case Pass(message):
                     self.on_pass(message)
@@ -206,6 +209,8 @@ class TransactionLayer:
         self._clients: dict[Key, _Runner] = {}
         self._servers: dict[tuple[int, Key], _Runner] = {}
         self._invites: dict[tuple[int, Key], ServerTransaction] = {}
+        self.trace: Trace | None = None
+        """Where all messages are written too, masked."""
 
     def contact(self, connection: Connection, user: str | None = None) -> Address:
         """Our Contact on a connection."""
@@ -249,7 +254,7 @@ class TransactionLayer:
                 Parameters(branch=f"z9hG4bK{secrets.token_hex(12)}", rport=None),
             )
         ]
-        connection.send(ack)
+        self._send(connection, ack)
 
     async def ask(self, connection: Connection, request: Request) -> Response:
         """Sends a request that is not an INVITE and waits for its final response."""
@@ -264,6 +269,8 @@ class TransactionLayer:
 
     def received(self, connection: Connection, message: Request | Response) -> None:
         """See transport.Receiver."""
+        if self.trace is not None:
+            self.trace.received(connection, message)
         if isinstance(message, Response):
             run = self._clients.get(client_key(message))
             if run is not None and run.connection is connection:
@@ -278,6 +285,11 @@ class TransactionLayer:
         for run in [run for run in (*self._clients.values(), *self._servers.values()) if run.connection is connection]:
             run.step(TransportFailed())
         self._user.lost(connection)
+
+    def _send(self, connection: Connection, message: Request | Response) -> bool:
+        if self.trace is not None:
+            self.trace.sent(connection, message)
+        return connection.send(message)
 
     def _start(
         self, connection: Connection, request: Request, on_response: Callable[[Response], None]
@@ -296,6 +308,7 @@ class TransactionLayer:
         run = _Runner(
             kind(request, connection.transport.reliable),
             connection,
+            send=self._send,
             on_pass=on_pass,
             on_end=lambda: self._clients.pop(key, None),
         )
@@ -325,7 +338,9 @@ class TransactionLayer:
             self._servers.pop(key, None)
             self._invites.pop(key, None)
 
-        run = _Runner(kind(request, connection.transport.reliable), connection, on_pass=on_pass, on_end=on_end)
+        run = _Runner(
+            kind(request, connection.transport.reliable), connection, send=self._send, on_pass=on_pass, on_end=on_end
+        )
         self._servers[key] = run
         transaction = ServerTransaction(request, connection, run)
         if request.method == "INVITE":
@@ -342,6 +357,7 @@ class TransactionLayer:
         run = _Runner(
             NonInviteServer(request, connection.transport.reliable),
             connection,
+            send=self._send,
             on_pass=lambda message: None,
             on_end=lambda: self._servers.pop(key, None),
         )
