@@ -58,7 +58,7 @@ def test_events_below_the_level_are_not_written(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     ("address", "shown"),
-    [("192.0.2.17", "192.0.2.0"), ("2001:db8:1:2::17", "2001:db8:1::"), ("", ""), ("a name", "")],
+    [("192.0.2.17", "192.0.2.0/24"), ("2001:db8:1:2::17", "2001:db8:1::/48"), ("", ""), ("a name", "")],
 )
 def test_a_source_is_shown_without_its_last_part(address: str, shown: str) -> None:
     assert mask_address(address) == shown
