@@ -31,6 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from media_node.log import Log, log, silent
 from tests.bench.edge_wire import CUSTOMER, DOMAIN, PASSWORD, WirePhone, request, trusting, username
 
 STRANGERS, ELSEWHERE = "127.0.0.2", "127.0.0.1"
@@ -43,7 +44,7 @@ SETTLE = 5.0
 # The node's process.
 
 
-async def serve(accounts: int, certificate: str) -> None:
+async def serve(accounts: int, certificate: str, log: Log) -> None:
     """The node's signalling; says its port and then serves until its input ends."""
     from media_node.call import directory
     from media_node.call.exchange import Exchange
@@ -71,9 +72,9 @@ async def serve(accounts: int, certificate: str) -> None:
     environment = directory.Environment(
         environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=10, version=1, phones=phones
     )
-    exchange = Exchange(domain=DOMAIN, media=no_media, records=lambda record: None)
+    exchange = Exchange(domain=DOMAIN, media=no_media, records=lambda record: None, log=log)
     exchange.assign(directory.Directory((environment,)))
-    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
+    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
     print(listener.local.port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
@@ -301,11 +302,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     for hidden in ("--serve", "--port"):
         parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--log", action="store_true", help=argparse.SUPPRESS)
     for hidden in ("--certificate", "--attack"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
-        asyncio.run(serve(options.serve, options.certificate))
+        asyncio.run(serve(options.serve, options.certificate, log if options.log else silent))
         return 0
     if options.attack:
         return attack(options.attack, options.port, options.seconds)

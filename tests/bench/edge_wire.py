@@ -9,7 +9,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-DOMAIN, CUSTOMER, PASSWORD = "sip.example.nl", "bench1", "correct horse battery staple"
+DOMAIN, CUSTOMER, PASSWORD = "sip.example.nl", "bench1", "correct-horse-battery-staple"
 
 
 def username(number: int) -> str:
@@ -33,20 +33,20 @@ def request(method: str, user: str, sequence: int, *extra: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def credentials(challenge: str, user: str, method: str) -> str:
-    """An Authorization value for a challenge in SHA-256."""
+def credentials(challenge: str, user: str, method: str, algorithm: str = "SHA-256") -> str:
+    """An Authorization value for a challenge."""
     found = re.search(r'nonce="([^"]+)"', challenge)
     assert found
     nonce, cnonce, uri = found[1], secrets.token_hex(4), f"sip:{DOMAIN}"
 
     def digest(text: str) -> str:
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.new(algorithm.replace("-", "").lower(), text.encode()).hexdigest()
 
     ha1, ha2 = digest(f"{user}:{DOMAIN}:{PASSWORD}"), digest(f"{method}:{uri}")
     response = digest(f"{ha1}:{nonce}:00000001:{cnonce}:auth:{ha2}")
     return (
         f'Digest username="{user}", realm="{DOMAIN}", nonce="{nonce}", uri="{uri}", response="{response}", '
-        f'algorithm=SHA-256, qop=auth, nc=00000001, cnonce="{cnonce}"'
+        f'algorithm={algorithm}, qop=auth, nc=00000001, cnonce="{cnonce}"'
     )
 
 
@@ -85,12 +85,12 @@ class WirePhone:
             data += piece
         return data.decode()
 
-    def register(self) -> None:
+    def register(self, algorithm: str = "SHA-256") -> None:
         """Registers with a password. Raises OSError or RuntimeError."""
         host, port = self.socket.getsockname()
         contact = f"Contact: <sip:{username(self.number)}@{host}:{port};transport=tls>"
         challenge = self.ask("REGISTER", contact, "Expires: 300")
-        authorization = f"Authorization: {credentials(challenge, username(self.number), 'REGISTER')}"
+        authorization = f"Authorization: {credentials(challenge, username(self.number), 'REGISTER', algorithm)}"
         answer = self.ask("REGISTER", contact, "Expires: 300", authorization)
         if not answer.startswith("SIP/2.0 200"):
             raise RuntimeError(answer.partition("\r\n")[0])

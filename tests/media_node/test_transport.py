@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +79,7 @@ async def port(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Port
     reasons: list[str] = []
 
     def log(event: Event, /, **fields: Any) -> None:
-        assert fields["source"] == "127.0.0.0/24"
+        assert fields["source"] == ("" if "no room" in fields["reason"] else "127.0.0.0/24")
         reasons.append(fields["reason"])
 
     listener = await listen_tls(ear, host="127.0.0.1", port=0, context=context, log=log)
@@ -308,3 +310,26 @@ async def test_a_certificate_of_another_name_is_not_trusted(port: Port) -> None:
             context=port.certificates.client_context(),
             server_name="other.example.nl",
         )
+
+
+async def test_without_descriptors_nobody_is_taken_for_a_while_and_one_line_says_so(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "PAUSE", 0.05)
+    accept = socket.socket.accept
+    refusals = 0
+
+    def scarce(self: socket.socket) -> Any:
+        nonlocal refusals
+        if refusals < 3:
+            refusals += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", scarce)
+    _, writer = await port.open()
+    writer.write(REGISTER)
+    await port.heard(1)
+    assert refusals == 3
+    assert port.reasons == ["no room: Too many open files"]
+    writer.close()

@@ -83,6 +83,7 @@ def silent(event: Event, /, **fields: Any) -> None:
     """A Log that keeps nothing."""
 
 
+_encode = json.JSONEncoder(default=str).encode
 _threshold = Level.DEBUG
 
 
@@ -107,5 +108,5 @@ def log(event: Event, /, **fields: Any) -> None:
         return
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = {"at": at, "level": event.level.name.lower(), "event": event.value, **fields}
-    sys.stderr.write(json.dumps(line, default=str) + "\n")
+    sys.stderr.write(_encode(line) + "\n")
     sys.stderr.flush()

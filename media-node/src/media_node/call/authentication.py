@@ -69,6 +69,9 @@ class RequestAuthenticator:
             if verdict is Verdict.VALID and phone is not None:
                 self._succeeded(transaction, credentials, now)
                 return phone
+            if verdict is Verdict.MALFORMED:
+                transaction.respond(400, Warning=warning("the credentials are for another request"))
+                return None
             if verdict is not Verdict.STALE:
                 self._failed(transaction, credentials.username, verdict, now)
                 return None
@@ -83,7 +86,7 @@ class RequestAuthenticator:
         def judge(ha1: Mapping[str, str] | None) -> Verdict:
             return self._authenticator.judge(credentials, method=request.method, uri=credentials.uri, ha1=ha1, now=now)
 
-        if not _same_uri(credentials.uri, request.uri):
+        if not _same_resource(credentials.uri, request):
             return Verdict.MALFORMED
         verdict = judge(phone.ha1 if phone else None)
         if phone is None:
@@ -159,11 +162,12 @@ def _fingerprint(ha1: Mapping[str, str]) -> str:
     return "".join(ha1[name] for name in sorted(ha1))
 
 
-def _same_uri(text: str, uri: URI) -> bool:
+def _same_resource(text: str, request: Request) -> bool:
     """Whether the uri of credentials is the Request-URI (RFC 7616 section 3.4.6); phones may write it a little
-    differently.
+    differently, and a registrar by whichever of its names.
     """
     try:
-        return URI.parse(text) == uri
+        uri = URI.parse(text)
     except ValueError:
         return False
+    return uri == request.uri or (request.method == "REGISTER" and uri.user is None)

@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from media_node.log import Event, Log, mask_address, silent
 from media_node.sip.gate import LIMITS, Gate, Limits
-from media_node.sip.rates import Throttle
+from media_node.sip.rates import Bucket, Throttle
 from media_node.sip.tls import RECEIVE_BUFFER, TlsServerStream
 from media_node.sip.transport import HostPort, Receiver, StreamConnection, Transport
 from media_node.sip.turns import Turns
@@ -61,6 +61,7 @@ class Listener:
     _socket: socket.socket | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _throttle: Throttle = field(default_factory=Throttle)
+    _no_room: Bucket = field(default_factory=lambda: Bucket(1, 1 / 60))
     _trimming: asyncio.TimerHandle | None = None
     _most: int = 0
     """The most connections since memory was last given back."""
@@ -125,7 +126,7 @@ class Listener:
         """No descriptors: the kernel holds who comes until there are, instead of waking us for each over and over."""
         if self._socket is None:
             return
-        if self._throttle.allow("", self._loop.time()) is not None:
+        if self._no_room.take(self._loop.time()):
             self.log(Event.CONNECTION_REFUSED, source="", reason=f"no room: {error.strerror}")
         self._loop.remove_reader(self._socket)
         self._loop.call_later(PAUSE, self._resume)

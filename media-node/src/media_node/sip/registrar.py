@@ -86,7 +86,7 @@ class Registrar:
     """All bindings of the node, by username and by connection."""
 
     _bindings: dict[str, tuple[Binding, ...]] = field(default_factory=dict)
-    _users: dict[int, Counter[str]] = field(default_factory=dict)
+    _users: dict[int, dict[str, int]] = field(default_factory=dict)
     """How many bindings each user has over a connection."""
 
     def register(
@@ -156,7 +156,8 @@ class Registrar:
         if bindings:
             self._bindings[username] = bindings
         for binding in bindings:
-            self._users.setdefault(binding.connection, Counter())[username] += 1
+            users = self._users.setdefault(binding.connection, {})
+            users[username] = users.get(username, 0) + 1
 
     def _doubtful(self, after: tuple[Binding, ...], wanted: list[Binding]) -> tuple[Binding, ...]:
         for new in wanted:
