@@ -24,8 +24,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from media_node.suites import Suite
 from media_node.worker_link.client import MediaWorker
-from media_node.worker_link.protocol import Suite
 from tests.bench.media_floor import Floor
 from tests.bench.media_rtpengine import Rtpengine
 from tests.bench.media_signalling import calls_through_sip, exchange

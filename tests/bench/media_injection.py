@@ -28,8 +28,8 @@ import pylibsrtp
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from media_node.suites import Suite
 from media_node.worker_link.client import MediaWorker
-from media_node.worker_link.protocol import Suite
 from tests.bench.media_rtpengine import Rtpengine
 from tests.bench.media_signalling import calls_through_sip, exchange
 from tests.bench.media_traffic import PAYLOAD, PROFILES, Telephone

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from media_node.sip.sdp import Session
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 from tests.bench.media_traffic import Telephone
 
 Value = Any

@@ -22,8 +22,8 @@ from media_node.probe.phone import Conversation, Phone
 from media_node.probe.stream import Stream
 from media_node.sip.digest import Algorithm
 from media_node.sip.listener import listen_tls, server_context
+from media_node.suites import Suite
 from media_node.worker_link.client import MediaWorker
-from media_node.worker_link.protocol import Suite
 from tests.bench.media_traffic import Telephone
 
 DOMAIN, CUSTOMER, PASSWORD = "sip.example.nl", "bench1", "correct horse battery staple"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pylibsrtp
 
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 PROFILES = {
     Suite.AES_CM_128_HMAC_SHA1_80: pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,

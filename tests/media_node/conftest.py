@@ -24,7 +24,7 @@ from media_node.call.directory import Directory
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
 from media_node.sip.listener import listen_tls, server_context
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 from tests.support.node import (
     DOMAIN,
     REGION,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from media_node.config import Config
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 DATA: dict[str, Any] = {
     "fleet": {"table": "fleet", "cdr_table": "cdr", "region": "eu-central-1"},

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from media_node.control import assignments, aws, instance, parameters
-from media_node.control.heartbeat import Probed, StatusWriter, report
+from media_node.control.heartbeat import StatusWriter, report
+from media_node.probe.probed import Probed
 from tests.support.node import REGION, Aws, Certificates, accounts, assignment, metadata_service
 
 DOCUMENT = json.dumps({"instanceId": "i-1", "accountId": "123456789012", "region": REGION})

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from media_node.call.negotiation import LegMedia, NotAcceptable, offered, read_answer, read_offer
 from media_node.call.policy import Protection
 from media_node.sip.sdp import Session
-from media_node.worker_link.protocol import LocalTransport, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import LocalTransport
 
 CM80, CM32, GCM = Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32, Suite.AEAD_AES_128_GCM
 

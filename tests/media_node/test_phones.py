@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 from tests.support.baresip import Baresip, talk, write_tone
 from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 

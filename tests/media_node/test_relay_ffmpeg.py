@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from media_node.media.port import open_pair
-from media_node.worker_link.protocol import Crypto, LegDescription, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import Crypto, LegDescription
 from tests.support.media.call import running_worker
 from tests.support.media.phone import CM32, CM80
 

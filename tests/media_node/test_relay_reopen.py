@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from media_node.suites import Suite
 from media_node.worker_link.client import MediaError
-from media_node.worker_link.protocol import Suite
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import phones
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, choose_crypto
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 KEY = b64encode(bytes(range(30))).decode()
 YEALINK = f"""v=0

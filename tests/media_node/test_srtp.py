@@ -23,7 +23,7 @@ from media_node.media.srtp import (
     decode_key,
     rtcp_index,
 )
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 PACKET = bytes.fromhex("80080001000000a0cafebabe") + bytes(range(160))
 RTCP = bytes.fromhex("80c90001cafebabe")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from media_node.media.worker import parse_ports
+from media_node.suites import Suite
 from media_node.worker_link.client import MediaError, MediaWorker, WorkerGone
-from media_node.worker_link.protocol import Suite
 from tests.support.media.call import Call, call_between, running_worker
 from tests.support.media.phone import CM80, phones
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from media_node.log import Level
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 
 @dataclass(frozen=True, kw_only=True)

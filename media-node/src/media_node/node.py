@@ -8,29 +8,24 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import socket
-import ssl
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, claims, cut_short
 from media_node.call.trunk import TrunkAddress
 from media_node.config import Config
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.assignments import Assigned
-from media_node.control.heartbeat import INTERVAL, Probed, StatusWriter, report
+from media_node.control.heartbeat import INTERVAL, StatusWriter, report
 from media_node.control.instance import Instance
 from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
 from media_node.log import Event, log, log_from
-from media_node.probe.check import Account, check
-from media_node.probe.phone import SUITES
-from media_node.sip.digest import Algorithm
+from media_node.probe.environments import GUEST, Door, EnvironmentProbe
 from media_node.sip.listener import Listener, listen_tls, server_context
 from media_node.sip.trace import Trace
 from media_node.worker_link.client import MediaWorker
@@ -40,9 +35,6 @@ POLL: Final = 2.0
 """Seconds between looks at the assignments."""
 REFRESH: Final = 600.0
 """Seconds between looks at certificate and trunk."""
-PROBE_SECONDS: Final = 1.5
-_GUEST: Final = "probe"
-"""What the extensions of the probe's phones begin with; a customer's are numbers."""
 _RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 T = TypeVar("T")
@@ -60,8 +52,9 @@ class Node:
         self._workers = Workers(self._start_worker, lambda event: self.exchange.media_event(event))
         self._assigned = Assigned(())
         self._guests: tuple[Phone, ...] = ()
-        self._probes: dict[str, Probed] = {}
+        self._probe = EnvironmentProbe(self._door, self._invite, self._changed.set)
         self._reported: dict[str, Any] | None = None
+        self._told_registrations: dict[str, dict[str, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._spool = Spool(config.directory / "records")
         self._receipts = Receipts(config.directory)
@@ -127,12 +120,13 @@ class Node:
             for name, work, seconds, wake in (
                 ("assignments", self._poll, POLL, None),
                 ("heartbeat", self._beat, INTERVAL, None),
+                ("registrations", self._tell_registrations, INTERVAL, None),
                 ("report", self._report, INTERVAL, self._changed),
                 ("records", self._upload, 30.0, self._to_upload),
                 ("parameters", self._refresh, REFRESH, None),
             )
         ]
-        loops.append(asyncio.create_task(self._probe_all()))
+        loops.append(asyncio.create_task(self._probe.run(lambda: self.exchange.draining)))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([stopping, *loops], return_when=asyncio.FIRST_COMPLETED)
@@ -189,8 +183,7 @@ class Node:
         self.exchange.looked()
 
     def _take_over(self, found: assignments.Assigned) -> None:
-        orders = {environment.environment_id for environment in found.environments}
-        self._probes = {order: probed for order, probed in self._probes.items() if order in orders}
+        self._probe.watch(found.environments)
         self._assigned = found
         self._assign()
         phones = sum(len(environment.phones) for environment in found.environments)
@@ -198,6 +191,13 @@ class Node:
             log(Event.ASSIGNMENT_REFUSED, error=error)
         log(Event.ASSIGNMENTS_LOADED, environments=len(found.environments), phones=phones, errors=found.errors)
         self._changed.set()
+
+    def _door(self) -> Door:
+        return Door(self._here.address, self._listener.local.port, self._config.domain, self._chain)
+
+    def _invite(self, guests: tuple[Phone, ...]) -> None:
+        self._guests = guests
+        self._assign()
 
     def _assign(self) -> None:
         self.exchange.assign(Directory(self._assigned.environments, self._guests))
@@ -213,8 +213,17 @@ class Node:
             registrations=self.exchange.registrations,
         )
 
+    async def _tell_registrations(self) -> None:
+        """Which phones are registered, for whoever looks at the environment; written when that changes."""
+        seen = self.exchange.registered(self._assigned.environments)
+        for environment_id, phones in seen.items():
+            told = self._told_registrations.get(environment_id)
+            if phones != told:
+                await asyncio.to_thread(self._status.registrations, environment_id, phones)
+                self._told_registrations[environment_id] = phones
+
     async def _report(self) -> None:
-        wanted = report(self._assigned.environments, self._probes)
+        wanted = report(self._assigned.environments, self._probe.results)
         if wanted != self._reported:
             await asyncio.to_thread(self._status.report, wanted)
             self._reported = wanted
@@ -247,7 +256,7 @@ class Node:
     @staticmethod
     def _is_probe(record: CallRecord) -> bool:
         """The probe's calls are no calls of the customer."""
-        return record.caller.startswith(_GUEST)
+        return record.caller.startswith(GUEST)
 
     async def _upload(self) -> None:
         try:
@@ -272,76 +281,6 @@ class Node:
             self._chain = chain
         address = TrunkAddress.parse(json.loads(values.get(config.trunk_parameter) or "{}"))
         self.exchange.use_trunk(address, local_host=self._here.address, announced_host=self._here.announced)
-
-    # The probe: no environment is called ready before a call has gone through it.
-
-    async def _probe_all(self) -> None:
-        attempts = 0
-        while True:
-            todo = [environment for environment in self._assigned.environments if not self._is_proven(environment)]
-            if self.exchange.draining:
-                return  # a call that is refused proves nothing
-            for environment in todo:
-                self._probes[environment.environment_id] = probed = await self._probe(environment)
-                log(Event.PROBE, environment=environment.environment_id, ok=probed.ok, error=probed.error)
-                self._changed.set()
-            attempts = attempts + 1 if any(not self._is_proven(environment) for environment in todo) else 0
-            await asyncio.sleep(min(0.2 * 2**attempts, 30))
-
-    def _is_proven(self, environment: Environment) -> bool:
-        probed = self._probes.get(environment.environment_id)
-        return probed is not None and probed.ok
-
-    async def _probe(self, environment: Environment) -> Probed:
-        accounts = [
-            Account(f"{environment.customer_id}-{_GUEST}{name}", secrets.token_urlsafe(24)) for name in ("1", "2")
-        ]
-        self._guests = tuple(
-            Phone(
-                username=account.username,
-                extension=account.username.removeprefix(f"{environment.customer_id}-"),
-                customer_id=environment.customer_id,
-                encrypted=environment.encrypted,
-                ha1={
-                    algorithm.value: algorithm.ha1(account.username, self._config.domain, account.password)
-                    for algorithm in Algorithm
-                },
-            )
-            for account in accounts
-        )
-        self._assign()
-        context = ssl.create_default_context(cadata=self._chain)
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the chain may hold the leaf alone
-        at = time.time_ns() // 1_000_000
-        try:
-            result = await check(
-                host=self._here.address,
-                port=self._listener.local.port,
-                domain=self._config.domain,
-                context=context,
-                caller=accounts[0],
-                callee=accounts[1],
-                seconds=PROBE_SECONDS,
-                # A customer without SRTP has calls without it, and they have to be heard too.
-                caller_suites=SUITES if environment.encrypted else (),
-                callee_suites=SUITES if environment.encrypted else (),
-                # An instance does not reach itself by its public address.
-                media_host=self._here.address,
-            )
-        except Exception as error:  # whatever is wrong with a probe, the node's calls go on
-            return Probed(ok=False, at=at, error=str(error) or type(error).__name__)
-        finally:
-            self._guests = ()
-            self._assign()
-        ok = result.ok if environment.encrypted else result.audio_ok
-        return Probed(
-            ok=ok,
-            at=at,
-            suites=tuple(leg.suite for leg in result.legs),
-            packets=min(leg.packets for leg in result.legs),
-            plaintext_packets=result.plaintext_packets,
-            error="" if ok else str(result),
-        )
 
     # Patience.
 

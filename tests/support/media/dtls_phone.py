@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from media_node.worker_link.protocol import Dtls, LegDescription, LocalTransport, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import Dtls, LegDescription, LocalTransport
 from tests.support.media.phone import CM32, CM80, GCM128, GCM256, Phone, Rtp, session
 
 OPENSSL_NAMES = {

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import pylibsrtp
 
-from media_node.worker_link.protocol import Crypto, LegDescription, LocalTransport, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import Crypto, LegDescription, LocalTransport
 
 CM80 = Suite.AES_CM_128_HMAC_SHA1_80
 CM32 = Suite.AES_CM_128_HMAC_SHA1_32

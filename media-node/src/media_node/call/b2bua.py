@@ -50,7 +50,8 @@ from media_node.sip.message import PHRASES, warning
 from media_node.sip.message import reason as because
 from media_node.sip.sdp import CONTENT_TYPE
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
-from media_node.worker_link.protocol import LegStats, LocalTransport, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import LegStats, LocalTransport
 
 T = TypeVar("T")
 RECORD_REASON_LENGTH: Final = 200

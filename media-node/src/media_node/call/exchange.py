@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import Call
-from media_node.call.directory import Directory, Phone
+from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.events import Acknowledged, FlowResumed, Joins, Lost, MediaSilent, Requested, Stop
 from media_node.call.forking import Invitation
 from media_node.call.liveness import answers
-from media_node.call.negotiation import SUITES
 from media_node.call.party import ALLOW, SUPPORTED
 from media_node.call.plan import Destination, Diversion, MediaPlane, Plan, Side, Target
 from media_node.call.policy import (
@@ -47,7 +46,7 @@ from media_node.sip.registrar import Registrar
 from media_node.sip.screening import refusal
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection
-from media_node.worker_link.protocol import Suite
+from media_node.suites import SUITES, Suite
 
 AGENT: Final = "media-node"
 _EXTENSIONS: Final = frozenset({"replaces", "timer"})
@@ -161,6 +160,10 @@ class Exchange:
         """How many phones are registered now."""
         self.registrar.expire(_now())
         return len(self.registrar)
+
+    def registered(self, environments: tuple[Environment, ...]) -> dict[str, dict[str, Any]]:
+        """The registered phones by environment."""
+        return {each.environment_id: self._registrations.registered_of(each) for each in environments}
 
     # What the endpoint tells it (transaction_layer.TransactionUser).
 

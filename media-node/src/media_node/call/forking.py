@@ -22,7 +22,8 @@ from media_node.sip.headers import Request, Response
 from media_node.sip.message import reason as because
 from media_node.sip.sdp import Direction, attach, is_secure
 from media_node.sip.transaction_layer import TransactionLayer
-from media_node.worker_link.protocol import LocalTransport, Suite
+from media_node.suites import Suite
+from media_node.worker_link.protocol import LocalTransport
 
 ELSEWHERE: Final = because(200, "Call completed elsewhere")
 """Why the others stop ringing: their phones then list no missed call (RFC 3326)."""

@@ -24,22 +24,16 @@ from media_node.sip.sdp import (
     is_rtp,
     is_secure,
 )
+from media_node.suites import DESK_PHONES, SUITES, Suite
 from media_node.worker_link import protocol
-from media_node.worker_link.protocol import Crypto, Dtls, LocalTransport, Suite
-
-SUITES: Final = tuple(Suite)
-"""Our order of suites, where none is configured."""
-
-_DESK_PHONES: Final = (Suite.AES_CM_128_HMAC_SHA1_80, Suite.AES_CM_128_HMAC_SHA1_32)
-"""What desk phones know.
-
-What stands behind these in our order is answered to those who offer it, and offered to nobody.
-"""
+from media_node.worker_link.protocol import Crypto, Dtls, LocalTransport
 
 
 def offered(suites: tuple[Suite, ...]) -> tuple[Suite, ...]:
-    """What a called phone is offered, of those that may be used."""
-    known = [place for place, suite in enumerate(suites, start=1) if suite in _DESK_PHONES]
+    """What a called phone is offered, of those that may be used: what stands behind the last suite of desk phones in our
+    order is answered to those who offer it, and offered to nobody.
+    """
+    known = [place for place, suite in enumerate(suites, start=1) if suite in DESK_PHONES]
     return suites[: known[-1]] if known else suites
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from media_node.call.authentication import REGISTRAR, RequestAuthenticator
-from media_node.call.directory import Phone
-from media_node.log import Event, Log
+from media_node.call.directory import Environment, Phone
+from media_node.log import Event, Log, mask_address
 from media_node.sip.message import warning
 from media_node.sip.registrar import Binding, Registrar, Registration, Rejected
 from media_node.sip.transaction_layer import ServerTransaction
@@ -23,6 +24,18 @@ Answers = Callable[[Connection, Binding], Awaitable[bool]]
 """Whether a phone still answers over its connection."""
 
 
+@dataclass
+class Seen:
+    """What is told of a registered phone: since when without a gap, when it last registered, and how. The source only as
+    its network.
+    """
+
+    since: datetime
+    last: datetime
+    agent: str
+    network: str
+
+
 @dataclass(eq=False)
 class Registrations:
     """Takes REGISTER requests. `registered` hears of each phone that registered, and over which connection."""
@@ -33,6 +46,8 @@ class Registrations:
     registered: Callable[[Phone, Connection], None]
     log: Log
     answers: Answers | None = None
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """By username."""
     _pending: list[ServerTransaction] = field(default_factory=list)
     _connections: dict[int, Connection] = field(default_factory=dict)
     """Those that somebody registered over."""
@@ -84,10 +99,44 @@ class Registrations:
         if done.bindings:
             lifetimes = (f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}" for each in done.bindings)
             transaction.respond(200, Contact=", ".join(lifetimes))
+            self._note(phone, transaction)
             self.registered(phone, connection)
         else:
             transaction.respond(200)
         self._let_go(done)
+
+    def _note(self, phone: Phone, transaction: ServerTransaction) -> None:
+        now, request = datetime.now(UTC), transaction.request
+        before = self.seen.get(phone.username)
+        self.seen[phone.username] = Seen(
+            since=before.since if before else now,
+            last=now,
+            agent=(request.headers.get("User-Agent") or "")[:100],
+            network=mask_address(transaction.connection.peer.host),
+        )
+
+    def registered_of(self, environment: Environment) -> dict[str, dict[str, Any]]:
+        """The environment's phones that are registered now, as REGISTRATIONS tells of them. When a phone was last seen
+        is told to ten minutes, so that its refreshes are no news.
+        """
+        now = asyncio.get_running_loop().time()
+        phones = {}
+        for phone in environment.phones:
+            seen = self.seen.get(phone.username)
+            if seen is None:
+                continue
+            if not self.registrar.lookup(phone.username, now):
+                del self.seen[phone.username]
+                continue
+            last = seen.last.replace(minute=seen.last.minute // 10 * 10, second=0, microsecond=0)
+            phones[phone.username] = {
+                "since": seen.since.isoformat(timespec="seconds"),
+                "lastSeenAt": max(last, seen.since).isoformat(timespec="seconds"),
+                "userAgent": seen.agent,
+                "network": seen.network,
+                "encrypted": phone.encrypted,
+            }
+        return phones
 
     def _let_go(self, done: Registration) -> None:
         """A phone's old connection closes once the phone is back over a new one: behind a router that restarted it is

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from media_node.call.directory import Environment
 from media_node.control.aws import to_item
+from media_node.probe.probed import Probed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 INTERVAL: Final = 5.0
 """Seconds between heartbeats."""
-
-
-@dataclass(frozen=True)
-class Probed:
-    """What the probe found in one environment. `at` is epoch milliseconds; `error` says why it is not ok."""
-
-    ok: bool
-    at: int
-    suites: tuple[str | None, ...] = ()
-    packets: int = 0
-    plaintext_packets: int = 0
-    error: str = ""
-
-    def item(self) -> dict[str, Any]:
-        """Under the names of the fleet table."""
-        return {
-            "ok": self.ok,
-            "at": self.at,
-            "suites": [suite or "none" for suite in self.suites],
-            "packets": self.packets,
-            "plaintextPackets": self.plaintext_packets,
-            **({"error": self.error} if self.error else {}),
-        }
 
 
 def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL, crypto
 
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 PROFILES: Final = {
     Suite.AES_CM_128_HMAC_SHA1_80: b"SRTP_AES128_CM_SHA1_80",

@@ -25,6 +25,7 @@ from media_node.media.srtp import (
 )
 from media_node.media.stats import mean_opinion_score, round_trip
 from media_node.media.stream import Inbound, Outbound
+from media_node.suites import Suite
 from media_node.worker_link import protocol
 
 REKEY_GRACE_S = 5.0
@@ -171,7 +172,7 @@ class Leg:
         else:
             self._take_keys(keys.suite, keys.receive, keys.send, now)
 
-    def _take_keys(self, suite: protocol.Suite, receive: bytes, send: bytes, now: float) -> None:
+    def _take_keys(self, suite: Suite, receive: bytes, send: bytes, now: float) -> None:
         current = self.contexts[0] if self.contexts else None
         if current is None or (current.suite, current.key) != (suite, receive):
             known = [context for context in self.contexts if (context.suite, context.key) == (suite, receive)]
@@ -182,7 +183,7 @@ class Leg:
         if sender is None or (sender.suite, sender.key) != (suite, send):
             self.outbound.under(SendContext(suite, send))
 
-    def _begin(self, suite: protocol.Suite, key: bytes) -> list[ReceiveContext]:
+    def _begin(self, suite: Suite, key: bytes) -> list[ReceiveContext]:
         """Contexts for a new key.
 
         A stream that was running may start its rollover counter over or let it run on: one context for each.

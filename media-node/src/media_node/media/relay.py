@@ -22,6 +22,7 @@ from media_node.media.port import Batch, Port
 from media_node.media.routes import ReceivingSocket, RelayedCall, Route
 from media_node.media.slow_path import SlowPath
 from media_node.media.srtp import SrtpError
+from media_node.suites import Suite
 from media_node.worker_link import protocol
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Relay:
         shared: dict[int, tuple[Port, Port]],
         new_pair: Callable[[int], tuple[Port, Port]],
         timeout_s: float,
-        suites: Iterable[protocol.Suite] = protocol.Suite,
+        suites: Iterable[Suite] = Suite,
     ) -> None:
         self.sockets = {
             port.fd: ReceivingSocket(port, rtcp=port is pair[1]) for pair in shared.values() for port in pair

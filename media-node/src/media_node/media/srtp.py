@@ -13,7 +13,7 @@ import binascii
 from pylibsrtp import Error, Policy, Session
 from pylibsrtp._binding import ffi, lib
 
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 PROFILES = {
     Suite.AES_CM_128_HMAC_SHA1_80: Policy.SRTP_PROFILE_AES128_CM_SHA1_80,

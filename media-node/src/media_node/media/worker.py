@@ -25,6 +25,7 @@ from media_node.media.port import BATCH, Port, open_pair
 from media_node.media.relay import Relay
 from media_node.media.routes import ReceivingSocket
 from media_node.media.srtp import SrtpError
+from media_node.suites import Suite
 from media_node.worker_link import protocol
 
 TICK_S = 0.25
@@ -77,7 +78,7 @@ class Worker:
         rtp_ports: range,
         timeout_s: float,
         gather_s: float,
-        suites: tuple[protocol.Suite, ...],
+        suites: tuple[Suite, ...],
     ) -> None:
         self._control = control
         self._by_family = {ipaddress.ip_address(address).version: address for address in addresses}
@@ -217,8 +218,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--gather", type=float, default=GATHER_S, help="seconds packets may gather into a batch")
     parser.add_argument(
         "--suites",
-        type=lambda names: tuple(map(protocol.Suite, names.split(","))),
-        default=tuple(protocol.Suite),
+        type=lambda names: tuple(map(Suite, names.split(","))),
+        default=tuple(Suite),
         help="SRTP suites a DTLS handshake may choose, the preferred first, separated by commas",
     )
     return parser.parse_args(argv)

@@ -24,7 +24,7 @@ from media_node.sip.message import reply
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session, attach, is_secure
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection, Transport
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 TIMEOUT: Final = 10.0
 """Seconds a phone waits for anything."""

@@ -16,7 +16,7 @@ from typing import Final
 from pylibsrtp import Error, Policy, Session
 
 from media_node.probe.audio import PAYLOAD_TYPE, PERIOD, SAMPLES, pattern
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 INTERVAL: Final = 0.02
 _PROFILES: Final = {

@@ -17,7 +17,7 @@ from typing import Final
 
 from media_node.sip.grammar import media_type
 from media_node.sip.headers import Request, Response
-from media_node.worker_link.protocol import Suite
+from media_node.suites import Suite
 
 CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400

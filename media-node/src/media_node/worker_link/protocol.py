@@ -7,22 +7,9 @@ Messages are JSON objects, one a line. A request carries `id` and `op`; its answ
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Suite(StrEnum):
-    """SRTP protection profiles by their SDES names (RFC 4568 section 6.2, RFC 7714 section 14.2)."""
-
-    AES_CM_128_HMAC_SHA1_80 = "AES_CM_128_HMAC_SHA1_80"
-    AES_CM_128_HMAC_SHA1_32 = "AES_CM_128_HMAC_SHA1_32"
-    AEAD_AES_128_GCM = "AEAD_AES_128_GCM"
-    AEAD_AES_256_GCM = "AEAD_AES_256_GCM"
-
-    @property
-    def key_length(self) -> int:
-        """Length in octets of master key and master salt together."""
-        return {"AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}.get(self.value, 30)
+from media_node.suites import Suite
 
 
 @dataclass(frozen=True, kw_only=True)
