@@ -26,14 +26,14 @@ WITHOUT_OPENSSL = "import sys; sys.modules['OpenSSL'] = None"
 # How many modules, and how much time as a multiple of `import boto3` with one client, measured in the same run.
 HANDLERS = {
     "ordering.prices_api": (520, 1.3),
-    "ordering.orders_api": (530, 1.3),
+    "ordering.orders_api": (570, 1.3),
     "ordering.sales_api": (530, 1.3),
     "ordering.catalogue_loader": (410, 1.2),
     "ordering.mailer": (410, 1.2),
     "customers.fulfilment": (430, 1.2),
     "customers.due": (430, 1.2),
-    "customers.provisioning_api": (530, 1.3),
-    "fleet.reconciler": (410, 1.2),
+    "customers.provisioning_api": (570, 1.3),
+    "fleet.reconciler": (460, 1.2),
 }
 
 

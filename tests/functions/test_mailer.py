@@ -20,7 +20,7 @@ from ordering.pricing import OrderItem, Price
 from ordering.store import OrderStore
 from shared import clock, dynamodb, settings
 from tests.functions.test_queue import ORDER as QUOTE
-from tests.functions.test_reconciler import SRTP
+from tests.functions.test_story import SRTP
 
 pytestmark = pytest.mark.needs("java")
 

@@ -1,4 +1,4 @@
-"""Visitor, sales and reconciler together, in any order, with crashes.
+"""Visitor, sales and what the fleet has told of it, together, in any order, with crashes.
 
 The same story is told to an in-memory fake and to AWS's DynamoDB Local at once: both must say the same at every step,
 so what the fake promises in the other tests the table keeps. What must always hold is asserted of both.
@@ -7,8 +7,10 @@ so what the fake promises in the other tests the table keeps. What must always h
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -22,16 +24,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fleet.node import NodeState
-from ordering import credentials, mail, orders_api
+from ordering import credentials, fulfilment, mail, orders_api
 from ordering import order as orders
+from ordering.catalogue import Offering
 from ordering.order import TERMINAL, TRANSITIONS, Actor, Event, EventKind, Order, OrderError, RelatedParty, Role, State
 from ordering.pricing import OrderItem, Price
-from ordering.store import AlreadyPlacedError, OpenOrderError, OrderStore
+from ordering.store import AlreadyPlacedError, OpenOrderError, OrderStore, UnknownOrderError
 from shared import dynamodb, settings
 from shared.dynamodb import Write
 from tests.functions.test_orders_api import FIELDS
-from tests.functions.test_reconciler import SRTP, Crash, DynamoLedger, MemoryLedger, MemoryOrders, World
 
 pytestmark = pytest.mark.needs("java")
 
@@ -43,12 +44,24 @@ KEYS = ["first", "second", "third"]
 Change = Callable[[Order], Order]
 
 
-class RememberingOrders(MemoryOrders):
-    """MemoryOrders with what OrderStore keeps besides the order: its events and marks of open orders."""
+SRTP = Offering("srtp", 1, date(2026, 1, 1), "SRTP", "phone", "month", 200)
+
+
+class Crash(BaseException):
+    """The process is killed: nothing catches this."""
+
+
+class RememberingOrders:
+    """OrderStore in memory: orders, their events and marks of open orders."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.all: dict[str, Order] = {}
         self.events: dict[str, list[Event]] = {}
+
+    def get(self, order_id: str) -> Order:
+        if order_id not in self.all:
+            raise UnknownOrderError(order_id)
+        return self.all[order_id]
 
     def place(self, order: Order) -> None:
         if order.id in self.all:
@@ -63,7 +76,7 @@ class RememberingOrders(MemoryOrders):
         return self.get(order_id), self.events[order_id]
 
     def change(self, order_id: str, change: Change, *also: Write) -> Order:
-        after = super().change(order_id, change, *also)
+        after = change(self.get(order_id))
         self._keep(after)
         return after
 
@@ -90,6 +103,14 @@ class RememberingOrders(MemoryOrders):
         self.all[order.id] = replace(order, news=())
 
 
+@dataclass
+class World:
+    """Orders, in one store or the other, and the clock."""
+
+    orders: Any
+    now: datetime = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
 class Story(RuleBasedStateMachine):
     """Two worlds that live the same story."""
 
@@ -100,15 +121,10 @@ class Story(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        remembering = RememberingOrders()
         for table in (settings.orders_table(), settings.fleet_table()):
             for item in dynamodb.client().scan(TableName=table)["Items"]:
                 dynamodb.client().delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
-        tables = settings.orders_table(), settings.fleet_table()
-        self.worlds = [
-            World(remembering, MemoryLedger(remembering)),
-            World(OrderStore(*tables), DynamoLedger(tables[1], tables[0])),
-        ]
+        self.worlds = [World(RememberingOrders()), World(OrderStore(settings.orders_table(), settings.fleet_table()))]
 
     def same(self, act: Callable[[World], Any]) -> Any:
         """What both worlds say to an act: a value or the type of an error."""
@@ -129,7 +145,7 @@ class Story(RuleBasedStateMachine):
     def visitor_orders(self, email: str, key: str | None, category: str) -> None:
         order_id = credentials.order_id("a key", key) if key else f"0RDER{next(self.numbers):05d}"
         price = Price((OrderItem(5, SRTP),) if category == "srtp" else (), 21)
-        party = RelatedParty("Bakkerij Jansen", "", "A. Jansen", email, "+31851234567")
+        party = RelatedParty("Bakkerij Jansen", "A. Jansen", email, telephone="+31851234567")
         placed = orders.place(
             order_id=order_id, category=category, customer_id="abc234", related_party=party,
             note="", price=price, token_sha256="0" * 64, request_sha256="1" * 64, now=self.worlds[0].now,
@@ -171,18 +187,22 @@ class Story(RuleBasedStateMachine):
             )
         )
 
-    @rule(rounds=st.integers(1, 3))
-    def reconciler_runs_and_nodes_live(self, rounds: int) -> None:
-        for world in self.worlds:
-            for _ in range(rounds):
-                world.reconciler.run()
-                world.boot()
-                world.load()
+    @precondition(lambda self: self.ids)
+    @rule(data=st.data(), what=st.sampled_from(["complete", "hold", "resume", "cancelled"]))
+    def the_fleet_has_it_told(self, data: st.DataObject, what: str) -> None:
+        order_id, now = data.draw(st.sampled_from(self.ids)), self.worlds[0].now
+        told = {"complete": ("n0001", "abc234.example.nl", now), "hold": ("Geen plaats", now)}.get(what, (now,))
+
+        def tell(world: World) -> None:
+            with patch.object(fulfilment, "_orders", lambda: world.orders):
+                getattr(fulfilment, what)(order_id, *told)
+
+        self.same(tell)
 
     @rule(seconds=st.sampled_from([5, 40, 300]))
     def time_passes(self, seconds: int) -> None:
         for world in self.worlds:
-            world.later(seconds=seconds)
+            world.now += timedelta(seconds=seconds)
 
     @invariant()
     def both_worlds_are_the_same(self) -> None:
@@ -191,7 +211,6 @@ class Story(RuleBasedStateMachine):
             assert memory == table
         for email in ADDRESSES:
             assert self.worlds[0].orders.open_order(email) == self.worlds[1].orders.open_order(email)
-        assert self.worlds[0].ledger.nodes() == self.worlds[1].ledger.nodes()
 
     @invariant()
     def every_order_is_what_its_events_say(self) -> None:
@@ -205,24 +224,8 @@ class Story(RuleBasedStateMachine):
                 assert after.who.role in TRANSITIONS[before.target, after.target].roles
             assert order.last == events[-1] and order.last_change == changes[-1]
 
-    @invariant()
-    def places_are_held_only_by_orders_that_may_have_one(self) -> None:
-        world = self.worlds[0]
-        for order_id, place in world.ledger.places.items():
-            assert world.orders.get(order_id).state not in (State.REJECTED, State.CANCELLED)
-            assert world.ledger.rows[place.node_id].state is not NodeState.TERMINATED
 
-    def teardown(self) -> None:
-        """Left alone, what was to be cancelled is cancelled and has no place."""
-        for world in getattr(self, "worlds", []):
-            world.reconciler.run()
-            for order_id in self.ids:
-                assert world.state(order_id) is not State.PENDING_CANCELLATION
-                if world.state(order_id) is State.CANCELLED:
-                    assert not world.ledger.allocations([order_id])
-
-
-def test_visitor_sales_and_reconciler_live_any_story_alike_in_memory_and_on_dynamodb(environment: None) -> None:
+def test_visitor_sales_and_fleet_live_any_story_alike_in_memory_and_on_dynamodb(environment: None) -> None:
     run_state_machine_as_test(
         Story, settings=hypothesis_settings(max_examples=12, stateful_step_count=20, deadline=None)
     )

@@ -1,5 +1,6 @@
 """EC2 as the fleet needs it: launch one instance, see ours, end one."""
 
+from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from fleet.node import Offer, Refusal
-from fleet.plan import Instance
+from fleet.observed import Instance
 from shared import aws
 
 if TYPE_CHECKING:
@@ -60,12 +61,33 @@ class Cloud:
             .get_paginator("describe_instances")
             .paginate(Filters=[{"Name": f"tag:{FLEET_TAG}", "Values": [self._fleet]}])
         )
+        impaired = self._impaired()
         return tuple(
-            self._instance(instance, reservation["OwnerId"])
+            self._instance(instance, reservation["OwnerId"], impaired)
             for page in pages
             for reservation in page["Reservations"]
             for instance in reservation["Instances"]
         )
+
+    def _impaired(self) -> frozenset[str]:
+        """Running instances of the account that fail EC2's own checks; ours or not."""
+        filters = [{"Name": "instance-state-name", "Values": ["running"]}]
+        found = set()
+        for check in ("instance-status.status", "system-status.status"):
+            pages = (
+                client()
+                .get_paginator("describe_instance_status")
+                .paginate(
+                    Filters=[*filters, {"Name": check, "Values": ["impaired"]}]  # type: ignore[list-item]
+                )
+            )
+            found |= {
+                status["InstanceId"]
+                for page in pages
+                for status in page["InstanceStatuses"]
+                if "impaired" in (status["InstanceStatus"]["Status"], status["SystemStatus"]["Status"])
+            }
+        return frozenset(found)
 
     def launch(self, node_id: str, offer: Offer, client_token: str) -> Instance:
         """One instance for the node; the same token gives the same instance. Raises LaunchRefusedError.
@@ -100,7 +122,7 @@ class Cloud:
         """End an instance; ending it twice does no harm."""
         client().terminate_instances(InstanceIds=[instance_id])
 
-    def _instance(self, instance: "InstanceTypeDef", account: str) -> Instance:
+    def _instance(self, instance: "InstanceTypeDef", account: str, impaired: Collection[str] = ()) -> Instance:
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
         launched_at: datetime = instance["LaunchTime"]
         return Instance(
@@ -109,4 +131,7 @@ class Cloud:
             node_id=tags.get(NODE_TAG, ""),
             state=instance["State"]["Name"],
             launched_at=launched_at,
+            subnet_id=instance.get("SubnetId", ""),
+            instance_type=str(instance.get("InstanceType", "")),
+            impaired=instance["InstanceId"] in impaired,
         )

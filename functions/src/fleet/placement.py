@@ -1,45 +1,188 @@
-"""How many calls a customer needs at once, and on which node they find room. Pure."""
+"""Where an environment is: which node serves it, which stands by, and what that takes of each node. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
 
-ERLANG_PER_PHONE = 0.1
-"""Busy-hour traffic of one phone: it is in a call for a tenth of the time."""
+from fleet.node import Node, NodeState
 
-BLOCKING = 0.001
-"""At most one call in a thousand finds all circuits of its customer busy."""
+
+class Role(StrEnum):
+    """What a node does for an environment."""
+
+    PRIMARY = "primary"
+    """It accepts registrations and calls."""
+    STANDBY = "standby"
+    """It has the phones loaded and proves itself, but refuses registrations until it is made primary. Running calls go on."""
+
+
+class HoldReason(StrEnum):
+    """Why an environment has to wait; site/data/hold_reasons.toml has the words that a customer reads."""
+
+    CEILING = "ceiling"
+    NO_CAPACITY = "noCapacity"
+    QUOTA = "quota"
+    BOOT = "boot"
+    TOO_LARGE = "tooLarge"
+    NOT_PROVEN = "notProven"
 
 
 @dataclass(frozen=True)
-class Room:
-    """A place where calls can go: free concurrent protected calls of one node."""
+class Assignment:
+    """One environment on one node. `epoch` is the placement's when this role was given; `version` that of the environment's document."""
 
     node_id: str
-    free: int
+    instance_arn: str
+    role: Role
+    epoch: int
+    calls: int
+    version: int
+    assigned_at: datetime
+    demoted: bool = False
+    """It was primary once: it is out only when its node says that it knows."""
 
 
-@lru_cache(maxsize=1024)
-def calls_needed(phones: int) -> int:
-    """Concurrent calls that serve this many phones by the Erlang B formula: 10 phones 6, 50 phones 14, 100 phones 21.
+@dataclass(frozen=True)
+class Told:
+    """What `customers` was last told of the environment: the call that proved this version on this node, and when it was made."""
 
-    Raises ValueError for less than one phone.
+    version: int
+    node_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One environment's row of the ledger. At most one assignment is primary; none is while it is handed over or waits."""
+
+    environment_id: str
+    version: int = 0
+    epoch: int = 0
+    assignments: tuple[Assignment, ...] = ()
+    names: tuple[str, ...] | None = None
+    """What DNS says: addresses of the primary and then the standby, None for nothing; empty while it is being changed."""
+    proven: Told | None = None
+    held: HoldReason | None = None
+    dedicated: bool = False
+    """Its nodes serve nobody else."""
+
+    @property
+    def primary(self) -> Assignment | None:
+        """Who accepts registrations."""
+        return next((one for one in self.assignments if one.role is Role.PRIMARY), None)
+
+    @property
+    def standbys(self) -> tuple[Assignment, ...]:
+        """Who stands by, or waits to be handed the environment."""
+        return tuple(one for one in self.assignments if one.role is Role.STANDBY)
+
+    def on(self, node_id: str) -> Assignment | None:
+        """The assignment on this node."""
+        return next((one for one in self.assignments if one.node_id == node_id), None)
+
+
+def assign(placement: Placement, node: Node, role: Role, calls: int, version: int, now: datetime) -> Placement:
+    """The placement with the environment on one more node."""
+    epoch = _next_epoch(placement, now)
+    new = Assignment(node.id, node.instance_arn, role, epoch, calls, version, now)
+    return replace(placement, epoch=epoch, assignments=(*placement.assignments, new))
+
+
+def give(placement: Placement, node_id: str, role: Role, now: datetime) -> Placement:
+    """The placement with another role for one node: a higher epoch, so that the older word is known as such."""
+    epoch = _next_epoch(placement, now)
+    demoted = role is Role.STANDBY
+    changed = tuple(
+        replace(one, role=role, epoch=epoch, assigned_at=now, demoted=demoted) if one.node_id == node_id else one
+        for one in placement.assignments
+    )
+    return replace(placement, epoch=epoch, assignments=changed)
+
+
+def _next_epoch(placement: Placement, now: datetime) -> int:
+    """Higher than any before, also of an earlier life of the environment that the ledger has forgotten and a node may not."""
+    return placement.epoch + 1 if placement.epoch else int(now.timestamp())
+
+
+def without(placement: Placement, node_ids: Iterable[str]) -> Placement:
+    """The placement with these nodes released."""
+    left = frozenset(node_ids)
+    return replace(placement, assignments=tuple(one for one in placement.assignments if one.node_id not in left))
+
+
+def load(placement: Placement | None) -> dict[tuple[str, str], int]:
+    """Calls that the placement takes: keys are (node, "") for firm ones and (node, of) for a reserve against the loss of node `of`.
+
+    A standby of an environment that nobody serves is (node, "!"): it is about to be served there.
     """
-    if phones < 1:
-        raise ValueError(f"{phones} phones need no calls")
-    erlang = phones * ERLANG_PER_PHONE
-    circuits, blocking = 0, 1.0
-    while blocking > BLOCKING:
-        circuits += 1
-        # The recursion of Erlang B: ITU-T Teletraffic Engineering Handbook, section 7.3.
-        blocking = erlang * blocking / (circuits + erlang * blocking)
-    # Phones of one customer call each other as well: never fewer than one call, never more than every phone talking.
-    return min(circuits, phones)
+    if placement is None:
+        return {}
+    primary = placement.primary
+    return {
+        (one.node_id, "" if one.role is Role.PRIMARY else (primary.node_id if primary else "!")): one.calls
+        for one in placement.assignments
+    }
 
 
-def choose(rooms: Iterable[Room], calls: int) -> Room | None:
-    """The fullest node that still has room: packed allocation keeps whole nodes free for large customers and for
-    draining.
-    """
-    fitting = [room for room in rooms if room.free >= calls]
-    return min(fitting, key=lambda room: (room.free, room.node_id), default=None)
+def account(
+    nodes: Mapping[str, Node], before: Placement | None, after: Placement | None, now: datetime
+) -> dict[str, Node]:
+    """The rows of the nodes whose load changes by the change of one placement; a node that is not among `nodes` is left out."""
+    was, will = load(before), load(after)
+    changed = {}
+    for node_id in dict.fromkeys(name for name, _ in (*was, *will)):
+        node = nodes.get(node_id)
+        if node is None:
+            continue
+        primary, reserve = node.primary, dict(node.reserve)
+        for sign, loads in ((-1, was), (1, will)):
+            for (name, of), calls in loads.items():
+                if name != node_id:
+                    continue
+                if of == "":
+                    primary += sign * calls
+                else:
+                    key = "" if of == "!" else of
+                    reserve[key] = reserve.get(key, 0) + sign * calls
+        reserve = {name: calls for name, calls in reserve.items() if calls}
+        row = replace(node, primary=primary, reserve=reserve, dedicated_to=_dedicated_to(node, before, after))
+        if row != node:
+            row = replace(row, version=node.version + 1, emptied_at=now if row.empty else None)
+            changed[node_id] = row
+    return changed
+
+
+def _dedicated_to(node: Node, before: Placement | None, after: Placement | None) -> str:
+    if after and after.dedicated and after.on(node.id):
+        return after.environment_id
+    ended = before and before.environment_id == node.dedicated_to
+    return "" if ended else node.dedicated_to
+
+
+class NoRoomError(Exception):
+    """A node has no room for the placement, or takes no more environments."""
+
+
+def settle(nodes: Mapping[str, Node], before: Placement, after: Placement, now: datetime) -> dict[str, Node]:
+    """The nodes' rows for a change of one placement, from the rows as they are now. Raises NoRoomError."""
+    new = [one for one in after.assignments if before.on(one.node_id) is None]
+    for one in new:
+        node = nodes.get(one.node_id)
+        if node is None or node.state is not NodeState.READY or node.instance_arn != one.instance_arn:
+            raise NoRoomError
+        if node.dedicated_to not in ("", after.environment_id) or (
+            after.dedicated and not node.empty and not node.dedicated_to
+        ):
+            raise NoRoomError
+    rows = account(nodes, before, after, now)
+    if any(overbooks(nodes[name], row, more=bool(new)) for name, row in rows.items()):
+        raise NoRoomError
+    return rows
+
+
+def overbooks(before: Node, after: Node, *, more: bool) -> bool:
+    """Whether a node is asked for more than it has: calls that it must carry now, and with `more` also its reserve."""
+    if more and after.used > after.capacity and after.used > before.used:
+        return True
+    return after.firm > after.capacity and after.firm > before.firm

@@ -3,28 +3,30 @@
 Started by the tables' streams, by EC2's events and each minute; whatever starts it, it does the same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import fields, replace
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fleet import actions, plan
 from fleet import node as nodes
-from fleet import plan
+from fleet.actions import Action, Alarm, Names, Wanted
+from fleet.demand import Demand
 from fleet.ec2 import Cloud, LaunchRefusedError
-from fleet.node import Node, NodeState, NodeTransitionRefusedError, Offer
-from fleet.plan import Action, Allocation, Cancellation, Demand, Heartbeat, Instance, Ledger, Limits, Observed, Proof
+from fleet.limits import Limits
+from fleet.node import GONE, Node, NodeState, NodeTransitionRefusedError, Offer
+from fleet.observed import Heartbeat, Instance, Observed, Proof
+from fleet.placement import Placement
+from fleet.plan import Ledger
+from fleet.route53 import Zone
 from fleet.store import ChangedMeanwhileError, FleetStore
-from ordering import order
-from ordering.order import FLEET, Order, OrderError, Role, SipServer, State
-from ordering.store import OrderStore
 from shared import clock, settings
 from shared.clock import Clock
-from shared.dynamodb import BusyError, Write
-from shared.telemetry import count, flush, logger
+from shared.dynamodb import BusyError
+from shared.telemetry import count, flush, logger, measure
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 MOST_ROUNDS = 20
@@ -35,21 +37,27 @@ class FleetLedger(Protocol):
     """What the reconciler needs of FleetStore."""
 
     def nodes(self) -> tuple[Node, ...]: ...
+    def node(self, node_id: str) -> Node | None: ...
     def add(self, node: Node) -> None: ...
     def replace(self, before: Node, after: Node) -> None: ...
-    def allocations(self, order_ids: Iterable[str]) -> dict[str, Allocation]: ...
-    def allocate(self, demand: Demand, node: Node, after: Node, calls: int, now: "datetime") -> None: ...
-    def release(self, allocation: Allocation, node: Node, after: Node) -> None: ...
-    def still_on(self, allocation: Allocation) -> Write: ...
-    def heartbeat(self, instance_arn: str) -> Heartbeat | None: ...
-    def report(self, instance_arn: str) -> dict[str, Proof]: ...
+    def placements(self) -> dict[str, Placement]: ...
+    def rearrange(
+        self, before: Placement, after: Placement, document: Mapping[str, Any] | None, now: datetime
+    ) -> Placement: ...
+    def note(self, before: Placement, after: Placement) -> Placement: ...
+    def forget(self, placement: Placement) -> None: ...
+    def heartbeats(self, arns: Iterable[str]) -> Mapping[str, Heartbeat]: ...
+    def reports(self, arns: Iterable[str]) -> Mapping[str, Mapping[str, Proof]]: ...
 
 
-class Orders(Protocol):
-    """What the reconciler needs of OrderStore."""
+class Customers(Protocol):
+    """What the reconciler asks of `customers` and tells it: fleet/demand.py."""
 
-    def in_states(self, *states: State) -> Iterable[Order]: ...
-    def change(self, order_id: str, change: Callable[[Order], Order], *also: Write) -> Order: ...
+    def wanted(self) -> dict[str, Wanted]: ...
+    def document(self, environment_id: str) -> Mapping[str, Any] | None: ...
+    def ended(self, environment_ids: Iterable[str]) -> Set[str]: ...
+    def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None: ...
+    def held(self, environment_id: str, reason: str) -> None: ...
 
 
 class Instances(Protocol):
@@ -60,29 +68,36 @@ class Instances(Protocol):
     def terminate(self, instance_id: str) -> None: ...
 
 
+class Dns(Protocol):
+    """What the reconciler needs of Zone."""
+
+    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> None: ...
+
+
 class Reconciler:
-    """One fleet.
+    """One fleet. Its writes are conditioned on what was read, so one that is killed, or a second at once, does no harm."""
 
-    Its writes are conditioned on what was read, so two reconcilers at once, or one that is killed, do no harm.
-    """
-
-    def __init__(self, ledger: FleetLedger, orders: Orders, cloud: Instances, limits: Limits, now: Clock) -> None:
+    def __init__(
+        self, ledger: FleetLedger, customers: Customers, cloud: Instances, dns: Dns, limits: Limits, now: Clock
+    ) -> None:
         self._ledger = ledger
-        self._orders = orders
+        self._customers = customers
         self._cloud = cloud
+        self._dns = dns
         self._limits = limits
         self._now = now
 
     def run(self, goes_on: Callable[[], bool] = lambda: True) -> int:
-        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers the number of
-        actions.
-        """
+        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers what was done."""
         done = 0
-        for _ in range(MOST_ROUNDS):
-            actions = self.plan() if goes_on() else []
-            if not actions:
-                break
-            succeeded = sum(self._try(action) for action in actions)
+        for round_number in range(MOST_ROUNDS):
+            planned = self.plan() if goes_on() else []
+            for alarm in planned:
+                if isinstance(alarm, Alarm) and not round_number:
+                    logger.warning("fleet: alarm", extra={"metric": alarm.metric, "about": alarm.about})
+                    count(alarm.metric)
+            todo = [action for action in planned if not isinstance(action, Alarm)]
+            succeeded = sum(self._try(action) for action in todo if goes_on())
             done += succeeded
             if not succeeded:
                 break
@@ -90,37 +105,38 @@ class Reconciler:
 
     def plan(self) -> list[Action]:
         """What there is to do now."""
-        # EC2 first, the ledger second: a node's row is written before its launch, so every instance that is seen has
-        # its row.
+        # EC2 first, the ledger second: a node's row is written before its launch, so an instance that is seen has its row.
         instances = self._cloud.instances()
-        ledger_nodes = self._ledger.nodes()
-        demands = [_demand(found) for found in self._orders.in_states(State.IN_PROGRESS, State.HELD) if _is_ours(found)]
+        ledger = Ledger(self._ledger.nodes(), self._ledger.placements())
+        wanted = self._customers.wanted()
+        ended = self._customers.ended(ledger.placements.keys() - wanted.keys())
         arns = {instance.arn for instance in instances if instance.alive}
         arns |= {
-            node.instance_arn for node in ledger_nodes if node.instance_arn and node.state is not NodeState.TERMINATED
+            node.instance_arn for node in ledger.nodes if node.instance_arn and node.state is not NodeState.TERMINATED
         }
-        heartbeats = {arn: heartbeat for arn in arns if (heartbeat := self._ledger.heartbeat(arn))}
-        observed = Observed(instances, heartbeats, {arn: self._ledger.report(arn) for arn in arns})
-        ending = self._orders.in_states(State.PENDING_CANCELLATION)
-        cancellations = [Cancellation(found.id) for found in ending if found.needs_node]
-        placed = [*(demand.order_id for demand in demands), *(cancellation.order_id for cancellation in cancellations)]
-        ledger = Ledger(ledger_nodes, self._ledger.allocations(placed))
-        return plan.plan(demands, ledger, observed, self._limits, self._now(), cancellations)
+        observed = Observed(instances, self._ledger.heartbeats(arns), self._ledger.reports(arns))
+        self._measure(ledger)
+        return plan.plan(wanted, ended, ledger, observed, self._limits, self._now())
+
+    def _measure(self, ledger: Ledger) -> None:
+        occupying = sum(node.state in nodes.OCCUPYING for node in ledger.nodes)
+        measure("NodesOfCeiling", 100 * occupying / self._limits.max_nodes)
+        unserved = sum(placement.primary is None for placement in ledger.placements.values())
+        measure("EnvironmentsUnserved", unserved)
+        lost = sum(node.state in GONE - {NodeState.TERMINATED} for node in ledger.nodes)
+        measure("NodesLost", lost)
 
     def _try(self, action: Action) -> bool:
-        """Do one action; whether anything has changed by it. One that fails does not keep the others from being
-        done.
-        """
+        """Do one action; whether anything has changed by it. One that fails does not keep the others from being done."""
         described = {"action": type(action).__name__, **_ids(action)}
         try:
             self.apply(action)
-        except (ChangedMeanwhileError, BusyError, OrderError, NodeTransitionRefusedError):
+        except (ChangedMeanwhileError, BusyError, NodeTransitionRefusedError):
             # Somebody was quicker; the next plan starts from what they did.
             logger.info("fleet: overtaken", extra=described)
             return False
         except Exception:
-            # Not raised: the stream would bring the same records again and again. The next minute tries anew; the alarm
-            # counts.
+            # Not raised: the stream would bring the same records again and again. The next minute tries anew; the alarm counts.
             logger.exception("fleet: action failed", extra=described)
             count("FleetActionFailed")
             return False
@@ -129,42 +145,44 @@ class Reconciler:
         return True
 
     def apply(self, action: Action) -> None:
-        """Do one action; doing it twice does no harm. Raises ChangedMeanwhileError, OrderError and what AWS raises."""
+        """Do one action; doing it twice does no harm. Raises ChangedMeanwhileError and what AWS and `customers` raise."""
         now = self._now()
         match action:
-            case plan.RequestNode(node_id):
-                self._ledger.add(nodes.request(node_id, self._limits.capacity_calls, now))
-            case plan.Launch(node, offer, token):
+            case actions.RequestNode(node_id, home, _):
+                self._ledger.add(nodes.request(node_id, self._limits.capacity_calls, now, home))
+            case actions.Launch(node, offer, token):
                 self._launch(node, offer, token)
-            case plan.Adopt(node, instance):
-                self._booting(node, instance, Offer("", ""), "")
-            case plan.MarkReady(node, heartbeat):
+            case actions.Adopt(node, instance):
+                self._booting(node, instance, Offer(instance.subnet_id, instance.instance_type), "")
+            case actions.MarkReady(node, heartbeat):
                 after = nodes.ready(node, address=heartbeat.address, sip_port=heartbeat.sip_port, now=now)
                 self._ledger.replace(node, after)
-            case plan.Mark(node, NodeState.TERMINATED, reason):
-                self._ledger.replace(node, nodes.end(node, reason, now))
-            case plan.Mark(node, state, reason):
-                self._ledger.replace(node, nodes.move(node, state, reason))
-            case plan.Terminate(instance_id, _):
+            case actions.MarkSilent(node, beat):
+                self._ledger.replace(node, nodes.silent(node, beat, now))
+            case actions.Mark(node, state, reason):
+                self._ledger.replace(node, nodes.move(node, state, now, reason))
+            case actions.Terminate(instance_id, _):
                 self._cloud.terminate(instance_id)
-            case plan.Allocate(demand, node, calls):
-                node = self._node(node.id)
-                after = replace(node, allocated=node.allocated + calls, version=node.version + 1)
-                if node.state is not NodeState.READY or after.allocated > after.capacity:
+            case actions.Rearrange(before, after, _, wanted):
+                document = self._customers.document(wanted.environment_id) if wanted else None
+                if wanted and document is None:
                     raise ChangedMeanwhileError
-                self._ledger.allocate(demand, node, after, calls, now)
-            case plan.Release(allocation):
-                node = self._node(allocation.node_id)
-                after = replace(node, allocated=node.allocated - allocation.calls, version=node.version + 1)
-                self._ledger.release(allocation, node, after)
-            case plan.Complete(demand, node):
-                self._complete(demand, node)
-            case plan.Hold(demand, reason):
-                self._orders.change(demand.order_id, lambda found: order.move(found, State.HELD, FLEET, now, reason))
-            case plan.Resume(demand):
-                self._orders.change(demand.order_id, lambda found: order.move(found, State.IN_PROGRESS, FLEET, now))
-            case plan.Cancel(cancellation):
-                self._orders.change(cancellation.order_id, lambda found: order.move(found, State.CANCELLED, FLEET, now))
+                self._ledger.rearrange(before, after, document, now)
+            case actions.Forget(placement):
+                self._ledger.forget(placement)
+            case actions.PublishNames(changes):
+                self._publish(changes)
+            case actions.TellProven(placement, told):
+                server = self._ledger.node(told.node_id)
+                if server is None:
+                    raise ChangedMeanwhileError
+                self._customers.proven(placement.environment_id, told.version, server, told.at)
+                self._ledger.note(placement, replace(placement, proven=told, held=None))
+            case actions.TellHeld(placement, reason):
+                self._customers.held(placement.environment_id, reason)
+                self._ledger.note(placement, replace(placement, held=reason))
+            case Alarm():
+                pass
 
     def _launch(self, node: Node, offer: Offer, token: str) -> None:
         try:
@@ -177,32 +195,38 @@ class Reconciler:
 
     def _booting(self, node: Node, instance: Instance, offer: Offer, token: str) -> None:
         after = nodes.booting(
-            node, instance_id=instance.id, instance_arn=instance.arn, offer=offer, client_token=token, now=self._now()
+            node,
+            instance_id=instance.id,
+            instance_arn=instance.arn,
+            offer=offer,
+            client_token=token,
+            release=self._limits.release,
+            now=self._now(),
         )
         self._ledger.replace(node, after)
 
-    def _complete(self, demand: Demand, node: Node) -> None:
-        allocation = self._ledger.allocations([demand.order_id]).get(demand.order_id)
-        if allocation is None or allocation.instance_arn != node.instance_arn:
+    def _publish(self, changes: tuple[Names, ...]) -> None:
+        """Say first that the names are being changed: whoever is killed in between leaves no row that says what DNS does not."""
+        begun = []
+        for change in changes:
+            if change.placement.names == ():
+                begun.append((change.placement, change.addresses))
+                continue
+            try:
+                begun.append(
+                    (self._ledger.note(change.placement, replace(change.placement, names=())), change.addresses)
+                )
+            except (ChangedMeanwhileError, BusyError):
+                continue
+        self._dns.publish([(placement.environment_id, addresses) for placement, addresses in begun])
+        overtaken = 0
+        for placement, addresses in begun:
+            try:
+                self._ledger.note(placement, replace(placement, names=addresses))
+            except (ChangedMeanwhileError, BusyError):
+                overtaken += 1
+        if overtaken == len(changes):
             raise ChangedMeanwhileError
-        sip = SipServer(node.id, node.address, node.sip_port)
-        now = self._now()
-        self._orders.change(
-            demand.order_id, lambda found: order.complete(found, sip, now), self._ledger.still_on(allocation)
-        )
-
-    def _node(self, node_id: str) -> Node:
-        """The node's row as it is: several orders may get their places by one plan."""
-        return next(node for node in self._ledger.nodes() if node.id == node_id)
-
-
-def _demand(found: Order) -> Demand:
-    return Demand(found.id, found.customer_id, found.quantity, found.order_date, found.state is State.HELD)
-
-
-def _is_ours(found: Order) -> bool:
-    """What needs no node is sales' work, and what sales has put on hold stays on hold until sales says otherwise."""
-    return found.needs_node and (found.state is State.IN_PROGRESS or found.last_change.who.role is Role.FLEET)
 
 
 def _ids(action: Action) -> dict[str, str]:
@@ -213,8 +237,8 @@ def _ids(action: Action) -> dict[str, str]:
         match value:
             case Node():
                 found["node_id"] = value.id
-            case Demand() | Allocation() | Cancellation():
-                found["order_id"] = value.order_id
+            case Placement():
+                found["environment_id"] = value.environment_id
             case Instance():
                 found["instance_id"] = value.id
             case str():
@@ -226,10 +250,20 @@ def _ids(action: Action) -> dict[str, str]:
 def reconciler() -> Reconciler:
     """The fleet of this deployment."""
     fleet = settings.fleet()
-    limits = Limits(fleet.name, fleet.subnet_ids, fleet.instance_types, fleet.node_capacity_calls, fleet.max_nodes)
-    ledger = FleetStore(settings.fleet_table(), settings.orders_table())
-    orders = OrderStore(settings.orders_table(), settings.fleet_table())
-    return Reconciler(ledger, orders, Cloud(fleet.name, fleet.region, fleet.launch_template_id), limits, clock.now)
+    limits = Limits(
+        fleet.name,
+        fleet.subnet_ids,
+        fleet.instance_types,
+        fleet.node_capacity_calls,
+        fleet.max_nodes,
+        release=fleet.release,
+        standby=fleet.standby,
+        spare_nodes=fleet.spare_nodes,
+        rolled_at_once=fleet.rolled_at_once,
+    )
+    cloud = Cloud(fleet.name, fleet.region, fleet.launch_template_id)
+    zone = Zone(fleet.zone_id, fleet.sip_domain)
+    return Reconciler(FleetStore(settings.fleet_table()), Demand(), cloud, zone, limits, clock.now)
 
 
 @logger.inject_lambda_context(clear_state=True)

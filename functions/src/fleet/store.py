@@ -1,18 +1,26 @@
-"""The fleet table: the ledger of nodes, the orders' places on them, and what the nodes say of themselves."""
+"""The fleet table: the ledger of nodes and placements, the nodes' assignments, and what the nodes say of themselves."""
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
 
-from fleet.node import Node, NodeState, Refusal
-from fleet.plan import Allocation, Demand, Heartbeat, Proof
+from fleet import placement as placements
+from fleet.items import from_node, from_placement, to_heartbeat, to_node, to_placement, to_proof
+from fleet.node import Node
+from fleet.observed import Heartbeat, Proof
+from fleet.placement import Assignment, Placement
 from shared import dynamodb
-from shared.clock import from_iso, to_iso
+from shared.clock import to_iso
 from shared.dynamodb import Item, Write
+from shared.telemetry import count, logger
 
-FIRST_EXTENSION = 101
+T = TypeVar("T")
+
 _NODES = "NODES"
-_ENDED_ROWS_LAST = timedelta(days=30)
+SHARDS = 16
+"""Placements stand in so many partitions: DynamoDB reads and writes each at its own pace."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -20,15 +28,19 @@ class ChangedMeanwhileError(Exception):
 
 
 class FleetStore:
-    """One fleet table, and the condition on the orders table under which a place is given."""
+    """One fleet table."""
 
-    def __init__(self, fleet_table: str, orders_table: str) -> None:
+    def __init__(self, fleet_table: str) -> None:
         self._table = fleet_table
-        self._orders = orders_table
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that ever were, in the order of their names."""
-        return tuple(_to_node(item) for item in dynamodb.partition(self._table, _NODES))
+        return tuple(_each(dynamodb.partition(self._table, _NODES), to_node))
+
+    def node(self, node_id: str) -> Node | None:
+        """One node's row as it is."""
+        item = dynamodb.get(self._table, _NODES, node_id)
+        return to_node(item) if item else None
 
     def add(self, node: Node) -> None:
         """Write a new node; raises ChangedMeanwhileError when the name is taken."""
@@ -38,83 +50,63 @@ class FleetStore:
         """Write a node's change; raises ChangedMeanwhileError."""
         dynamodb.transact(self._put_changed(before, after))
 
-    def allocations(self, order_ids: Iterable[str]) -> dict[str, Allocation]:
-        """The places of these orders, of those that have one."""
-        items = dynamodb.batch_get(self._table, [(f"ALLOCATION#{order_id}", "ALLOCATION") for order_id in order_ids])
-        return {item["orderId"]: _to_allocation(item) for item in items.values()}
+    def placements(self) -> dict[str, Placement]:
+        """Where every environment is."""
+        found = (one for shard in range(SHARDS) for one in dynamodb.partition(self._table, f"PLACEMENTS#{shard:02}"))
+        return {one.environment_id: one for one in _each(found, to_placement)}
 
-    def allocate(self, demand: Demand, node: Node, after: Node, calls: int, now: datetime) -> None:
-        """Give an approved order its place: all of it, or nothing. Raises ChangedMeanwhileError."""
-        customer = demand.customer_id
-        assignment = {
-            "pk": node.instance_arn,
-            "sk": f"ASSIGNMENT#{demand.order_id}",
-            "orderId": demand.order_id,
-            "customerId": customer,
-            "encrypted": True,
-            "calls": calls,
-            "version": 1,
-            "phones": [
-                {"username": f"{customer}-{extension}", "extension": extension}
-                for extension in range(FIRST_EXTENSION, FIRST_EXTENSION + demand.phones)
-            ],
-            "assignedAt": to_iso(now),
-        }
-        allocation = {
-            "pk": f"ALLOCATION#{demand.order_id}",
-            "sk": "ALLOCATION",
-            "orderId": demand.order_id,
-            "customerId": customer,
-            "nodeId": node.id,
-            "instanceArn": node.instance_arn,
-            "calls": calls,
-            "assignedAt": to_iso(now),
-        }
-        order = {"pk": f"ORDER#{demand.order_id}", "sk": "ORDER"}
-        dynamodb.transact(
-            dynamodb.check(self._orders, order, _changed, "#state = :state", state="inProgress"),
-            dynamodb.put(self._table, allocation, _changed, "attribute_not_exists(pk)"),
-            dynamodb.put(self._table, assignment, _changed, "attribute_not_exists(pk)"),
-            self._put_changed(node, after),
-        )
+    def placement(self, environment_id: str) -> Placement | None:
+        """Where one environment is."""
+        item = dynamodb.get(self._table, _shard(environment_id), environment_id)
+        return to_placement(item) if item else None
 
-    def release(self, allocation: Allocation, node: Node, after: Node) -> None:
-        """Take an order off its node. Raises ChangedMeanwhileError."""
-        assignment = {"pk": allocation.instance_arn, "sk": f"ASSIGNMENT#{allocation.order_id}"}
+    def rearrange(
+        self, before: Placement, after: Placement, document: Mapping[str, Any] | None, now: datetime
+    ) -> Placement:
+        """Write another placement, the assignments that it changes and their nodes' loads: all of it, or nothing.
+
+        `document` is what the nodes are told of the environment; None leaves what they were told.
+        Answers the placement as it was written. Raises ChangedMeanwhileError, also when a node has no room or takes no more.
+        """
+        touched = dict.fromkeys(one.node_id for one in (*before.assignments, *after.assignments))
+        nodes = {node.id: node for node in map(self.node, touched) if node}
+        try:
+            rows = placements.settle(nodes, before, after, now)
+        except placements.NoRoomError:
+            raise ChangedMeanwhileError from None
+        written = replace(after, version=before.version + 1)
+        gone = [one for one in before.assignments if after.on(one.node_id) is None]
         dynamodb.transact(
-            dynamodb.delete(
-                self._table,
-                {"pk": f"ALLOCATION#{allocation.order_id}", "sk": "ALLOCATION"},
-                _changed,
-                "instanceArn = :arn",
-                arn=allocation.instance_arn,
+            self._put_placement(before, written),
+            *(self._put_changed(nodes[name], row) for name, row in rows.items()),
+            *(self._put_assignment(one, after, document) for one in after.assignments if before.on(one.node_id) != one),
+            *(
+                dynamodb.delete(self._table, self._assignment_key(one, before), _changed, "attribute_exists(pk)")
+                for one in gone
             ),
-            dynamodb.delete(self._table, assignment, _changed, "attribute_exists(pk)"),
-            self._put_changed(node, after),
         )
+        return written
 
-    def still_on(self, allocation: Allocation) -> Write:
-        """The condition, for another transaction, that the order has this place."""
-        key = {"pk": f"ALLOCATION#{allocation.order_id}", "sk": "ALLOCATION"}
-        return dynamodb.check(self._table, key, _changed, "instanceArn = :arn", arn=allocation.instance_arn)
+    def note(self, before: Placement, after: Placement) -> Placement:
+        """Write what is known of a placement: its names, its proof, why it is held. Raises ChangedMeanwhileError."""
+        written = replace(after, version=before.version + 1)
+        dynamodb.transact(self._put_placement(before, written))
+        return written
 
-    def heartbeat(self, instance_arn: str) -> Heartbeat | None:
-        """The node's newest heartbeat."""
-        item = dynamodb.get(self._table, instance_arn, "HEARTBEAT")
-        if item is None:
-            return None
-        return Heartbeat(
-            datetime.fromtimestamp(item["at"] / 1000, UTC), item["state"], item["address"], item["sipPort"]
-        )
+    def forget(self, placement: Placement) -> None:
+        """Delete a placement's row. Raises ChangedMeanwhileError."""
+        key = {"pk": _shard(placement.environment_id), "sk": placement.environment_id}
+        dynamodb.transact(dynamodb.delete(self._table, key, _changed, "#version = :version", version=placement.version))
 
-    def report(self, instance_arn: str) -> dict[str, Proof]:
-        """What the node reports of each order."""
-        item = dynamodb.get(self._table, instance_arn, "REPORT") or {}
-        assignments: Mapping[str, Mapping[str, Any]] = item.get("assignments", {})
-        return {
-            order_id: Proof(report["version"], report["phones"], bool(report.get("probe", {}).get("ok")))
-            for order_id, report in assignments.items()
-        }
+    def heartbeats(self, arns: Iterable[str]) -> dict[str, Heartbeat]:
+        """The nodes' newest heartbeats, of those that ever sent one."""
+        items = dynamodb.batch_get(self._table, [(arn, "HEARTBEAT") for arn in arns])
+        return {arn: beat for (arn, _), item in items.items() for beat in _each([item], to_heartbeat)}
+
+    def reports(self, arns: Iterable[str]) -> dict[str, Mapping[str, Proof]]:
+        """What the nodes report of each environment."""
+        items = dynamodb.batch_get(self._table, [(arn, "REPORT") for arn in arns])
+        return {arn: _proofs(item) for (arn, _), item in items.items()}
 
     def _put_changed(self, before: Node, after: Node) -> Write:
         return self._put_node(
@@ -123,69 +115,53 @@ class FleetStore:
 
     def _put_node(self, node: Node, condition: str, **values: Any) -> Write:
         return dynamodb.put(
-            self._table, {"pk": _NODES, "sk": node.id, **_from_node(node)}, _changed, condition, **values
+            self._table, {"pk": _NODES, "sk": node.id, **from_node(node)}, _changed, condition, **values
         )
+
+    def _put_placement(self, before: Placement, after: Placement) -> Write:
+        item = {"pk": _shard(after.environment_id), "sk": after.environment_id, **from_placement(after)}
+        if not before.version:
+            return dynamodb.put(self._table, item, _changed, "attribute_not_exists(pk)")
+        return dynamodb.put(self._table, item, _changed, "#version = :version", version=before.version)
+
+    def _put_assignment(self, one: Assignment, placement: Placement, document: Mapping[str, Any] | None) -> Write:
+        if document is None:
+            key, told = self._assignment_key(one, placement), "SET #role = :role, epoch = :epoch, #calls = :calls"
+            values = {"role": one.role.value, "epoch": one.epoch, "calls": one.calls}
+            return dynamodb.update(self._table, key, told, _changed, "attribute_exists(pk)", **values)
+        item = {
+            **document,
+            **self._assignment_key(one, placement),
+            "role": one.role.value,
+            "epoch": one.epoch,
+            "calls": one.calls,
+            "assignedAt": to_iso(one.assigned_at),
+        }
+        return dynamodb.put(self._table, item, _changed, "attribute_exists(pk) OR attribute_not_exists(pk)")
+
+    @staticmethod
+    def _assignment_key(one: Assignment, placement: Placement) -> dict[str, str]:
+        return {"pk": one.instance_arn, "sk": f"ASSIGNMENT#{placement.environment_id}"}
+
+
+def _shard(environment_id: str) -> str:
+    return f"PLACEMENTS#{zlib.crc32(environment_id.encode()) % SHARDS:02}"
 
 
 def _changed(_: Item | None) -> Exception:
     return ChangedMeanwhileError()
 
 
-def _from_node(node: Node) -> Item:
-    attributes = {
-        "nodeId": node.id,
-        "state": node.state.value,
-        "version": node.version,
-        "capacity": node.capacity,
-        "allocated": node.allocated,
-        "requestedAt": to_iso(node.requested_at),
-        "attempt": node.attempt,
-        "retryAt": node.retry_at and to_iso(node.retry_at),
-        "refusal": node.refusal and node.refusal.value,
-        "zone": node.zone,
-        "instanceType": node.instance_type,
-        "clientToken": node.client_token,
-        "instanceId": node.instance_id,
-        "instanceArn": node.instance_arn,
-        "launchedAt": node.launched_at and to_iso(node.launched_at),
-        "address": node.address,
-        "sipPort": node.sip_port,
-        "readyAt": node.ready_at and to_iso(node.ready_at),
-        "reason": node.reason,
-        "endedAt": node.ended_at and to_iso(node.ended_at),
-        # Until then it tells what became of it; long after EC2 has forgotten its instance and its client tokens.
-        "expiresAt": node.ended_at and int((node.ended_at + _ENDED_ROWS_LAST).timestamp()),
-    }
-    return {name: value for name, value in attributes.items() if value not in (None, "")}
+def _each(items: Iterable[Item], parse: Callable[[Item], T]) -> Iterator[T]:
+    """Every item that can be read. One that cannot does not hide the others: it is logged and counted."""
+    for item in items:
+        try:
+            yield parse(item)
+        except (KeyError, ValueError, TypeError) as error:
+            logger.error("fleet: odd item", extra={"pk": item.get("pk"), "sk": item.get("sk"), "error": repr(error)})
+            count("FleetOddItem")
 
 
-def _to_node(item: Item) -> Node:
-    def moment(name: str) -> datetime | None:
-        return from_iso(item[name]) if name in item else None
-
-    return Node(
-        id=item["nodeId"],
-        state=NodeState(item["state"]),
-        version=item["version"],
-        capacity=item["capacity"],
-        allocated=item["allocated"],
-        requested_at=from_iso(item["requestedAt"]),
-        attempt=item["attempt"],
-        retry_at=moment("retryAt"),
-        refusal=Refusal(item["refusal"]) if "refusal" in item else None,
-        zone=item.get("zone", ""),
-        instance_type=item.get("instanceType", ""),
-        client_token=item.get("clientToken", ""),
-        instance_id=item.get("instanceId", ""),
-        instance_arn=item.get("instanceArn", ""),
-        launched_at=moment("launchedAt"),
-        address=item.get("address", ""),
-        sip_port=item.get("sipPort", 0),
-        ready_at=moment("readyAt"),
-        reason=item.get("reason", ""),
-        ended_at=moment("endedAt"),
-    )
-
-
-def _to_allocation(item: Item) -> Allocation:
-    return Allocation(item["orderId"], item["nodeId"], item["instanceArn"], item["calls"], from_iso(item["assignedAt"]))
+def _proofs(item: Item) -> dict[str, Proof]:
+    told: Mapping[str, Item] = item.get("assignments") or {}
+    return {name: proof for name, report in told.items() for proof in _each([report], to_proof)}

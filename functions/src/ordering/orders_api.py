@@ -12,6 +12,10 @@ from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
+from customers.phones import hand_out
+from customers.states import Actor as CustomersActor
+from customers.states import Role as CustomersRole
+from customers.store import store as customers
 from ordering import challenge, credentials, form, order, pricing, source, spam, views
 from ordering.order import Detail, Event, Order, OrderError, RelatedParty, State
 from ordering.pricing import Price
@@ -517,10 +521,18 @@ def _read(order_id: str, token: str) -> views.View:
     return _view(found, events)
 
 
+BY_CUSTOMER = CustomersActor(CustomersRole.CUSTOMER, "klant")
+
+
 def _issue(order_id: str, token: str) -> views.View:
     _prove(orders().get(order_id), token)
     domain = brand().sip_domain
-    issued, phones = orders().issue_credentials(order_id, domain, clock.now())
+    now = clock.now()
+    if customer_id := customers().of_order(order_id):
+        issued = orders().change(order_id, lambda found: order.issue_credentials(found, now))
+        phones = hand_out(customer_id, None, BY_CUSTOMER, now)
+    else:
+        issued, phones = orders().issue_credentials(order_id, domain, now)
     logger.info("credentials issued", extra={"order_id": order_id})
     count("CredentialsIssued")
     return views.credentials(issued, domain, phones)

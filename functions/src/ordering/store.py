@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fleet import whereabouts
 from ordering import items
 from ordering.catalogue import Catalogue
 from ordering.credentials import PhoneCredentials, new_password, sha256
@@ -205,6 +206,8 @@ class OrderStore:
 
     def serving_node(self, order_id: str) -> ServingNode | None:
         """The node on which the order has its place, if it has one."""
+        if serving := whereabouts.of(self.get(order_id).customer_id):
+            return ServingNode(serving.node_id, serving.state, serving.address, serving.probe)
         allocation = self._allocation(order_id)
         node = allocation and dynamodb.get(self._fleet, "NODES", allocation["nodeId"])
         if not node or not allocation:
@@ -227,7 +230,7 @@ class OrderStore:
             state=node["state"],
             address=node.get("address", ""),
             capacity=node["capacity"],
-            allocated=node["allocated"],
+            allocated=node["primary"] if "primary" in node else node.get("allocated", 0),
             calls=heartbeat.get("calls"),
             registrations=heartbeat.get("registrations"),
             heartbeat_at=datetime.fromtimestamp(heartbeat["at"] / 1000, UTC) if heartbeat else None,

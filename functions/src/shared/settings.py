@@ -37,6 +37,14 @@ class FleetSettings:
     """In order of preference; empty: only the launch template's own type."""
     node_capacity_calls: int
     max_nodes: int
+    release: str
+    """The software and image that nodes should run; empty: whatever they run will do."""
+    standby: bool
+    spare_nodes: int
+    rolled_at_once: int
+    zone_id: str
+    """The hosted zone of the SIP domain; empty: phones are given addresses."""
+    sip_domain: str
 
 
 @cache
@@ -89,6 +97,12 @@ def fleet() -> FleetSettings:
         instance_types=_list(os.environ.get("INSTANCE_TYPES", "")),
         node_capacity_calls=_positive("NODE_CAPACITY_CALLS"),
         max_nodes=_positive("MAX_NODES"),
+        release=os.environ.get("NODE_RELEASE", ""),
+        standby=_word("STANDBY", "yes", "no") == "yes",
+        spare_nodes=int(os.environ.get("SPARE_NODES") or 0),
+        rolled_at_once=_positive("ROLLED_AT_ONCE") if os.environ.get("ROLLED_AT_ONCE") else 1,
+        zone_id=os.environ.get("ZONE_ID", ""),
+        sip_domain=os.environ.get("SIP_DOMAIN", ""),
     )
 
 
@@ -148,6 +162,14 @@ def _directory(name: str, bundled: Path, checkout: Path) -> Path:
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _word(name: str, *words: str) -> str:
+    """One of these words, the first when nothing is said."""
+    value = os.environ.get(name) or words[0]
+    if value not in words:
+        raise WrongSettingError(name, value, f"one of {', '.join(words)}")
+    return value
 
 
 def _positive(name: str) -> int:

@@ -18,6 +18,11 @@ def count(metric: str) -> None:
     metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
 
 
+def measure(metric: str, value: float) -> None:
+    """Say how much of something there is now."""
+    metrics.add_metric(name=metric, unit=MetricUnit.NoUnit, value=value)
+
+
 def flush() -> None:
     """Send the invocation's metrics, if there are any."""
     if metrics.metric_set:

@@ -19,6 +19,12 @@ METRICS = {
         "reconciler",
         "An action on the fleet failed; the next minute tries it anew. The log says which.",
     ),
+    "FleetOddItem": ("reconciler", "A row of the fleet cannot be read and is left out. The log says which."),
+    "RollStopped": ("reconciler", "A new release did not boot or failed its probe: the roll has stopped by itself."),
+    "ProofFailed": ("reconciler", "The probe call of an environment in service fails. The log says which."),
+    "NodeClockWrong": ("reconciler", "The clock of a node is wrong by more than half a minute."),
+    "EnvironmentTooLarge": ("reconciler", "An environment has outgrown a whole node."),
+    "WithoutStandby": ("reconciler", "An environment has no node that stands by, and none can be had."),
     "LaunchRefusedQuota": ("reconciler", "EC2 refuses more nodes: raise the account's quota of vCPUs."),
     "FulfilmentFailed": ("fulfilment", "An approved order was not delivered to its customer; the log says which."),
     "DueFailed": ("due", "Something that a customer agreed for a date was not carried out; the next run tries anew."),
@@ -26,6 +32,13 @@ METRICS = {
     "MailFailed": ("mailer", "A mail could not be sent; Lambda tries again for an hour."),
 }
 """Name of the metric: the service that counts it, and what to do."""
+
+LEVELS = {
+    "NodesOfCeiling": (80, "Four fifths of max_nodes are in use: raise it in infra/src/infra/stage.toml in time."),
+    "EnvironmentsUnserved": (1, "An environment that should be served has had no primary for five minutes."),
+    "NodesLost": (1, "A node's instance was lost; its environments went over to others."),
+}
+"""Metrics of the reconciler that are measured at each look: from where on a person hears, and what to do."""
 
 
 class Alarms(Construct):
@@ -57,6 +70,15 @@ class Alarms(Construct):
                 period=Duration.minutes(5),
             )
             self._alarm(name, metric, meaning)
+        for name, (threshold, meaning) in LEVELS.items():
+            metric = cloudwatch.Metric(
+                namespace=NAMESPACE,
+                metric_name=name,
+                dimensions_map={"service": "reconciler"},
+                statistic="Minimum",
+                period=Duration.minutes(5),
+            )
+            self._alarm(name, metric, meaning, threshold)
         for name, queue in dead_letters.items():
             metric = queue.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(5), statistic="Maximum"
@@ -75,12 +97,12 @@ class Alarms(Construct):
                 f"The function {name} raised, ran out of time or did not start. Its log says which.",
             )
 
-    def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str) -> None:
+    def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str, threshold: float = 1) -> None:
         alarm = cloudwatch.Alarm(
             self,
             name,
             metric=metric,
-            threshold=1,
+            threshold=threshold,
             evaluation_periods=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

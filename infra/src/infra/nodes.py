@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent, indent
 
-from aws_cdk import Aws
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
@@ -69,8 +70,11 @@ class Nodes(Construct):
         acknowledge(
             self.vpc, "Flow logs would tell who speaks with whom: traffic data that we have no ground to keep.", "VPC7"
         )
+        self.region = Stack.of(self).region
         self.security_group = self._security_group(brand.trunk_networks)
         asset = s3_assets.Asset(self, "Bundle", path=str(bundle))
+        self.release = _release(asset.asset_hash, brand.sip_domain)
+        """What a node runs: another one replaces every node, one zone at a time."""
         self.role = self._role(fleet, cdr, asset)
         self.launch_template = ec2.LaunchTemplate(
             self,
@@ -174,6 +178,10 @@ class Nodes(Construct):
         )
         acknowledge(role, "Session Manager's channels have no resource to name.", "IAM5[Resource::*]")
         return role
+
+
+def _release(*parts: str) -> str:
+    return hashlib.sha256("/".join((IMAGE_PARAMETER, *parts)).encode()).hexdigest()[:12]
 
 
 def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset) -> str:

@@ -1,4 +1,4 @@
-"""When the reconciler runs: changes of orders and fleet, EC2 state changes, and every minute."""
+"""When the reconciler runs: changes of environments and nodes, EC2 state changes, and every minute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReconcilerTriggers(Construct):
         construct_id: str,
         function: lambda_.Function,
         *,
-        orders: dynamodb.Table,
+        customers: dynamodb.Table,
         fleet: dynamodb.Table,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -39,10 +39,21 @@ class ReconcilerTriggers(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
         )
         acknowledge(self.dead_letters, "It is the dead-letter queue.", "SQS3")
-        self._on_change(function, orders, filters=[])
-        # A heartbeat every five seconds is no news.
-        news = lambda_.FilterCriteria.filter({"dynamodb": {"Keys": {"sk": {"S": [{"anything-but": ["HEARTBEAT"]}]}}}})
-        self._on_change(function, fleet, filters=[news])
+        self._on_change(function, customers, news=[{"dynamodb": {"Keys": {"sk": {"S": ["ENVIRONMENT"]}}}}])
+        # Neither a heartbeat every five seconds nor what the reconciler itself wrote is news.
+        self._on_change(
+            function,
+            fleet,
+            news=[
+                {"dynamodb": {"Keys": {"sk": {"S": ["REPORT"]}}}},
+                {
+                    "dynamodb": {
+                        "Keys": {"pk": {"S": ["NODES"]}},
+                        "NewImage": {"reason": {"S": [{"prefix": "operator"}]}},
+                    }
+                },
+            ],
+        )
         self._on_event(
             "InstanceStateChange",
             function,
@@ -56,7 +67,7 @@ class ReconcilerTriggers(Construct):
         )
 
     def _on_change(
-        self, function: lambda_.Function, table: dynamodb.Table, *, filters: Sequence[Mapping[str, Any]]
+        self, function: lambda_.Function, table: dynamodb.Table, *, news: Sequence[Mapping[str, Any]]
     ) -> None:
         function.add_event_source(
             DynamoEventSource(
@@ -67,7 +78,7 @@ class ReconcilerTriggers(Construct):
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,
                 on_failure=SqsDlq(self.dead_letters),
-                filters=filters or None,
+                filters=[lambda_.FilterCriteria.filter(pattern) for pattern in news],
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Stack, triggers
+from aws_cdk import CfnOutput, Duration, Fn, Stack, triggers
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from aws_cdk.aws_secretsmanager import ISecret, Secret, SecretStringGenerator
@@ -16,18 +16,15 @@ from infra.alarms import Alarms
 from infra.api import Api
 from infra.checks import acknowledge
 from infra.customers import Customers, may_change_customers, may_read_customers
+from infra.fleet import Fleet
 from infra.functions import Functions, allow
 from infra.mail import CUSTOMERS_MAILED, MAILED, MailSender, MailTrigger
-from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
+from infra.nodes import Nodes
 from infra.places import BUILD, Brand
-from infra.reconciler import ReconcilerTriggers
 from infra.routes import Route, dynamic_paths, read_routes
 from infra.sign_in import SALES_GROUP, SignIn
 from infra.tables import ORDERS_BY_STATE, Tables
 from infra.website import Website
-
-MAX_NODES = 4
-"""A ceiling on cost: the reconciler never has more nodes than this."""
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 
@@ -81,7 +78,15 @@ class CallvoipStack(Stack):
             site_url=website.url,
         )
         self._load_catalogue()
-        fleet_letters = self._reconcile()
+        fleet = Fleet(
+            self,
+            "Fleet",
+            functions=self._functions,
+            tables=self._tables,
+            nodes=self._nodes,
+            sip_domain=brand.sip_domain,
+            fleet_name=self.stack_name,
+        )
         sender = MailSender(self, "MailSender", domain=brand.domain)
         customers = Customers(
             self,
@@ -94,7 +99,7 @@ class CallvoipStack(Stack):
             ],
         )
         letters = {
-            "Reconciler": fleet_letters,
+            "Reconciler": fleet.dead_letters,
             "Mailer": self._mail(sender, site_url=website.url, order_key=order_key),
             "CustomerMailer": self._customer_mail(sender, site_url=website.url, order_key=order_key),
             **customers.dead_letters,
@@ -102,6 +107,12 @@ class CallvoipStack(Stack):
         Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
+        CfnOutput(
+            self,
+            "NameServers",
+            value=Fn.join(" ", fleet.zone.hosted_zone_name_servers or []),
+            description="Of the SIP domain: the zone above it delegates to them (docs/runbook.md)",
+        )
 
     def _order_key(self) -> str:
         """What orders' tokens are made from: a reference that CloudFormation resolves, as the origin's secret is."""
@@ -148,12 +159,14 @@ class CallvoipStack(Stack):
                 allow(["dynamodb:Query"], catalogue.table_arn),
                 # Where the order is served, and the hashes of its phones' passwords.
                 allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
+                *may_change_customers(self._tables.customers),
             ],
             environment={
                 **through,
                 "ORDER_KEY": order_key,
                 "ORDERS_TABLE": orders.table_name,
                 "CATALOGUE_TABLE": catalogue.table_name,
+                "CUSTOMERS_TABLE": self._tables.customers.table_name,
                 "FLEET_TABLE": fleet.table_name,
             },
         )
@@ -263,85 +276,6 @@ class CallvoipStack(Stack):
             timeout=Duration.minutes(1),
         )
         triggers.Trigger(self, "LoadCatalogue", handler=loader, execute_after=[self._tables])
-
-    def _reconcile(self) -> Queue:
-        """The reconciler and its triggers; answers the queue of what it could not be told."""
-        orders, fleet = self._tables.orders, self._tables.fleet
-        writes = ["dynamodb:PutItem", "dynamodb:ConditionCheckItem"]
-        reconciler = self._functions.add(
-            "Reconciler",
-            "fleet.reconciler.handler",
-            may=[
-                allow([*READ, "dynamodb:BatchGetItem", *writes], orders.table_arn),
-                self._may_end_open_orders(),
-                self._may_list_orders(),
-                allow([*READ, "dynamodb:BatchGetItem", *writes, "dynamodb:DeleteItem"], fleet.table_arn),
-                *self._may_run_nodes(),
-            ],
-            environment={
-                "ORDERS_TABLE": orders.table_name,
-                "FLEET_TABLE": fleet.table_name,
-                "FLEET_NAME": self.stack_name,
-                "LAUNCH_TEMPLATE_ID": self._nodes.launch_template.launch_template_id or "",
-                "SUBNET_IDS": ",".join(self._nodes.subnet_ids),
-                "INSTANCE_TYPES": ",".join(INSTANCE_TYPES),
-                "NODE_CAPACITY_CALLS": str(CAPACITY_CALLS),
-                "MAX_NODES": str(MAX_NODES),
-            },
-            timeout=Duration.minutes(1),
-        )
-        role = reconciler.role
-        assert role is not None  # noqa: S101
-        ec2 = f"arn:<AWS::Partition>:ec2:{self.region}"
-        acknowledge(role, "DescribeInstances and ListStreams know no resources.", "IAM5[Resource::*]")
-        acknowledge(
-            role,
-            "What is yet to be made has no name; the conditions bind it to our launch template and our tag.",
-            *(
-                f"IAM5[Resource::{ec2}:<AWS::AccountId>:{kind}/*]"
-                for kind in ("instance", "volume", "network-interface")
-            ),
-            f"IAM5[Resource::{ec2}::image/*]",
-        )
-        return ReconcilerTriggers(self, "ReconcilerTriggers", reconciler, orders=orders, fleet=fleet).dead_letters
-
-    def _may_run_nodes(self) -> list[iam.PolicyStatement]:
-        """Start what the launch template describes, in our subnets only; end only what carries this fleet's tag."""
-        ec2 = f"arn:{self.partition}:ec2:{self.region}:{self.account}"
-        template = f"{ec2}:launch-template/{self._nodes.launch_template.launch_template_id}"
-        return [
-            allow(["ec2:DescribeInstances"], "*"),
-            allow(
-                ["ec2:RunInstances"],
-                f"{ec2}:instance/*",
-                f"{ec2}:volume/*",
-                f"{ec2}:network-interface/*",
-                conditions={"ArnEquals": {"ec2:LaunchTemplate": template}},
-            ),
-            allow(
-                ["ec2:RunInstances"],
-                template,
-                f"{ec2}:security-group/{self._nodes.security_group.security_group_id}",
-                *(f"{ec2}:subnet/{subnet}" for subnet in self._nodes.subnet_ids),
-                f"arn:{self.partition}:ec2:{self.region}::image/*",
-            ),
-            allow(
-                ["ec2:CreateTags"],
-                f"{ec2}:instance/*",
-                f"{ec2}:volume/*",
-                conditions={"StringEquals": {"ec2:CreateAction": "RunInstances"}},
-            ),
-            allow(
-                ["ec2:TerminateInstances"],
-                f"{ec2}:instance/*",
-                conditions={"StringEquals": {"aws:ResourceTag/callvoip:fleet": self.stack_name}},
-            ),
-            allow(
-                ["iam:PassRole"],
-                self._nodes.role.role_arn,
-                conditions={"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
-            ),
-        ]
 
 
 def _keys(*patterns: str) -> dict[str, object]:

@@ -32,6 +32,7 @@ MADE_BY_MOTO = frozenset(
         "AWS::EC2::VPC",
         "AWS::IAM::InstanceProfile",
         "AWS::IAM::Role",
+        "AWS::Route53::HostedZone",
         "AWS::SNS::Topic",
         "AWS::SQS::Queue",
         "AWS::SSM::Parameter",

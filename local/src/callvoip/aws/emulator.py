@@ -52,6 +52,8 @@ MAIL_PATH = "/callvoip/mail"
 _CREDENTIAL = re.compile(r"Credential=([^/]*)/[^/]*/([^/]*)/([^/,]+)/")
 # SES's newer API names its actions by path alone.
 _ACTIONS = {("POST", "/v2/email/outbound-emails"): "SendEmail"}
+_ROUTE53 = "/2013-04-01/hostedzone"
+_ROUTE53_ACTIONS = {("POST", "rrset"): "ChangeResourceRecordSets", ("GET", "rrset"): "ListResourceRecordSets"}
 # Amazon names its reading actions so, in every API used here.
 _READS = ("Get", "Describe", "List", "Query", "Scan", "BatchGet", "TransactGet")
 
@@ -234,10 +236,13 @@ def _body(environ: Environ) -> bytes:
 
 def _action(environ: Environ, body: bytes) -> str:
     """The operation's name: in a header (DynamoDB, SQS, SSM), in the form that is the body (EC2), or in the path
-    (SES).
+    (SES, and Route 53, whose path also names the zone).
     """
-    if (named := _ACTIONS.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]))) is not None:
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    if (named := _ACTIONS.get((method, path))) is not None:
         return named
+    if path.startswith(_ROUTE53):
+        return f"{_ROUTE53_ACTIONS.get((method, path.rstrip('/').rpartition('/')[2]), method.title())} {path}"
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target or not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return target.rpartition(".")[2]

@@ -52,9 +52,20 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
             return [Asked(f"ssm:{action}", f"arn:aws:ssm:{place}:parameter/{name.removeprefix('/')}") for name in names]
+        case "route53":
+            return [_route53(action, body)]
         case "ses" if action == "SendEmail":
             return list(_ses(json.loads(body), f"arn:aws:ses:{place}:"))
     return [Asked(f"{service}:{action}", "*")]
+
+
+def _route53(action: str, body: bytes) -> Asked:
+    """The zone is in the path, which a request of two parts is told here as `action path`."""
+    name, _, path = action.partition(" ")
+    zone = re.search(r"/hostedzone/([^/?]+)", path)
+    kinds = {"route53:ChangeResourceRecordSetsRecordTypes": re.findall(r"<Type>(\w+)</Type>", body.decode())}
+    resource = f"arn:aws:route53:::hostedzone/{zone[1]}" if zone else "*"
+    return Asked(f"route53:{name}", resource, kinds if name == "ChangeResourceRecordSets" else {})
 
 
 def _ses(request: Mapping[str, Any], prefix: str) -> Iterator[Asked]:

@@ -1,4 +1,4 @@
-"""fleet.placement: Erlang B and packed allocation."""
+"""fleet.erlang: the Erlang B formula."""
 
 from math import factorial
 
@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.placement import BLOCKING, ERLANG_PER_PHONE, Room, calls_needed, choose
+from fleet.erlang import BLOCKING, ERLANG_PER_PHONE, calls_needed, most_phones
 
 phones = st.integers(1, 2000)
-rooms = st.lists(st.builds(Room, st.uuids().map(str), st.integers(0, 100)), unique_by=lambda room: room.node_id)
 
 
 def erlang_b(erlang: float, circuits: int) -> float:
@@ -41,8 +40,6 @@ def test_no_phones_need_no_calls(number: int) -> None:
         calls_needed(number)
 
 
-@given(rooms, st.integers(1, 100))
-def test_the_fullest_node_with_room_is_chosen(offered: list[Room], calls: int) -> None:
-    chosen = choose(offered, calls)
-    fitting = [room.free for room in offered if room.free >= calls]
-    assert (chosen.free if chosen else None) == min(fitting, default=None)
+@given(st.integers(1, 400))
+def test_the_largest_environment_fits_and_one_phone_more_does_not(calls: int) -> None:
+    assert calls_needed(most_phones(calls)) <= calls < calls_needed(most_phones(calls) + 1)

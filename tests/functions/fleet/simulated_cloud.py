@@ -1,0 +1,458 @@
+"""A cloud for the fleet that does to it what clouds do, on a clock of its own.
+
+EC2 keeps its documented word on client tokens, and besides runs out of capacity, throttles, loses its answers, tells what was true a
+minute ago and ends instances. Nodes boot or do not, lose DynamoDB, hang, fail their probe calls and have clocks that are wrong. The
+control plane is killed before or after any of its writes. What must hold at every moment is `Cloud.check`; what must hold once the cloud
+is well again, `Cloud.check_healed`.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fleet import placement as placements
+from fleet.actions import Wanted
+from fleet.ec2 import LaunchRefusedError
+from fleet.limits import Limits
+from fleet.node import GONE, OCCUPYING, Node, NodeState, Offer, Refusal
+from fleet.observed import LEASE, Heartbeat, Instance, Proof
+from fleet.placement import HoldReason, Placement, Role
+from fleet.reconciler import Reconciler
+from fleet.store import ChangedMeanwhileError
+from shared.telemetry import metrics
+
+NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+TICK = timedelta(seconds=5)
+ZONES = ("subnet-a", "subnet-b", "subnet-c")
+LIMITS = Limits("test", ZONES, (), capacity_calls=20, max_nodes=6)
+NAMES_FOLLOW_WITHIN = timedelta(seconds=90)
+"""So long a name may point to an ended instance while nothing else is wrong: EC2's answers may be a minute old."""
+
+
+class Killed(BaseException):
+    """The control plane's process is killed: nothing catches this."""
+
+
+@dataclass
+class Writes:
+    """What becomes of the control plane's next writes, by how many are still to come before it."""
+
+    kill_before: int | None = None
+    kill_after: int | None = None
+    lose_answer: int | None = None
+    refuse: int | None = None
+
+    def before(self) -> None:
+        self.kill_before = self._count(self.kill_before, Killed)
+        self.refuse = self._count(self.refuse, ConnectionError)
+
+    def after(self) -> None:
+        self.kill_after = self._count(self.kill_after, Killed)
+        self.lose_answer = self._count(self.lose_answer, TimeoutError)
+
+    def _count(self, left: int | None, error: type[BaseException]) -> int | None:
+        if left == 0:
+            for name in ("kill_before", "kill_after", "lose_answer", "refuse"):
+                if getattr(self, name) == 0:
+                    setattr(self, name, None)
+            raise error
+        return None if left is None else left - 1
+
+
+@dataclass
+class MediaNode:
+    """A node as it behaves: it serves what it read last, for as long as its lease lasts."""
+
+    arn: str
+    zone: str
+    boots_at: datetime
+    address: str
+    boots: bool = True
+    reaches_dynamodb: bool = True
+    hangs: bool = False
+    probe_passes: bool = True
+    clock: timedelta = timedelta(0)
+    calls: int = 0
+    renewed_at: datetime | None = None
+    loaded: dict[str, tuple[Role, int, int, int]] = field(default_factory=dict)
+
+    def is_primary_of(self, environment_id: str, now: datetime) -> bool:
+        """Whether it would accept a phone's registration."""
+        if self.hangs or self.renewed_at is None or now - self.renewed_at >= LEASE:
+            return False
+        return self.loaded.get(environment_id, (Role.STANDBY,))[0] is Role.PRIMARY
+
+
+class MemoryStore:
+    """FleetStore in memory; the tests of the store hold the same stories against DynamoDB Local."""
+
+    def __init__(self, writes: Writes | None = None) -> None:
+        self.rows: dict[str, Node] = {}
+        self.placed: dict[str, Placement] = {}
+        self.assignments: dict[str, dict[str, tuple[Role, int, int, int]]] = {}
+        self.beats: dict[str, Heartbeat] = {}
+        self.told: dict[str, dict[str, Proof]] = {}
+        self.writes = writes or Writes()
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(self.rows[name] for name in sorted(self.rows))
+
+    def node(self, node_id: str) -> Node | None:
+        return self.rows.get(node_id)
+
+    def placements(self) -> dict[str, Placement]:
+        return dict(self.placed)
+
+    def heartbeats(self, arns: Iterable[str]) -> dict[str, Heartbeat]:
+        return {arn: self.beats[arn] for arn in arns if arn in self.beats}
+
+    def reports(self, arns: Iterable[str]) -> dict[str, Mapping[str, Proof]]:
+        return {arn: self.told[arn] for arn in arns if arn in self.told}
+
+    def beat(self, arn: str, heartbeat: Heartbeat) -> None:
+        self.beats[arn] = heartbeat
+
+    def report(self, arn: str, proofs: dict[str, Proof]) -> None:
+        self.told[arn] = proofs
+
+    def add(self, node: Node) -> None:
+        self.writes.before()
+        if node.id in self.rows:
+            raise ChangedMeanwhileError
+        self.rows[node.id] = node
+        self.writes.after()
+
+    def replace(self, before: Node, after: Node) -> None:
+        self.writes.before()
+        if self.rows.get(before.id) != before:
+            raise ChangedMeanwhileError
+        self.rows[after.id] = after
+        self.writes.after()
+
+    def rearrange(
+        self, before: Placement, after: Placement, document: Mapping[str, int] | None, now: datetime
+    ) -> Placement:
+        self.writes.before()
+        self._expect(before)
+        try:
+            self.rows |= placements.settle(self.rows, before, after, now)
+        except placements.NoRoomError:
+            raise ChangedMeanwhileError from None
+        for one in before.assignments:
+            if after.on(one.node_id) is None:
+                del self.assignments[one.instance_arn][after.environment_id]
+        for one in after.assignments:
+            if before.on(one.node_id) != one:
+                own = self.assignments.setdefault(one.instance_arn, {})
+                version, phones = (
+                    (document["version"], document["phones"]) if document else own[after.environment_id][2:]
+                )
+                own[after.environment_id] = one.role, one.epoch, version, phones
+        return self._written(before, after)
+
+    def note(self, before: Placement, after: Placement) -> Placement:
+        self.writes.before()
+        self._expect(before)
+        assert before.assignments == after.assignments
+        return self._written(before, after)
+
+    def forget(self, placement: Placement) -> None:
+        self.writes.before()
+        self._expect(placement)
+        assert not placement.assignments
+        del self.placed[placement.environment_id]
+        self.writes.after()
+
+    def _expect(self, before: Placement) -> None:
+        found = self.placed.get(before.environment_id)
+        if (found.version if found else 0) != before.version:
+            raise ChangedMeanwhileError
+
+    def _written(self, before: Placement, after: Placement) -> Placement:
+        self.placed[after.environment_id] = written = replace(after, version=before.version + 1)
+        self.writes.after()
+        return written
+
+
+class Ec2:
+    """EC2 as its documentation has it: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html."""
+
+    def __init__(self, cloud: "Cloud") -> None:
+        self.all: dict[str, Instance] = {}
+        self.full: set[str] = set()
+        self.quota = 99
+        self.stale = timedelta(0)
+        self.history: list[tuple[datetime, tuple[Instance, ...]]] = []
+        self._cloud = cloud
+        self._tokens: dict[str, tuple[tuple[str, Offer], str]] = {}
+
+    def instances(self) -> tuple[Instance, ...]:
+        if self.stale:
+            seen = [instances for at, instances in self.history if at <= self._cloud.now - self.stale]
+            return seen[-1] if seen else ()
+        return tuple(self.all.values())
+
+    def launch(self, node_id: str, offer: Offer, client_token: str) -> Instance:
+        self._cloud.writes.before()
+        known = self._tokens.get(client_token)
+        if known:
+            parameters, instance_id = known
+            if parameters != (node_id, offer) or self.all[instance_id].ended:
+                raise LaunchRefusedError(Refusal.SPENT)
+            return self.all[instance_id]
+        if sum(instance.alive for instance in self.all.values()) >= self.quota:
+            raise LaunchRefusedError(Refusal.QUOTA)
+        if offer.subnet_id in self.full:
+            raise LaunchRefusedError(Refusal.NO_CAPACITY)
+        number = len(self.all) + 1
+        instance_id = f"i-{number:04d}"
+        arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{instance_id}"
+        self.all[instance_id] = Instance(instance_id, arn, node_id, "pending", self._cloud.now, offer.subnet_id)
+        self._tokens[client_token] = ((node_id, offer), instance_id)
+        self._cloud.boot(self.all[instance_id], number)
+        self._cloud.writes.after()
+        return self.all[instance_id]
+
+    def terminate(self, instance_id: str) -> None:
+        self._cloud.writes.before()
+        self.end(instance_id)
+        self._cloud.writes.after()
+
+    def end(self, instance_id: str) -> None:
+        self.all[instance_id] = replace(self.all[instance_id], state="terminated")
+        self._cloud.machines.pop(self.all[instance_id].arn, None)
+
+
+class Dns:
+    """Route 53's zone."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.says: dict[str, tuple[str, ...]] = {}
+        self._writes = writes
+
+    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> None:
+        self._writes.before()
+        for environment_id, addresses in changes:
+            if addresses is None:
+                self.says.pop(environment_id, None)
+            else:
+                self.says[environment_id] = addresses
+        self._writes.after()
+
+
+class Customers:
+    """What `customers` wants served, and what it was told."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.served: dict[str, Wanted] = {}
+        self.gone: set[str] = set()
+        self.told_proven: dict[str, tuple[int, str]] = {}
+        self.told_held: dict[str, str] = {}
+        self._writes = writes
+
+    def wanted(self) -> dict[str, Wanted]:
+        return dict(self.served)
+
+    def document(self, environment_id: str) -> Mapping[str, int] | None:
+        found = self.served.get(environment_id)
+        return {"version": found.version, "phones": found.phones} if found else None
+
+    def ended(self, environment_ids: Iterable[str]) -> Set[str]:
+        return {one for one in environment_ids if one in self.gone}
+
+    def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None:
+        self._writes.before()
+        self.told_proven[environment_id] = version, node.id
+        self.told_held.pop(environment_id, None)
+        self._writes.after()
+
+    def held(self, environment_id: str, reason: str) -> None:
+        self._writes.before()
+        self.told_held[environment_id] = reason
+        self._writes.after()
+
+
+class Cloud:
+    """All of it, and the control plane that is being tried."""
+
+    def __init__(self, limits: Limits = LIMITS, store: Any = None) -> None:
+        self.now = NOON
+        self.limits = limits
+        self.store = store or MemoryStore()
+        self.reads_are_cheap = store is None
+        self.writes: Writes = self.store.writes
+        self.customers = Customers(self.writes)
+        self.dns = Dns(self.writes)
+        self.ec2 = Ec2(self)
+        self.machines: dict[str, MediaNode] = {}
+        self.next_boots = True
+        self.next_passes = True
+        self.control_plane_runs = True
+        self.wrong_since: dict[str, datetime] = {}
+        self.unwell_at = NOON
+        self.most_primaries = 0
+        self.reconcile_every = 1
+        self._ticks = 0
+
+    @property
+    def reconciler(self) -> Reconciler:
+        """A new process each time: it remembers nothing."""
+        return Reconciler(self.store, self.customers, self.ec2, self.dns, self.limits, lambda: self.now)
+
+    def boot(self, instance: Instance, number: int) -> None:
+        address = f"192.0.2.{number}"
+        node = MediaNode(instance.arn, instance.subnet_id, self.now + timedelta(seconds=20), address, self.next_boots)
+        node.probe_passes = self.next_passes
+        self.machines[instance.arn] = node
+
+    # What passes with time.
+
+    def pass_time(self, span: timedelta) -> None:
+        """Let time pass: nodes poll and beat, the control plane looks."""
+        end = self.now + span
+        while self.now < end:
+            self.now += TICK
+            self._ticks += 1
+            self.ec2.history = [*self.ec2.history[-30:], (self.now, tuple(self.ec2.all.values()))]
+            changed = []
+            # Each node polls when it likes: whoever gains comes before who loses, or after.
+            for node in sorted(self.machines.values(), key=lambda node: node.arn, reverse=self._ticks % 2 == 0):
+                changed.append(self._tick(node))
+                self._check_primaries()
+            self.check()
+            if self._ticks % 12 == 0 or (any(changed) and self._ticks % self.reconcile_every == 0):
+                self.look()
+
+    def look(self) -> None:
+        """One run of the control plane, which may be killed in the middle."""
+        if not self.control_plane_runs:
+            return
+        try:
+            self.reconciler.run()
+        except Killed:
+            pass
+        finally:
+            metrics.clear_metrics()
+        self.check()
+
+    def _tick(self, node: MediaNode) -> bool:
+        """What a node does in five seconds; whether it wrote something new."""
+        instance = next(one for one in self.ec2.all.values() if one.arn == node.arn)
+        if instance.state == "pending" and node.boots:
+            self.ec2.all[instance.id] = replace(instance, state="running")
+        if not node.boots or node.hangs or self.now < node.boots_at or not node.reaches_dynamodb:
+            return False
+        node.loaded = dict(self.store.assignments.get(node.arn, {}))
+        node.renewed_at = self.now
+        first = node.arn not in self.store.beats
+        self.store.beat(node.arn, Heartbeat(self.now + node.clock, "ready", node.address, 5061, node.calls))
+        report = {
+            name: Proof(version, epoch, phones, node.probe_passes, self.now)
+            for name, (_, epoch, version, phones) in node.loaded.items()
+        }
+        known = {name: replace(proof, probe_at=None) for name, proof in self.store.told.get(node.arn, {}).items()}
+        news = known != {name: replace(proof, probe_at=None) for name, proof in report.items()}
+        if news or self._ticks % 720 == 0:
+            self.store.report(node.arn, report)
+        return news or first
+
+    # What must hold.
+
+    def _check_primaries(self) -> None:
+        for environment_id in {name for node in self.machines.values() for name in node.loaded}:
+            primaries = [node.arn for node in self.machines.values() if node.is_primary_of(environment_id, self.now)]
+            assert len(primaries) <= 1, f"{environment_id} has two primaries with a fresh lease: {primaries}"
+
+    def check(self) -> None:
+        """At every moment, whatever is wrong with the cloud."""
+        self._check_primaries()
+        if self.reads_are_cheap:
+            self._check_ledger()
+
+    def _check_ledger(self) -> None:
+        rows = self.store.rows.values()
+        assert sum(node.state in OCCUPYING for node in rows) <= self.limits.max_nodes, "more nodes than the ceiling"
+        for node in rows:
+            on_it = [(one, placed.on(node.id)) for one, placed in self.store.placed.items() if placed.on(node.id)]
+            firm = sum(
+                one.calls
+                for name, one in on_it
+                if one and (one.role is Role.PRIMARY or self.store.placed[name].primary is None)
+            )
+            assert node.firm == firm, f"{node.id} counts {node.firm} calls and has {firm}"
+            assert firm <= node.capacity, f"{node.id} is overbooked"
+            assert (node.empty and not on_it) or (not node.empty and on_it), f"{node.id} does not know what is on it"
+        for placed in self.store.placed.values():
+            assert sum(one.role is Role.PRIMARY for one in placed.assignments) <= 1
+            for one in placed.assignments:
+                told = self.store.assignments[one.instance_arn][placed.environment_id]
+                assert told[:2] == (one.role, one.epoch), "a node is told another role than the ledger has"
+        self._check_names()
+
+    def _check_names(self) -> None:
+        alive = {node.address for node in self.machines.values()}
+        if not self.is_well:
+            self.unwell_at = self.now
+        for environment_id, said in self.dns.says.items():
+            if all(address.split(" ")[1] in alive for address in said):
+                self.wrong_since.pop(environment_id, None)
+                continue
+            since = max(self.wrong_since.setdefault(environment_id, self.now), self.unwell_at)
+            assert self.now - since <= NAMES_FOLLOW_WITHIN, (
+                f"{environment_id} has pointed to an ended node since {since}"
+            )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing keeps the control plane from its work."""
+        return self.control_plane_runs and not self.ec2.stale and self.writes == Writes()
+
+    def heal(self) -> None:
+        """Nothing is wrong any more, and there is time."""
+        self.writes.__init__()  # type: ignore[misc]
+        self.control_plane_runs = True
+        self.ec2.full.clear()
+        self.ec2.quota, self.ec2.stale, self.next_boots, self.next_passes = 99, timedelta(0), True, True
+        for node in self.machines.values():
+            node.reaches_dynamodb, node.probe_passes, node.clock, node.calls = True, True, timedelta(0), 0
+        self.pass_time(timedelta(minutes=3))
+        # What a bad hour left behind is forgotten after an hour: boots that failed, tokens, nodes that are silent.
+        self.pass_time(timedelta(minutes=75))
+
+    def check_healed(self) -> None:
+        """Once the cloud is well: every environment is served or held with a reason, every instance owned or ended."""
+        owned = {node.instance_id for node in self.store.rows.values() if node.state in OCCUPYING}
+        alive = {instance.id for instance in self.ec2.all.values() if instance.alive}
+        assert alive <= owned, f"nobody owns {alive - owned}"
+        at_ceiling = sum(node.state in OCCUPYING for node in self.store.rows.values()) >= self.limits.max_nodes
+        by_arn = {node.arn: node for node in self.machines.values()}
+        for name, wanted in self.customers.served.items():
+            placed = self.store.placed[name]
+            if placed.primary is None:
+                fits = wanted.calls <= self.limits.capacity_calls
+                assert placed.held is (HoldReason.CEILING if fits else HoldReason.TOO_LARGE), f"{name} waits: {placed}"
+                assert at_ceiling or not fits, f"{name} is held for a ceiling that is not reached"
+                assert self.customers.told_held[name] == placed.held
+                assert self.dns.says.get(name) is None
+                continue
+            node = by_arn[placed.primary.instance_arn]
+            assert node.is_primary_of(name, self.now), f"{name} is served by nobody: {placed}"
+            assert node.loaded[name][1:] == (placed.primary.epoch, wanted.version, wanted.phones)
+            assert self.customers.told_proven[name] == (wanted.version, placed.primary.node_id)
+            assert name not in self.customers.told_held
+            assert self.dns.says[name][0].split(" ")[1] == node.address
+            assert self.dns.says[name] == placed.names
+            if placed.standbys:
+                (standby,) = placed.standbys
+                assert standby.instance_arn in by_arn
+            else:
+                assert at_ceiling or not self.limits.standby, f"{name} has no standby: {placed}"
+        for name in self.customers.gone:
+            assert name not in self.store.placed, f"{name} has ended and is still placed"
+            assert name not in self.dns.says
+            assert not any(name in node.loaded for node in self.machines.values())
+        assert not [
+            one for placed in self.store.placed.values() for one in placed.assignments
+            if self.store.rows[one.node_id].state in GONE | {NodeState.QUARANTINED}
+        ]  # fmt: skip
