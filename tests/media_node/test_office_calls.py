@@ -3,63 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from media_node.call.directory import Directory, Number
-from media_node.call.trunk import TrunkAddress
+from media_node.call.directory import Directory
 from media_node.probe.phone import Conversation
-from media_node.probe.phone import Phone as Handset
-from media_node.sip import transport
-from media_node.sip.dialog import Dialog
-from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
-from media_node.sip.sdp import Direction, Session, attach
+from media_node.sip.sdp import Direction
 from media_node.sip.transaction_layer import ServerTransaction, to_tag
-from media_node.sip.transport import Connection, Transport
 from tests.support.node import DOMAIN
-from tests.support.office import CUSTOMER, PASSWORD, Office, environment, refused, until
-
-NUMBER = "+31201230000"
-
-
-class DeskPhone(Handset):
-    """A phone that remembers what it was sent, and can hold its answer back."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.seen: list[Request] = []
-        self.reasons: list[str] = []
-
-    def requested(self, transaction: ServerTransaction) -> None:
-        self.seen.append(transaction.request)
-        if transaction.request.method == "NOTIFY" or transaction.request.method == "UPDATE":
-            transaction.respond(200)
-        else:
-            super().requested(transaction)
-            if (before := transaction.on_cancel) is not None:
-
-                def cancelled(cancel: Request) -> None:
-                    self.reasons.append(cancel.headers.get("Reason") or "")
-                    before(cancel)
-
-                transaction.on_cancel = cancelled
-
-    def progress(self) -> list[str]:
-        """What the NOTIFYs of a transfer said."""
-        return [request.body.decode().strip() for request in self.seen if request.method == "NOTIFY"]
-
-
-async def desk_phone(office: Office, extension: str, **options: Any) -> DeskPhone:
-    phone = DeskPhone(f"{CUSTOMER}-{extension}", PASSWORD, DOMAIN, **options)
-    office.handsets.append(phone)
-    await phone.connect("127.0.0.1", office.port, office.certificates.client_context())
-    await phone.register()
-    return phone
-
+from tests.support.office import (
+    CUSTOMER,
+    NUMBER,
+    DeskPhone,
+    Office,
+    desk_phone,
+    environment,
+    invite,
+    refused,
+    trunk,
+    until,
+    users,
+    with_number,
+)
 
 # Forks.
 
@@ -231,28 +199,6 @@ async def test_replaces_names_no_dialog_of_another_customer(office: Office) -> N
     assert not ours.ended.is_set()
 
 
-async def invite(phone: Handset, dialled: str, **headers: str) -> Conversation:
-    conversation = await phone._conversation(voice=0)
-    request = Request("INVITE", URI("sip", DOMAIN, user=dialled))
-    request.headers.set("Max-Forwards", "70")
-    request.from_address = Address(URI("sip", DOMAIN, user=phone.username), parameters=Parameters(tag="77"))
-    request.to_address = Address(request.uri)
-    request.headers.set("Call-ID", f"{dialled}-{id(conversation)}")
-    request.cseq = CSeq(1, "INVITE")
-    request.contact = [phone.contact]
-    for name, value in headers.items():
-        request.headers.set(name.replace("_", "-"), value)
-    attach(request, conversation.description(phone.suites))
-    response = await phone.invite(phone.connection, request, conversation)
-    conversation.dialog = Dialog.as_client(request, response)
-    phone.transactions.acknowledge(
-        phone.connection, conversation.dialog.request("ACK", phone.contact, request.cseq.sequence)
-    )
-    conversation.agree(Session.parse(response.body))
-    conversation.headers = response.headers  # type: ignore[attr-defined]
-    return conversation
-
-
 # Pick-up.
 
 
@@ -298,45 +244,6 @@ async def test_an_interval_that_is_too_small_is_refused_with_the_least(office: O
 
 
 # Forwarding and numbers: a trunk that calls and is called.
-
-
-class Outside(DeskPhone):
-    """The other end of the trunk: answers every number in plain RTP, and calls in over the same connection."""
-
-
-@contextlib.asynccontextmanager
-async def trunk(office: Office, **options: Any) -> Any:
-    provider = Outside("provider", "", DOMAIN, (), **options)
-    accepted: list[Connection] = []
-    loop = asyncio.get_running_loop()
-
-    def accept() -> Any:
-        connection = transport.StreamConnection(provider.transactions, Transport.TCP)
-        accepted.append(connection)
-        provider._connection = connection
-        return connection
-
-    server = await loop.create_server(accept, "127.0.0.1", 0)
-    address = TrunkAddress("127.0.0.1", server.sockets[0].getsockname()[1], Transport.TCP)
-    office.exchange.use_trunk(address, local_host="127.0.0.1")
-    assert office.exchange._trunk is not None
-    await office.exchange._trunk.connection()
-    await until(lambda: bool(accepted) and provider._connection is not None)
-    try:
-        yield provider
-    finally:
-        office.exchange.use_trunk(None, local_host="127.0.0.1")
-        server.close()
-        for connection in accepted:
-            connection.close()
-
-
-def with_number(**options: Any) -> Directory:
-    return Directory((replace(environment(), numbers=(Number(number=NUMBER, **options),)),))
-
-
-def users(*extensions: str) -> tuple[str, ...]:
-    return tuple(f"{CUSTOMER}-{extension}" for extension in extensions)
 
 
 async def test_a_call_from_outside_rings_the_phones_of_the_number(office: Office) -> None:

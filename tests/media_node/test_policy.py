@@ -97,3 +97,42 @@ def test_two_orders_of_one_customer_are_one_environment_to_its_phones() -> None:
     directory = Directory((*DIRECTORY.environments, more))
     assert isinstance(route(directory, CALLER, "103", trunk=False, occupancy=Occupancy()), ToPhone)
     assert directory.calls("abc234") == 7
+
+
+@pytest.mark.parametrize("dialled", ["112", "100", "101", "+31112", "1-1-2"])
+@pytest.mark.parametrize("country", ["NL", "BE"])
+def test_emergency_numbers_of_both_countries_leave_by_the_trunk_whatever_stands_in_the_way(
+    dialled: str, country: str
+) -> None:
+    phone = Phone(username="abc234-201", extension="201", customer_id="abc234", encrypted=True)
+    directory = Directory(
+        (
+            Environment(
+                environment_id="abc234",
+                customer_id="abc234",
+                encrypted=True,
+                calls=1,
+                version=1,
+                phones=(phone,),
+                country=country,
+                suspended=True,
+            ),
+        )
+    )
+    decision = route(directory, phone, dialled, trunk=True, occupancy=Occupancy(draining=True, calls=9, allowed=1))
+    assert isinstance(decision, ToTrunk) and decision.emergency
+
+
+def test_101_is_a_colleague_only_where_it_is_nobodys_emergency_number() -> None:
+    phones = tuple(
+        Phone(username=f"abc234-{extension}", extension=extension, customer_id="abc234", encrypted=True)
+        for extension in ("101", "112", "201")
+    )
+    for country, kind in (("NL", ToPhone), ("BE", ToTrunk)):
+        environment = Environment(
+            environment_id="abc234", customer_id="abc234", encrypted=True, calls=1, version=1, phones=phones,
+            country=country,
+        )  # fmt: skip
+        directory = Directory((environment,))
+        assert isinstance(route(directory, phones[2], "101", trunk=True, occupancy=Occupancy()), kind)
+        assert isinstance(route(directory, phones[2], "112", trunk=True, occupancy=Occupancy()), ToTrunk)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from media_node.call.directory import Environment, Phone
+from media_node.call.directory import Directory, Environment, Number, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
+from media_node.call.trunk import TrunkSettings
 from media_node.probe.phone import Conversation, RequestRefused
 from media_node.probe.phone import Phone as Handset
+from media_node.sip import transport
+from media_node.sip.dialog import Dialog
 from media_node.sip.digest import Algorithm
+from media_node.sip.grammar import URI, Address, CSeq, Parameters
+from media_node.sip.headers import Request
+from media_node.sip.sdp import Session, attach
+from media_node.sip.transaction_layer import ServerTransaction
+from media_node.sip.transport import Connection, Transport
 from media_node.worker_link.client import MediaError
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 from tests.support.node import DOMAIN, Certificates
@@ -147,3 +156,166 @@ async def refused(call: Awaitable[Any]) -> RequestRefused:
     with pytest.raises(RequestRefused) as error:
         await call
     return error.value
+
+
+NUMBER = "+31201230000"
+
+
+class DeskPhone(Handset):
+    """A phone that remembers what it was sent, and can hold its answer back."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.seen: list[Request] = []
+        self.reasons: list[str] = []
+
+    def requested(self, transaction: ServerTransaction) -> None:
+        self.seen.append(transaction.request)
+        if transaction.request.method == "NOTIFY" or transaction.request.method == "UPDATE":
+            transaction.respond(200)
+        else:
+            super().requested(transaction)
+            if (before := transaction.on_cancel) is not None:
+
+                def cancelled(cancel: Request) -> None:
+                    self.reasons.append(cancel.headers.get("Reason") or "")
+                    before(cancel)
+
+                transaction.on_cancel = cancelled
+
+    def progress(self) -> list[str]:
+        """What the NOTIFYs of a transfer said."""
+        return [request.body.decode().strip() for request in self.seen if request.method == "NOTIFY"]
+
+
+async def desk_phone(office: Office, extension: str, **options: Any) -> DeskPhone:
+    phone = DeskPhone(f"{CUSTOMER}-{extension}", PASSWORD, DOMAIN, **options)
+    office.handsets.append(phone)
+    await phone.connect("127.0.0.1", office.port, office.certificates.client_context())
+    await phone.register()
+    return phone
+
+
+async def invite(phone: Handset, dialled: str, *, uri: URI | None = None, **headers: str) -> Conversation:
+    """Calls with header fields of the test's own; `uri` in place of what is dialled in our domain."""
+    conversation = await phone._conversation(voice=0)
+    request = Request("INVITE", uri or URI("sip", DOMAIN, user=dialled))
+    request.headers.set("Max-Forwards", "70")
+    request.from_address = Address(URI("sip", DOMAIN, user=phone.username), parameters=Parameters(tag="77"))
+    request.to_address = Address(request.uri)
+    request.headers.set("Call-ID", f"{dialled}-{id(conversation)}")
+    request.cseq = CSeq(1, "INVITE")
+    request.contact = [phone.contact]
+    for name, value in headers.items():
+        request.headers.set(name.replace("_", "-"), value)
+    attach(request, conversation.description(phone.suites))
+    response = await phone.invite(phone.connection, request, conversation)
+    conversation.dialog = Dialog.as_client(request, response)
+    phone.transactions.acknowledge(
+        phone.connection, conversation.dialog.request("ACK", phone.contact, request.cseq.sequence)
+    )
+    conversation.agree(Session.parse(response.body))
+    conversation.headers = response.headers  # type: ignore[attr-defined]
+    return conversation
+
+
+def with_number(**options: Any) -> Directory:
+    return Directory((replace(environment(), numbers=(Number(number=NUMBER, **options),)),))
+
+
+def users(*extensions: str) -> tuple[str, ...]:
+    return tuple(f"{CUSTOMER}-{extension}" for extension in extensions)
+
+
+class Provider(DeskPhone):
+    """The other end of a trunk: answers every number in plain RTP unless it has suites, and calls in over the same
+    connection. `silent`: it hears everything and never says a word.
+    """
+
+    silent: bool = False
+    challenge: str = ""
+    """The header field of a 407 that it sends to every INVITE without credentials."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.connections: list[Connection] = []
+        self.locations: list[bytes] = []
+        """The bodies of two parts that came, as an emergency call has."""
+
+    def requested(self, transaction: ServerTransaction) -> None:
+        if self.silent:
+            self.seen.append(transaction.request)
+            return
+        if transaction.request.method == "OPTIONS":
+            transaction.respond(200)
+            return
+        unanswered = transaction.request.headers.get("Proxy-Authorization") is None
+        if self.challenge and transaction.request.method == "INVITE" and unanswered:
+            self.seen.append(transaction.request)
+            transaction.respond(407, Proxy_Authenticate=self.challenge)
+            return
+        request = transaction.request
+        if (request.headers.get("Content-Type") or "").startswith("multipart/mixed"):
+            self.locations.append(request.body)
+            request.body = next(part for part in request.body.split(b"\r\n\r\n") if part.startswith(b"v=0"))
+            request.body = request.body.partition(b"\r\n--")[0] + b"\r\n"
+            request.headers.set("Content-Type", "application/sdp")
+        super().requested(transaction)
+
+    def accept(self) -> Connection:
+        """A connection of the node."""
+        receiver = _Deaf() if self.silent else self.transactions
+        connection = transport.StreamConnection(receiver, Transport.TCP)
+        self.connections.append(connection)
+        self._connection = connection
+        return connection
+
+
+class _Deaf:
+    """Accepts and hears nothing, as a peer that hangs."""
+
+    def received(self, connection: Connection, message: Any) -> None:
+        """Never answered."""
+
+    def lost(self, connection: Connection) -> None:
+        """Nothing to do."""
+
+
+@contextlib.asynccontextmanager
+async def trunks(office: Office, *providers: Provider, **settings: dict[str, Any]) -> AsyncIterator[None]:
+    """Makes these providers the node's trunks, in this order; `settings` by name (trunk_1, trunk_2 ...)."""
+    loop, servers, all_settings = asyncio.get_running_loop(), [], []
+    for number, provider in enumerate(providers, 1):
+        server = await loop.create_server(provider.accept, "127.0.0.1", 0)  # type: ignore[arg-type]
+        servers.append(server)
+        all_settings.append(
+            TrunkSettings(
+                name=f"trunk_{number}",
+                host="127.0.0.1",
+                port=server.sockets[0].getsockname()[1],
+                transport=Transport.TCP,
+                **settings.get(f"trunk_{number}", {}),
+            )
+        )
+    office.exchange.use_trunks(tuple(all_settings), local_host="127.0.0.1")
+    for trunk, provider in zip(office.exchange.outside.trunks.all, providers, strict=True):
+        await trunk.connection()
+        await until(lambda provider=provider: bool(provider.connections))  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        office.exchange.outside.trunks.close()
+        office.exchange.use_trunks((), local_host="127.0.0.1")
+        for server in servers:
+            server.close()
+        for provider in providers:
+            for connection in provider.connections:
+                connection.close()
+
+
+@contextlib.asynccontextmanager
+async def trunk(office: Office, **options: Any) -> AsyncIterator[Provider]:
+    """One trunk that can do all."""
+    provider = Provider("provider", "", DOMAIN, (), **options)
+    async with trunks(office, provider):
+        yield provider

@@ -71,6 +71,8 @@ class Event(StrEnum):
     FORWARDED = "call forwarded"
     TRANSFERRED = "call transferred"
     TRUNK_UNREACHABLE = "trunk unreachable", Level.ERROR
+    TRUNK_REACHABLE = "trunk reachable again"
+    LIMIT_REACHED = "customer limit reached", Level.WARNING
 
 
 class Log(Protocol):

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, claims, cut_short
-from media_node.call.trunk import TrunkAddress
+from media_node.call.trunk import CHECK_INTERVAL, parse_trunks
 from media_node.config import Config
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.assignments import Assigned
@@ -124,6 +124,7 @@ class Node:
                 ("report", self._report, INTERVAL, self._changed),
                 ("records", self._upload, 30.0, self._to_upload),
                 ("parameters", self._refresh, REFRESH, None),
+                ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
             )
         ]
         loops.append(asyncio.create_task(self._probe.run(lambda: self.exchange.draining)))
@@ -279,8 +280,8 @@ class Node:
         if chain != self._chain:
             parameters.load_chain(self._tls, chain, values[config.private_key_parameter])
             self._chain = chain
-        address = TrunkAddress.parse(json.loads(values.get(config.trunk_parameter) or "{}"))
-        self.exchange.use_trunk(address, local_host=self._here.address, announced_host=self._here.announced)
+        trunks = parse_trunks(json.loads(values.get(config.trunk_parameter) or "[]"))
+        self.exchange.use_trunks(trunks, local_host=self._here.address, announced_host=self._here.announced)
 
     # Patience.
 
@@ -319,8 +320,10 @@ class Node:
                 if failing:
                     log(Event.WORKING_AGAIN, what=name)
                 failing = False
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes in the moment in which it is woken.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wake.wait() if wake is not None else asyncio.Event().wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await (wake or asyncio.Event()).wait()
 
 
 def _notify(state: str) -> None:

@@ -14,9 +14,12 @@ from typing import Any, Final
 from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import Call
 from media_node.call.directory import Directory, Environment, Phone
+from media_node.call.emergency import emergency_number
 from media_node.call.events import Acknowledged, FlowResumed, Joins, Lost, MediaSilent, Requested, Stop
 from media_node.call.forking import Invitation
+from media_node.call.identity import Identity, hides, wants_privacy
 from media_node.call.liveness import answers
+from media_node.call.outside import Outside
 from media_node.call.party import ALLOW, SUPPORTED
 from media_node.call.plan import Destination, Diversion, MediaPlane, Plan, Side, Target
 from media_node.call.policy import (
@@ -28,7 +31,6 @@ from media_node.call.policy import (
     ToTrunk,
     caller_protection,
     e164,
-    is_emergency,
     route,
 )
 from media_node.call.record import CallRecord, mask
@@ -36,7 +38,7 @@ from media_node.call.refusals import CallRefused
 from media_node.call.registration import Registrations
 from media_node.call.routing import Hunting
 from media_node.call.transfer import Replaces
-from media_node.call.trunk import Trunk, TrunkAddress, trunk_caller
+from media_node.call.trunk import Trunk, Trunks, TrunkSettings, trunk_caller
 from media_node.log import Event, Log, silent
 from media_node.sip.dialog import MAX_FORWARDS, Dialog
 from media_node.sip.grammar import URI, Address
@@ -51,6 +53,8 @@ from media_node.suites import SUITES, Suite
 AGENT: Final = "media-node"
 _EXTENSIONS: Final = frozenset({"replaces", "timer"})
 """Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
+MAX_UNPROVEN: Final = 20
+"""Calls to 112 that may run at a time before one that shows no password is asked for it."""
 _PICK_UP: Final = re.compile(r"\*8([0-9]{1,8})?")
 _DRAIN_REASON: Final = "this node is stopping"
 
@@ -72,7 +76,6 @@ class Exchange:
     draining: bool = False
     registrar: Registrar = field(default_factory=Registrar)
     calls: dict[str, Call] = field(default_factory=dict)
-    _trunk: Trunk | None = None
     _dialogs: dict[tuple[str, str], tuple[Call, Side, Dialog]] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _connections: dict[int, Connection] = field(default_factory=dict)
@@ -81,6 +84,12 @@ class Exchange:
         self.transactions = TransactionLayer(self, AGENT)
         self._authenticator = RequestAuthenticator(self.domain, lambda: self.directory, self.log)
         self._hunting = Hunting(self.domain)
+        self.outside = Outside(
+            self.domain,
+            lambda: self.directory,
+            lambda: (call.plan for call in self.calls.values()),
+            self.log,
+        )
         self._registrations = Registrations(
             self.domain,
             self.registrar,
@@ -104,21 +113,26 @@ class Exchange:
         """The assignments have just been read: what waited for that is judged by what they say now."""
         self._registrations.looked()
 
-    def use_trunk(
+    def use_trunks(
         self,
-        address: TrunkAddress | None,
+        settings: tuple[TrunkSettings, ...],
         *,
         local_host: str,
         announced_host: str | None = None,
         context: ssl.SSLContext | None = None,
     ) -> None:
-        """Sets the way out, or takes it away; calls over the old one go on until its connection closes."""
-        if address == (self._trunk.address if self._trunk else None):
+        """Sets the ways out; calls over those before go on until their connections close."""
+        if settings == self.outside.trunks.settings:
             return
-        self._trunk = (
-            Trunk(address, self.transactions, local_host=local_host, announced_host=announced_host, context=context)
-            if address
-            else None
+        kept = {trunk.settings: trunk for trunk in self.outside.trunks.all}
+        self.outside.trunks = Trunks(
+            [
+                kept.get(each)
+                or Trunk(each, self.transactions, local_host=local_host, announced_host=announced_host, context=context)
+                for each in settings
+            ],
+            self.domain,
+            self.log,
         )
 
     def media_event(self, event: dict[str, Any]) -> None:
@@ -210,7 +224,7 @@ class Exchange:
     def _is_theirs(self, transaction: ServerTransaction, username: str) -> bool:
         """Whether a request over another connection comes from this account; it is answered when not."""
         if not username:
-            ours = self._trunk is not None and self._trunk.owns(transaction.connection)
+            ours = self.outside.trunks.of(transaction.connection) is not None
         elif username in self.registrar.users(transaction.connection.number, _now()):
             ours = True
         else:
@@ -239,7 +253,7 @@ class Exchange:
 
     def _invite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
-        from_trunk = self._trunk is not None and self._trunk.owns(transaction.connection)
+        from_trunk = self.outside.trunks.of(transaction.connection) is not None
         caller = None if from_trunk else self._caller(transaction)
         if caller is None and not from_trunk:
             return
@@ -257,15 +271,17 @@ class Exchange:
             self._from_phone(transaction, caller)
 
     def _from_phone(self, transaction: ServerTransaction, caller: Phone) -> None:
-        dialled = transaction.request.uri.user or ""
+        request = transaction.request
+        dialled, hidden = hides(request.uri.user or "")
         decision = route(
             self.directory,
             caller,
-            dialled,
-            trunk=self._trunk is not None,
+            emergency_number(request.uri) or dialled,
+            trunk=bool(self.outside.trunks),
             occupancy=self._occupancy(caller.customer_id),
         )
         busy = no_answer = None
+        emergency = False
         match decision:
             case Refusal():
                 self._refuse(transaction, decision, caller.customer_id)
@@ -276,10 +292,9 @@ class Exchange:
             case ToNumber(environment, number):
                 hunt, busy, no_answer = self._hunting.number(environment, number)
                 called = number.number
-            case ToTrunk(number=called):
-                hunt = (self._hunting.outside(called),)
-        emergency = is_emergency(called)
-        address = Address(self._hunting.uri(caller.extension), transaction.request.from_address.name)
+            case ToTrunk(called, emergency):
+                hunt = (self._hunting.outside(called, account=caller.customer_id, emergency=emergency),)
+        address = Address(self._hunting.uri(caller.extension), request.from_address.name)
         plan = Plan(
             customer_id=caller.customer_id,
             caller=mask(caller.extension),
@@ -294,7 +309,15 @@ class Exchange:
             instance=self._instance(caller.username, transaction.connection),
             emergency=emergency,
         )
-        self._start(self._run(plan, transaction))
+        private = hidden or wants_privacy(request.from_address, request.headers.get("Privacy") or "")
+        identity = self.outside.identity(
+            plan, request.from_address.name, wanted=request.from_address.uri.user or "", private=private
+        )
+        location = b""
+        if emergency:
+            location = self.outside.location(caller)
+            self.outside.emergency_call(caller, identity.number if identity is not None else "")
+        self._start(self._run(plan, transaction, identity, location))
 
     def _from_trunk(self, transaction: ServerTransaction) -> None:
         """A call from outside to a number of a customer."""
@@ -312,6 +335,8 @@ class Exchange:
             self._refuse(transaction, Refusal(486, "All lines of this customer are in use"), environment.customer_id)
             return
         hunt, busy, no_answer = self._hunting.number(environment, number)
+        if (called_back := self.outside.called_back(number.number)) is not None:
+            hunt = (self._hunting.phone(called_back), *hunt)
         shown = trunk_caller(request)
         plan = Plan(
             customer_id=environment.customer_id,
@@ -323,7 +348,8 @@ class Exchange:
             no_answer=no_answer,
             caller_protection=Protection.PREFERRED,
         )
-        self._start(self._run(plan, transaction))
+        identity = self.outside.identity(plan, None, wanted="", private=False)
+        self._start(self._run(plan, transaction, identity))
 
     def _pick_up(self, transaction: ServerTransaction, phone: Phone, extension: str) -> None:
         """*8 takes the colleague's call that has rung longest, *8 and an extension the call that rings there."""
@@ -370,8 +396,19 @@ class Exchange:
             claimed = transaction.request.from_address.uri.user or ""
             if (phone := self.directory.phone(claimed if claimed in users else users[0])) is not None:
                 return phone
-        emergency = is_emergency(transaction.request.uri.user or "")
+        emergency = bool(emergency_number(transaction.request.uri))
+        if emergency and (unproven := self._unproven(transaction.request.from_address.uri.user or "")) is not None:
+            return unproven
         return self._authenticator.authenticate(transaction, PROXY, emergency=emergency)
+
+    def _unproven(self, username: str) -> Phone | None:
+        """A phone of ours that calls 112 without having registered: nobody asks it for a password then (RFC 6881). One
+        such call a phone, and so many in all, as anybody may say that it is that phone.
+        """
+        running = [call.plan.username for call in self.calls.values() if call.plan.emergency]
+        if username in running or len(running) >= MAX_UNPROVEN:
+            return None
+        return self.directory.phone(username)
 
     def _instance(self, username: str, connection: Connection) -> str:
         bindings = self.registrar.lookup(username, _now())
@@ -412,37 +449,36 @@ class Exchange:
                 for binding in self.registrar.lookup(username, _now())
                 if binding.connection in self._connections
             )
-        trunk = self._trunk
-        try:
-            if trunk is None:
-                raise ConnectionError("no trunk")
-            connection = await trunk.connection()
-        except (OSError, TimeoutError) as error:
-            self.log(Event.TRUNK_UNREACHABLE, error=type(error).__name__)
-            raise CallRefused(
-                503, "The trunk cannot be reached", Warning=warning("The trunk cannot be reached"), Retry_After="10"
-            ) from error
+        targets, connection = await self.outside.targets(destination)
         self._connections[connection.number] = connection
-        return (Target(trunk.uri(destination.number), connection),)
+        return targets
+
+    def other_way(self, destination: Destination, failed: str) -> Destination | None:
+        """See CallControl."""
+        return self.outside.other_way(destination, failed)
 
     def redirected(self, plan: Plan, by: str, to: URI, reason: str, before: tuple[Diversion, ...]) -> Destination:
         """See CallControl."""
         phone = self.directory.phone(by)
         if phone is None:
             raise CallRefused(403, "Only a customer's own phone sends a call on")
-        return self._hunting.redirected(self.directory, phone, to, reason, before, trunk=self._trunk is not None)
+        return self._hunting.redirected(self.directory, phone, to, reason, before, trunk=bool(self.outside.trunks))
 
     def call_of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Side] | None:
         """See CallControl."""
         bound = self._dialogs.get((call_id, local_tag))
         return None if bound is None or bound[2].id.remote_tag != remote_tag else bound[:2]
 
-    async def _run(self, plan: Plan, transaction: ServerTransaction) -> None:
+    async def _run(
+        self, plan: Plan, transaction: ServerTransaction, outside: Identity | None, location: bytes = b""
+    ) -> None:
         hops = transaction.request.max_forwards
         invitation = Invitation(
             from_address=plan.from_address,
             suites=self.suites,
             emergency=plan.emergency,
+            outside=outside,
+            location=location,
             max_forwards=(MAX_FORWARDS if hops is None else hops) - 1,
         )
         call = Call(
@@ -467,6 +503,7 @@ class Exchange:
                 suites=[leg.suite for leg in record.legs],
                 answered=bool(record.answered_at),
             )
+            self.outside.ended(plan, record)
             self.records(record)
         finally:
             del self.calls[call.id]

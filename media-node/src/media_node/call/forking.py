@@ -10,13 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from media_node.call.emergency import multipart
 from media_node.call.events import Branch, Heard
+from media_node.call.identity import Identity
 from media_node.call.negotiation import Audio, LegMedia
 from media_node.call.party import ALLOW, SUPPORTED, Party
 from media_node.call.plan import Destination, Diversion, Target
-from media_node.call.refusals import UNACCEPTABLE, CallRefused, best, described
+from media_node.call.refusals import CHALLENGES, UNACCEPTABLE, CallRefused, best, described
 from media_node.call.session_timer import MIN_SE, SESSION_EXPIRES
 from media_node.sip.dialog import MAX_FORWARDS, Dialog
+from media_node.sip.digest import answer
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import reason as because
@@ -25,6 +28,7 @@ from media_node.sip.transaction_layer import TransactionLayer
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LocalTransport
 
+_CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 ELSEWHERE: Final = because(200, "Call completed elsewhere")
 """Why the others stop ringing: their phones then list no missed call (RFC 3326)."""
 
@@ -36,6 +40,10 @@ class Invitation:
     from_address: Address
     suites: tuple[Suite, ...]
     emergency: bool = False
+    outside: Identity | None = None
+    """What a trunk is told of the caller; None where it is told what a phone is."""
+    location: bytes = b""
+    """The caller's address as PIDF-LO, for an emergency call (RFC 6442)."""
     max_forwards: int = MAX_FORWARDS
 
 
@@ -124,12 +132,43 @@ class Fork:
             party.acknowledge(branch.client.request)
             party.bye(reason)
 
+    def again_with_credentials(self, branch: Branch, response: Response) -> bool:
+        """Answers a trunk's challenge, once (section 22.3); False when there is nothing to answer it with."""
+        trunk, client = branch.target.trunk, branch.client
+        if response.code not in CHALLENGES or trunk is None or not trunk.username or client is None:
+            return False
+        asked, given = _CHALLENGE[response.code]
+        if client.request.headers.get(given) is not None:
+            return False  # it has seen the account and does not want it
+        for challenge in response.headers.getlist(asked):
+            try:
+                credentials = answer(
+                    challenge,
+                    username=trunk.username,
+                    password=trunk.password,
+                    method="INVITE",
+                    uri=str(branch.target.uri),
+                )
+            except ValueError:
+                continue  # an algorithm that is not known here: perhaps the next
+            request = Request("INVITE", client.request.uri, client.request.body)
+            for name in client.request.headers.keys():  # noqa: SIM118 - no mapping
+                if name.lower() not in ("via", "cseq"):
+                    request.headers.setlist(name, client.request.headers.getlist(name))
+            request.cseq = CSeq(client.request.cseq.sequence + 1, "INVITE")
+            request.headers.set(given, str(credentials))
+            self.branches.remove(branch)
+            self._send(Branch(branch.target, branch.media, branch.offered), request)
+            return True
+        return False
+
     def _invite(self, target: Target, *, dtls: bool = False) -> None:
         media = LegMedia(self.local, self.invitation.suites)
         offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, direction=self.direction)
         request = Request("INVITE", target.uri)
         request.headers.set("Max-Forwards", str(self.invitation.max_forwards))
-        caller = self.invitation.from_address
+        outside = self.invitation.outside if target.trunk is not None else None
+        caller = self.invitation.from_address if outside is None else outside.from_address
         request.from_address = Address(caller.uri, caller.name, Parameters(tag=secrets.token_hex(8)))
         request.to_address = self.destination.to_address or Address(target.uri)
         request.headers.set("Call-ID", secrets.token_hex(16))
@@ -142,11 +181,17 @@ class Fork:
         if self.invitation.emergency:
             request.headers.set("Priority", "emergency")
         _write_diversions(request, self.destination.diversions)
+        for name, value in outside.headers.items() if outside is not None else ():
+            request.headers.set(name, value)
         attach(request, offered)
-        branch = Branch(target, media, offered)
+        if self.invitation.location and target.trunk is not None:
+            _locate(request, self.invitation.location, caller.uri.host)
+        self._send(Branch(target, media, offered), request)
+
+    def _send(self, branch: Branch, request: Request) -> None:
         self.branches.append(branch)
         branch.client = self.transactions.send(
-            target.connection, request, lambda response: self._heard(branch, response)
+            branch.target.connection, request, lambda response: self._heard(branch, response)
         )
 
     def _heard(self, branch: Branch, response: Response) -> None:
@@ -155,6 +200,15 @@ class Fork:
         elif 200 <= response.code < 300:
             # It answered while its CANCEL was under way, or somebody else was first.
             self.decline(branch, response)
+
+
+def _locate(request: Request, location: bytes, host: str) -> None:
+    """Adds the caller's location by value (RFC 6442 section 4.1): the body gets two parts."""
+    content_id, boundary = f"{secrets.token_hex(8)}@{host}", f"boundary-{secrets.token_hex(12)}"
+    request.headers.set("Geolocation", f"<cid:{content_id}>")
+    request.headers.set("Geolocation-Routing", "yes")
+    request.headers.set("Content-Type", f'multipart/mixed;boundary="{boundary}"')
+    request.body = multipart(request.body, location, boundary=boundary, content_id=content_id)
 
 
 def _write_diversions(request: Request, diversions: tuple[Diversion, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from media_node.call.directory import Phone
@@ -22,7 +22,7 @@ from media_node.call.negotiation import (
 from media_node.call.party import Party
 from media_node.call.plan import Destination, Side
 from media_node.call.policy import Protection
-from media_node.call.refusals import CallRefused, described, refusal
+from media_node.call.refusals import CallRefused, Unreachable, described, refusal
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
 from media_node.log import Event as LogEvent
 from media_node.sip.dialog import Dialog
@@ -36,6 +36,10 @@ from media_node.worker_link.protocol import LocalTransport
 if TYPE_CHECKING:
     from media_node.call.b2bua import Call
 
+_SILENCE = 2.0
+"""Seconds a trunk may take to its first word while there is another one to try."""
+_LAST_SILENCE = 8.0
+"""The same for the last one: two retransmissions more."""
 _BUSY = (486, 600, 603)
 _UNAVAILABLE = (408, 480)
 
@@ -104,6 +108,14 @@ class Hunt:
                 answered = await self._ring(destination)
             except _Unanswered as error:
                 failure = error.refusal
+                other = (
+                    self.call.control.other_way(destination, error.trunk)
+                    if failure.unreachable and error.trunk
+                    else None
+                )
+                if other is not None:
+                    waiting.appendleft(other)
+                    continue
                 if failure.status >= 600:
                     waiting.clear()
                 continue
@@ -119,6 +131,10 @@ class Hunt:
             raise _Unanswered(refused) from refused
         if not targets:
             raise _Unanswered(CallRefused(480, "Not registered", Warning=warning("The called phone is not registered")))
+        trunk = targets[0].trunk
+        if trunk is not None and trunk.srtp:
+            destination = replace(destination, protection=Protection.REQUIRED)
+        name = trunk.name if trunk is not None else ""
         if destination.secure is not self._secure:
             self._local = await call.reopen_leg(Side.B, secure=destination.secure)
             self._secure = destination.secure
@@ -128,14 +144,21 @@ class Hunt:
             call.invitation, destination, offer, None, self._local, call.transactions, lambda heard: call.post(heard)
         )
         self.fork.ring(targets)
-        deadline = asyncio.get_running_loop().time() + destination.seconds
+        now = asyncio.get_running_loop().time()
+        deadline = now + destination.seconds
+        another = bool(name) and call.control.other_way(destination, name) is not None
+        first_word = now + (_SILENCE if another else _LAST_SILENCE) if name else deadline
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, first_word)):
                     event = await call.next_event()
             except TimeoutError as error:
                 self.fork.cancel(because(408, "No answer"))
+                if first_word < deadline:
+                    raise _Unanswered(Unreachable(480, "The trunk is silent"), name) from error
                 raise _Unanswered(CallRefused(480, "No answer", Reason='Q.850;cause=19;text="No answer"')) from error
+            if isinstance(event, Heard):
+                first_word = deadline
             match event:
                 case Heard(branch, response):
                     if branch not in self.fork.branches:
@@ -163,7 +186,7 @@ class Hunt:
     async def _heard(self, fork: Fork, branch: Branch, response: Response) -> bool:
         if response.code < 200:
             await self._progress(branch, response)
-        elif fork.again_with_dtls(branch, response):
+        elif fork.again_with_dtls(branch, response) or fork.again_with_credentials(branch, response):
             pass
         elif response.code < 300:
             await self._answered(fork, branch, response)
@@ -172,7 +195,8 @@ class Hunt:
             if response.code < 400:
                 response = self._redirect(fork, branch, response)
             if (failure := fork.refused(branch, response)) is not None:
-                raise _Unanswered(refusal(failure))
+                trunk = branch.target.trunk
+                raise _Unanswered(refusal(failure), trunk.name if trunk is not None else "")
         return False
 
     def _redirect(self, fork: Fork, branch: Branch, response: Response) -> Response:
@@ -338,8 +362,9 @@ class Hunt:
 
 
 class _Unanswered(Exception):
-    """Nobody answered at one destination."""
+    """Nobody answered at one destination; `trunk` is the name of the one that was asked."""
 
-    def __init__(self, refusal: CallRefused) -> None:
+    def __init__(self, refusal: CallRefused, trunk: str = "") -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+        self.trunk = trunk

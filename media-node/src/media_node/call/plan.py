@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from media_node.call.policy import Protection
+from media_node.call.trunk import TrunkSettings
 from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address
 from media_node.sip.transport import Connection
@@ -36,14 +37,15 @@ class Side(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """One place to ring: where the request goes and over what. `username` is the phone's account, empty for a trunk;
-    `instance` its +sip.instance (RFC 5626), where it gives one.
+    """One place to ring: where the request goes and over what. `username` is the phone's account, `instance` its
+    +sip.instance (RFC 5626) where it gives one; `trunk` is there when it is none.
     """
 
     uri: URI
     connection: Connection
     username: str = ""
     instance: str = ""
+    trunk: TrunkSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Destination:
     protection: Protection = Protection.NONE
     diversions: tuple[Diversion, ...] = ()
     """Who forwarded the call here, the first first."""
+    account: str = ""
+    """The customer whose limits count for a call outside."""
+    emergency: bool = False
+    tried: frozenset[str] = frozenset()
+    """Trunks by name that did not take this call."""
 
     @property
     def secure(self) -> bool:
@@ -129,6 +136,9 @@ class CallControl(Protocol):
 
     def unbind(self, dialog: Dialog) -> None:
         """Requests of this dialog are answered 481 from now on."""
+
+    def other_way(self, destination: Destination, failed: str) -> Destination | None:
+        """The same destination by another trunk than `failed` (a name); None when none is left."""
 
     async def targets(self, destination: Destination) -> tuple[Target, ...]:
         """Where a destination can be reached now. Raises CallRefused when that is nowhere."""

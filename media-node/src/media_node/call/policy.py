@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Final
 
 from media_node.call.directory import Directory, Environment, Number, Phone
+from media_node.call.emergency import EUROPEAN, dialled_emergency
 
-EMERGENCY: Final = frozenset({"112"})
 _VISUAL: Final = re.compile(r"[-.() ]")
 _COUNTRY_CODES: Final = {"NL": "31", "BE": "32"}
 _DIALLABLE: Final = re.compile(r"\+?[0-9*#]{2,20}")
@@ -108,15 +108,15 @@ def e164(dialled: str, country: str = "NL") -> str:
 
 
 def is_emergency(dialled: str) -> bool:
-    """Whether this number is the emergency number."""
-    return normalised(dialled) in EMERGENCY
+    """Whether this is an emergency number of one of the two countries, however it is written."""
+    return bool(dialled_emergency(dialled))
 
 
 def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occupancy: Occupancy) -> Decision:
     """Where the call goes; `trunk` says whether there is one."""
     number = normalised(dialled)
-    if number in EMERGENCY:
-        return ToTrunk(number, emergency=True) if trunk else Refusal(503, "There is no way out to 112 on this node")
+    if (emergency := dialled_emergency(dialled)) and not _is_dutch_extension(directory, caller, emergency):
+        return ToTrunk(emergency, emergency=True) if trunk else Refusal(503, "There is no way out to 112 on this node")
     if occupancy.draining:
         return Refusal(503, "This node takes no new calls", retry_after=5)
     if occupancy.allowed and occupancy.calls >= occupancy.allowed:
@@ -137,6 +137,15 @@ def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occ
     if not trunk:
         return Refusal(404, "No such extension, and numbers outside cannot be reached from here")
     return ToTrunk(number, emergency=False)
+
+
+def _is_dutch_extension(directory: Directory, caller: Phone, number: str) -> bool:
+    """Whether 100 or 101, which are Belgium's, is a colleague in the Netherlands: no extension is given out below 201,
+    but a phone that has one is called by it.
+    """
+    environment = directory.environment(caller.customer_id)
+    dutch = environment is None or environment.country == "NL"
+    return number != EUROPEAN and dutch and directory.colleague(caller, number) is not None
 
 
 def caller_protection(caller: Phone, *, emergency: bool) -> Protection:

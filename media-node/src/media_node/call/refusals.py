@@ -12,12 +12,23 @@ UNACCEPTABLE = (488, 606)
 
 
 class CallRefused(Exception):
-    """The request ends with this response; `headers` are named with _ for -, as in Retry_After."""
+    """The request ends with this response; `headers` are named with _ for -, as in Retry_After.
+
+    `unreachable` tells that nobody on the other side judged the call: another way there may do.
+    """
+
+    unreachable = False
 
     def __init__(self, status: int, reason: str, **headers: str) -> None:
         super().__init__(reason)
         self.status = status
         self.headers = headers
+
+
+class Unreachable(CallRefused):
+    """The way there failed, not who is there."""
+
+    unreachable = True
 
 
 def described(message: Request | Response) -> Session | None:
@@ -50,10 +61,11 @@ def refusal(response: Response) -> CallRefused:
     if response.code in CHALLENGES or response.code < 400:
         return CallRefused(502, f"The called side answered {response.code}")
     if response.code in (408, 503):
-        return CallRefused(480, "The called side cannot be reached")
+        return Unreachable(480, "The called side cannot be reached")
     kept = {
         name.replace("-", "_"): value
         for name in ("Retry-After", "Warning", "Reason")
         if (value := response.headers.get(name))
     }
-    return CallRefused(response.code, PHRASES.get(response.code, response.phrase), **kept)
+    kind = Unreachable if response.code // 100 == 5 else CallRefused
+    return kind(response.code, PHRASES.get(response.code, response.phrase), **kept)

@@ -29,9 +29,17 @@ class Hunting:
             diversions=diversions,
         )
 
-    def outside(self, number: str, diversions: tuple[Diversion, ...] = (), seconds: float = NO_ANSWER) -> Destination:
-        """A number beyond the exchange."""
-        return Destination(number=number, diversions=diversions, seconds=seconds)
+    def outside(
+        self,
+        number: str,
+        diversions: tuple[Diversion, ...] = (),
+        seconds: float = NO_ANSWER,
+        *,
+        account: str,
+        emergency: bool = False,
+    ) -> Destination:
+        """A number beyond the exchange, at the account of this customer."""
+        return Destination(number=number, diversions=diversions, seconds=seconds, account=account, emergency=emergency)
 
     def number(
         self, environment: Environment, number: Number, diversions: tuple[Diversion, ...] = ()
@@ -40,7 +48,9 @@ class Hunting:
         own = self.uri(number.number)
 
         def forwarded(to: str, reason: str) -> Destination | None:
-            return self.outside(to, (*diversions, Diversion(own, reason))) if to else None
+            if not to:
+                return None
+            return self.outside(to, (*diversions, Diversion(own, reason)), account=environment.customer_id)
 
         if always := forwarded(number.forward_always, "unconditional"):
             return (always,), None, None
@@ -73,9 +83,11 @@ class Hunting:
         if len(diversions) > MAX_DIVERSIONS:
             raise CallRefused(482, "Forwarded too often", Warning=warning("This call has been forwarded too often"))
         decision = route(directory, by, to.user or "", trunk=trunk, occupancy=Occupancy())
-        return self._destination(directory, decision, diversions)
+        return self._destination(directory, decision, diversions, by.customer_id)
 
-    def _destination(self, directory: Directory, decision: Decision, diversions: tuple[Diversion, ...]) -> Destination:
+    def _destination(
+        self, directory: Directory, decision: Decision, diversions: tuple[Diversion, ...], account: str
+    ) -> Destination:
         match decision:
             case Refusal(status, reason):
                 raise CallRefused(status, reason, Warning=warning(reason))
@@ -86,5 +98,5 @@ class Hunting:
                 if not hunt:
                     raise CallRefused(480, "Nobody rings for this number")
                 return hunt[0]
-            case ToTrunk(number):
-                return self.outside(number, diversions)
+            case ToTrunk(number, emergency):
+                return self.outside(number, diversions, account=account, emergency=emergency)

@@ -332,12 +332,17 @@ async def connect(
     context: ssl.SSLContext | None = None,
     server_name: str | None = None,
     local_host: str | None = None,
+    local_port: int = 0,
     announced_host: str | None = None,
 ) -> Connection:
-    """A connection to a peer. Raises OSError (ssl.SSLError among them) when there is none to be had."""
+    """A connection to a peer; `local_port` is for UDP alone, as a peer that calls back needs to know it.
+
+    Raises OSError (ssl.SSLError among them) when there is none to be had.
+    """
     loop = asyncio.get_running_loop()
     local = (local_host, 0) if local_host else None
     if transport is Transport.UDP:
+        local = (local_host or "0.0.0.0", local_port) if local_port else local  # noqa: S104
         _, datagrams = await loop.create_datagram_endpoint(
             lambda: DatagramConnection(receiver, announced_host), local_addr=local, remote_addr=(host, port)
         )

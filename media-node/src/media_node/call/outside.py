@@ -1,0 +1,165 @@
+"""Calls beyond the exchange: which trunk takes them, who they say they are from, and what a customer may call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Final
+
+from media_node.call import limits
+from media_node.call.directory import Directory, Phone
+from media_node.call.emergency import pidf_lo
+from media_node.call.identity import Identity, screened, towards_trunk
+from media_node.call.limits import Usage
+from media_node.call.plan import Destination, Plan, Target
+from media_node.call.policy import Refusal, e164
+from media_node.call.record import CallRecord
+from media_node.call.refusals import CallRefused
+from media_node.call.trunk import Trunks
+from media_node.log import Event, Log
+from media_node.sip.message import warning
+from media_node.sip.transport import Connection
+
+CALL_BACK: Final = 3600.0
+"""Seconds in which a call to the number that an emergency call showed rings the phone that made it, before all others."""
+
+
+@dataclass(eq=False)
+class Outside:
+    """What the exchange knows of the way out. `running` are the plans of the calls that run."""
+
+    domain: str
+    directory: Callable[[], Directory]
+    running: Callable[[], Iterable[Plan]]
+    log: Log
+    trunks: Trunks = field(init=False)
+    _usage: dict[str, Usage] = field(default_factory=dict)
+    _emergency_callers: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trunks = Trunks((), self.domain, self.log)
+
+    # Which trunk.
+
+    async def targets(self, destination: Destination) -> tuple[tuple[Target, ...], Connection]:
+        """Where a number can be reached now, over the first trunk that lets us in. Raises CallRefused, also for what the
+        customer may not call.
+        """
+        if not destination.emergency and not destination.tried:
+            refused = self._refusal(destination)
+            if refused is not None:
+                headers = {"Retry_After": str(refused.retry_after)} if refused.retry_after else {}
+                raise CallRefused(refused.status, refused.reason, Warning=warning(refused.reason), **headers)
+        tried = set(destination.tried)
+        while (trunk := self.trunks.choose(emergency=destination.emergency, tried=tried)) is not None:
+            try:
+                connection = await trunk.connection()
+            except (OSError, TimeoutError):
+                self.trunks.mark(trunk, False)
+                tried.add(trunk.settings.name)
+                continue
+            return (Target(trunk.uri(destination.number), connection, trunk=trunk.settings),), connection
+        reason = "The trunk cannot be reached"
+        raise CallRefused(503, reason, Warning=warning(reason), Retry_After="10")
+
+    def other_way(self, destination: Destination, failed: str) -> Destination | None:
+        """The same destination by another trunk than `failed`; None when none is left."""
+        tried = destination.tried | {failed}
+        if self.trunks.choose(emergency=destination.emergency, tried=tried) is None:
+            return None
+        return replace(destination, tried=tried)
+
+    # Who calls.
+
+    def identity(self, plan: Plan, name: str | None, *, wanted: str, private: bool) -> Identity | None:
+        """What a trunk is told of the caller. A call that came in and is forwarded shows its caller, at the account of
+        the customer who forwards it.
+        """
+        environment = self.directory().environment(plan.customer_id)
+        own = tuple(number.number for number in environment.numbers) if environment is not None else ()
+        phone = self.directory().phone(plan.username)
+        if phone is None:
+            asserted = towards_trunk(screened("", own, ""), "", self.domain, private=False)
+            return Identity(plan.from_address, asserted.headers)
+        country = environment.country if environment is not None else "NL"
+        shown = screened(e164(wanted, country), own, phone.number)
+        if not shown:
+            return None
+        return towards_trunk(shown, name or "", self.domain, private=private and not plan.emergency)
+
+    def location(self, phone: Phone) -> bytes:
+        """The address of the phone's site, else of its customer's only one, as PIDF-LO; empty where none is known."""
+        environment = self.directory().environment(phone.customer_id)
+        sites = environment.sites if environment is not None else ()
+        site = next((site for site in sites if site.id == phone.site), sites[0] if len(sites) == 1 else None)
+        if site is None:
+            return b""
+        return pidf_lo(site, f"pres:{phone.username}@{self.domain}", datetime.now(UTC))
+
+    # 112.
+
+    def emergency_call(self, phone: Phone, shown: str) -> None:
+        """Remembers who called 112 and showed this number, for the call back."""
+        now = _now()
+        self._emergency_callers = {
+            number: caller for number, caller in self._emergency_callers.items() if caller[1] > now
+        }
+        if shown:
+            self._emergency_callers[shown] = (phone.username, now + CALL_BACK)
+
+    def called_back(self, number: str) -> Phone | None:
+        """The phone that called 112 within the hour and showed this number."""
+        username, until = self._emergency_callers.get(number, ("", 0.0))
+        return self.directory().phone(username) if until > _now() else None
+
+    # What a customer may call.
+
+    def _refusal(self, destination: Destination) -> Refusal | None:
+        """Why the customer may not call this number now; None, and the call counts, when it may."""
+        customer, environment = destination.account, self.directory().environment(destination.account)
+        if environment is None:
+            return None
+        usage = self._usage.setdefault(customer, Usage())
+        outside = [plan for plan in self.running() if plan.customer_id == customer and plan.outside]
+        refused = limits.refusal(
+            environment.limits,
+            usage,
+            e164(destination.number, environment.country) or destination.number,
+            environment.country,
+            # The call that asks runs already.
+            concurrent=max(0, len(outside) - 1),
+            forwarded=sum(_forwarded(plan) for plan in outside) - _forwards(destination),
+            is_forward=_forwards(destination),
+            now=_now(),
+            today=_today(),
+        )
+        if refused is None:
+            usage.begin(_now())
+        else:
+            self.log(Event.LIMIT_REACHED, customer=customer, reason=refused.reason)
+        return refused
+
+    def ended(self, plan: Plan, record: CallRecord) -> None:
+        """Counts the minutes of a call that has ended."""
+        if plan.outside and record.answered_at is not None and record.ended_at is not None and not plan.emergency:
+            seconds = (record.ended_at - record.answered_at).total_seconds()
+            self._usage.setdefault(plan.customer_id, Usage()).end(seconds, _today())
+
+
+def _forwarded(plan: Plan) -> bool:
+    destinations = [*plan.hunt, *filter(None, (plan.busy, plan.no_answer))]
+    return any(map(_forwards, destinations))
+
+
+def _forwards(destination: Destination) -> bool:
+    return bool(destination.number and destination.diversions)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,318 @@
+"""The ways out: several trunks, which of them is tried, who a call says it is from, 112, and what may be called."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_node.call.directory import Directory, Limits, Number, Site
+from media_node.call.trunk import parse_trunks
+from media_node.sip.digest import Authenticator, Credentials, Verdict
+from media_node.sip.grammar import URI
+from media_node.sip.transport import Transport
+from tests.support.node import DOMAIN
+from tests.support.office import (
+    NUMBER,
+    Office,
+    Provider,
+    environment,
+    invite,
+    refused,
+    trunk,
+    trunks,
+    until,
+    users,
+    with_number,
+)
+
+OUTSIDE = "+31301112233"
+
+
+def provider(**options: Any) -> Provider:
+    return Provider("provider", "", DOMAIN, (), **options)
+
+
+# Settings.
+
+
+def test_the_parameter_holds_one_trunk_or_a_list_in_the_order_in_which_they_are_tried() -> None:
+    one = {"host": "trunk.example.nl", "port": 5060, "transport": "udp"}
+    assert parse_trunks({}) == parse_trunks([]) == ()
+    (found,) = parse_trunks(one)
+    assert (found.name, found.host, found.port, found.transport) == ("trunk-1", "trunk.example.nl", 5060, Transport.UDP)
+    assert parse_trunks([one]) == (found,)
+    named = [{**one, "name": "a"}, {**one, "name": "b", "srtp": True, "username": "u", "password": "p"}]
+    assert [(each.name, each.srtp) for each in parse_trunks(named)] == [("a", False), ("b", True)]
+    assert "p" not in str(parse_trunks(named)[1]).partition("password")[2], "no log shows a password"
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"port": 5060}, "trunk 1 lacks host"),
+        ([{"host": "a", "port": 1}, {"host": "b"}], "trunk 2 lacks port"),
+        ({"host": "a", "port": "x"}, "trunk 1"),
+        ({"host": "a", "port": 1, "transport": "sctp"}, "trunk 1"),
+        (["a"], "trunk 1 is not an object"),
+        ([{"name": "a", "host": "a", "port": 1}] * 2, "same name"),
+    ],
+)
+def test_what_is_wrong_with_a_trunk_is_named(value: Any, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        parse_trunks(value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["host", "port", "transport", "name"]), inner),
+)
+
+
+@given(JSON)
+def test_whatever_the_parameter_holds_it_is_trunks_or_a_value_error(value: Any) -> None:
+    with contextlib.suppress(ValueError):
+        parse_trunks(json.loads(json.dumps(value)))
+
+
+# Which trunk.
+
+
+async def test_a_silent_trunk_is_left_for_the_next_within_two_seconds(office: Office) -> None:
+    first, second = provider(), provider()
+    first.silent = True
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        began = asyncio.get_running_loop().time()
+        await caller.call(OUTSIDE)
+        assert asyncio.get_running_loop().time() - began < 10
+        assert second.rang[0].request.uri.user == OUTSIDE
+
+
+async def test_a_trunk_known_to_be_dead_is_not_asked(office: Office) -> None:
+    first, second = provider(), provider()
+    first.silent = True
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        await office.exchange.outside.trunks.check()
+        assert [each.up for each in office.exchange.outside.trunks.all] == [False, True]
+        await caller.call(OUTSIDE)
+        assert not any(request.method == "INVITE" for request in first.seen)
+        first.silent = False
+        first.connections[-1].receiver = first.transactions
+        await office.exchange.outside.trunks.check()
+        assert office.exchange.outside.trunks.all[0].up, "it is asked again and again"
+        await caller.call(OUTSIDE)
+        assert len(first.rang) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 408])
+async def test_a_trunk_that_fails_is_left_for_the_next(office: Office, status: int) -> None:
+    first, second = provider(answers=lambda transaction: status), provider()
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        await caller.call(OUTSIDE)
+        assert len(first.rang) == len(second.rang) == 1
+
+
+@pytest.mark.parametrize("status", [404, 486, 403, 603])
+async def test_what_the_called_side_decided_is_not_asked_again_elsewhere(office: Office, status: int) -> None:
+    first, second = provider(answers=lambda transaction: status), provider()
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        assert (await refused(caller.call(OUTSIDE))).code == status
+        assert second.rang == []
+
+
+async def test_a_trunk_that_cannot_be_connected_to_is_passed_over(office: Office) -> None:
+    first, second = provider(), provider()
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        settings = office.exchange.outside.trunks.settings
+        office.exchange.use_trunks((replace(settings[0], port=9), settings[1]), local_host="127.0.0.1")
+        await caller.call(OUTSIDE)
+        assert not office.exchange.outside.trunks.all[0].up
+
+
+async def test_when_no_trunk_is_left_the_caller_hears_it(office: Office) -> None:
+    both = [provider(answers=lambda transaction: 503) for _ in range(2)]
+    caller = await office.handset("101")
+    async with trunks(office, *both):
+        assert (await refused(caller.call(OUTSIDE))).code == 480
+
+
+# Accounts and keys.
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+async def test_a_trunks_challenge_is_answered_with_its_account(office: Office, algorithm: str) -> None:
+    realm = "provider.example.nl"
+    authenticator = Authenticator(realm)
+    asked = next(each for each in authenticator.challenges(0.0) if f"algorithm={algorithm}" in each)
+    other = provider()
+    other.challenge = asked
+    caller = await office.handset("101")
+    async with trunks(office, other, trunk_1={"username": "callvoip", "password": "geheim"}):
+        await caller.call(OUTSIDE)
+    first = next(request for request in other.seen if request.method == "INVITE")
+    second = other.rang[0].request
+    credentials = Credentials.parse(second.headers["Proxy-Authorization"])
+    ha1 = {name: credentials.algorithm.ha1("callvoip", realm, "geheim") for name in (credentials.algorithm.value,)}
+    assert authenticator.judge(credentials, method="INVITE", uri=credentials.uri, ha1=ha1, now=1.0) is Verdict.VALID
+    assert (second.call_id, second.cseq.sequence) == (first.call_id, first.cseq.sequence + 1)
+
+
+async def test_a_trunk_that_does_not_want_the_account_is_not_asked_for_ever(office: Office) -> None:
+    other = provider(answers=lambda transaction: 407)
+    other.challenge = 'Digest realm="r", nonce="n", qop="auth"'
+    caller = await office.handset("101")
+    async with trunks(office, other, trunk_1={"username": "callvoip", "password": "geheim"}):
+        assert (await refused(caller.call(OUTSIDE))).code == 502
+    assert len(other.rang) == 1
+
+
+async def test_a_trunk_that_takes_srtp_is_offered_it(office: Office) -> None:
+    other = Provider("provider", "", DOMAIN)
+    caller = await office.handset("101")
+    async with trunks(office, other, trunk_1={"srtp": True}):
+        ours = await caller.call(OUTSIDE)
+        theirs = await other.answered()
+        assert (ours.suite, theirs.suite) == ("AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_80")
+        await ours.hang_up()
+    record = await office.record()
+    assert record.beyond == "secured"
+
+
+async def test_beyond_a_plain_trunk_a_call_is_not_secured_and_its_record_says_so(office: Office) -> None:
+    caller = await office.handset("101")
+    async with trunk(office):
+        ours = await caller.call(OUTSIDE)
+        await ours.hang_up()
+    assert (await office.record()).beyond == "notSecured"
+
+
+# Who calls.
+
+
+async def test_a_call_outside_shows_the_customers_number_and_no_extension(office: Office) -> None:
+    office.exchange.assign(with_number(rings=users("101")))
+    caller = await office.handset("101")
+    async with trunk(office) as other:
+        await caller.call(OUTSIDE)
+    asked = other.rang[0].request
+    assert f"{NUMBER}@{DOMAIN}" in asked.headers["P-Asserted-Identity"]
+    assert asked.from_address.uri.user == NUMBER
+
+
+@pytest.mark.parametrize(("dialled", "privacy"), [(OUTSIDE, "id"), (f"#31#{OUTSIDE}", "")])
+async def test_a_caller_who_asks_not_to_be_shown_is_not(office: Office, dialled: str, privacy: str) -> None:
+    office.exchange.assign(with_number(rings=users("101")))
+    caller = await office.handset("101")
+    async with trunk(office) as other:
+        await invite(caller, dialled, Privacy=privacy or "none")
+    asked = other.rang[0].request
+    assert asked.uri.user == OUTSIDE
+    assert asked.headers["Privacy"] == "id"
+    assert NUMBER not in str(asked.from_address) and "101" not in (asked.from_address.uri.user or "")
+    assert NUMBER in asked.headers["P-Asserted-Identity"]
+
+
+# 112.
+
+
+SITE = Site(id="s1", street="Dorpsstraat", house_number="12", postcode="1234 AB", city="Utrecht")
+
+
+def with_site() -> Directory:
+    plain = environment(encrypted=False)
+    return Directory((replace(plain, sites=(SITE,), numbers=(Number(number=NUMBER, rings=users("102")),)),))
+
+
+@pytest.mark.parametrize("uri", ["112", "+31112", "1-1-2", "100"])
+async def test_112_goes_by_its_own_trunk_with_the_callers_address(office: Office, uri: str) -> None:
+    office.exchange.assign(with_site())
+    first, emergency = provider(), provider()
+    caller = await office.handset("101", suites=())
+    async with trunks(office, first, emergency, trunk_2={"emergency": True}):
+        office.exchange.outside.trunks.all[0].up = True
+        await caller.call(uri)
+    asked = emergency.rang[0].request
+    assert first.rang == []
+    assert asked.headers["Priority"] == "emergency"
+    assert asked.headers["Geolocation"].startswith("<cid:")
+    (body,) = emergency.locations
+    assert b"<cl:RD>Dorpsstraat</cl:RD>" in body and b"v=0" in body
+    assert NUMBER in asked.headers["P-Asserted-Identity"]
+
+
+async def test_a_known_phone_that_is_not_registered_reaches_112_without_a_password(office: Office) -> None:
+    caller = await office.handset("101", register=False, password="wrong")
+    async with trunk(office) as other:
+        await caller.call("112")
+        assert (await refused(caller.call(OUTSIDE))).code in (403, 407)
+    assert len(other.rang) == 1
+
+
+async def test_the_call_back_after_112_rings_the_phone_that_called(office: Office) -> None:
+    office.exchange.assign(with_site())
+    caller = await office.handset("101", suites=())
+    async with trunk(office) as other:
+        other.challenge = ""
+        ours = await caller.call("112")
+        await ours.hang_up()
+        call = asyncio.ensure_future(invite(other, NUMBER))
+        await until(lambda: bool(caller.rang))
+        await call
+
+
+async def test_112_is_tried_on_every_trunk(office: Office) -> None:
+    first, second = provider(answers=lambda transaction: 503), provider()
+    caller = await office.handset("101")
+    async with trunks(office, first, second):
+        await caller.call("112")
+    assert len(first.rang) == len(second.rang) == 1
+
+
+# What may be called.
+
+
+def limited(**limits: Any) -> Directory:
+    return Directory((replace(environment(), limits=Limits(**limits)),))
+
+
+async def test_what_the_plan_does_not_cover_is_refused_and_112_never(office: Office) -> None:
+    office.exchange.assign(limited(destinations=frozenset({"national"}), calls_per_minute=1))
+    caller = await office.handset("101")
+    async with trunk(office) as other:
+        assert (await refused(caller.call("+12125550123"))).code == 403
+        assert (await refused(caller.call("+881612345678"))).code == 403
+        await (await caller.call(OUTSIDE)).hang_up()
+        assert (await refused(caller.call(OUTSIDE))).code == 480
+        await (await caller.call("112")).hang_up()
+    assert [transaction.request.uri.user for transaction in other.rang] == [OUTSIDE, "112"]
+
+
+async def test_a_customer_may_have_so_many_calls_outside_at_a_time(office: Office) -> None:
+    office.exchange.assign(limited(concurrent_calls=1))
+    one, two = await office.handset("101"), await office.handset("102")
+    async with trunk(office):
+        ours = await one.call(OUTSIDE)
+        assert (await refused(two.call(OUTSIDE))).code == 480
+        await ours.hang_up()
+        await until(lambda: not office.exchange.calls)
+        await two.call(OUTSIDE)
+
+
+async def test_a_tel_uri_and_an_sos_urn_are_112(office: Office) -> None:
+    for uri in ("tel:112", "urn:service:sos", "urn:service:sos.ambulance"):
+        caller = await office.handset("101")
+        async with trunk(office) as other:
+            await invite(caller, "112", uri=URI.parse(uri))
+            assert other.rang[-1].request.headers["Priority"] == "emergency"
+            assert other.rang[-1].request.uri.user == "112"
