@@ -1,10 +1,8 @@
 """customers.billing: a month's lines from the history of events, held against a count of days that knows nothing of how it is made."""
 
-from calendar import monthrange
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,15 +11,16 @@ from hypothesis import strategies as st
 
 from customers import account as accounts
 from customers import billing, contract, phone
-from customers.account import Account, Event, EventKind
+from customers.account import Account, Event
 from customers.billing import LineKind, lines, monthly_share, next_month
 from customers.customer import Address, Customer, Kind
 from customers.delivery import Item
 from customers.environments import prove
 from customers.states import Actor, Role
 from customers.vat import vat_of
-from shared.clock import local_day, midnight
+from shared.clock import midnight
 from tests.functions.customers.test_store import SRTP, made, srtp
+from tests.support.day_count import owed
 
 CUSTOMER = Actor(Role.CUSTOMER, "klant")
 SALES = Actor(Role.SALES, "verkoop")
@@ -196,37 +195,7 @@ def test_bills_of_any_history_add_up_to_what_the_events_say(
         assert cents(life.history, month) == month_cents  # again is the same
         billed += month_cents
         month = next_month(month)
-    assert billed == expected(life.history, start, month)
-
-
-def expected(history: Sequence[Event], start: date, until: date) -> int:
-    """Counts the days one by one, with fractions of a cent, and rounds each month of the product once."""
-    quantity: dict[date, int] = {}
-    stop, fee, free = until, 2500, False
-    current: list[tuple[date, int]] = []
-    for event in history:
-        facts: Any = event.facts
-        if event.kind is EventKind.PRODUCT_ACTIVATED:
-            current.append((date.fromisoformat(facts["startedOn"]), facts["quantity"]))
-        elif event.kind is EventKind.QUANTITY_CHANGED:
-            current.append(
-                (date.fromisoformat(facts["from"]) if facts.get("from") else local_day(event.at), facts["quantity"])
-            )
-        elif event.kind in (EventKind.PRODUCT_ENDED, EventKind.PRODUCT_WITHDRAWN):
-            stop = date.fromisoformat(facts["endsOn"])
-            if event.kind is EventKind.PRODUCT_WITHDRAWN:
-                fee, free = 0, not facts["atOnce"]
-    months: dict[tuple[int, int], Fraction] = {}
-    day = start
-    while day < stop and not free:
-        # The newest step that holds on this day; a later event about the same or an earlier day wins.
-        for since, count in current:
-            if since <= day:
-                quantity[day] = count
-        months.setdefault((day.year, day.month), Fraction(0))
-        months[day.year, day.month] += Fraction(200 * quantity[day], monthrange(day.year, day.month)[1])
-        day += timedelta(days=1)
-    return fee + sum(int(amount + Fraction(1, 2)) for amount in months.values())
+    assert billed == owed(life.history, month)
 
 
 @given(st.integers(0, 10**6), st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.integers(0, 400))
