@@ -104,6 +104,19 @@ def mask_address(host: str) -> str:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
+def mask_digits(text: str) -> str:
+    """A text with the last three of its digits as asterisks, as staff and logs see numbers."""
+    shown = list(text)
+    left = 3
+    for position in range(len(shown) - 1, -1, -1):
+        if shown[position] in "0123456789":
+            shown[position] = "*"
+            left -= 1
+            if not left:
+                break
+    return "".join(shown)
+
+
 def log(event: Event, /, **fields: Any) -> None:
     """Writes one line: when, how grave, what, and the fields given."""
     if event.level < _threshold:

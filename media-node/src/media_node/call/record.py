@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from media_node.log import mask_digits
 from media_node.worker_link.protocol import LegStats
-
-_LAST_DIGITS: Final = re.compile(r"[0-9](?=(?:[^0-9]*[0-9]){0,2}[^0-9]*$)")
 
 
 def mask(party: str) -> str:
     """The party with its last three digits as asterisks, which is all that staff and logs ever see."""
-    return _LAST_DIGITS.sub("*", party)
+    return mask_digits(party)
 
 
 class Beyond(StrEnum):

@@ -14,6 +14,7 @@ MAX_START_LINE: Final = 2 * 1024
 CRLF: Final = b"\r\n"
 END: Final = b"\r\n\r\n"
 _LENGTH_NAMES: Final = (b"content-length", b"l")
+_INITIALS: Final = (b"C", b"c", b"L", b"l")
 
 
 class FramingError(ValueError):
@@ -132,8 +133,10 @@ def _lengths(head: bytes) -> Iterator[bytes]:
     """The values of all Content-Length fields, unfolded."""
     lines = head.split(CRLF)
     for number, line in enumerate(lines):
+        if line[:1] not in _INITIALS:
+            continue
         name, colon, value = line.partition(b":")
-        if not colon or name[:1] in b" \t" or name.rstrip(b" \t").lower() not in _LENGTH_NAMES:
+        if not colon or name.rstrip(b" \t").lower() not in _LENGTH_NAMES:
             continue
         parts = [value]
         for folded in lines[number + 1 :]:

@@ -36,7 +36,18 @@ class TlsServerStream(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        *("_buffer", "_context", "_deadline", "_gate", "_incoming", "_object", "_outgoing", "_paused", "_pending"),
+        *(
+            "_buffer",
+            "_context",
+            "_corked",
+            "_deadline",
+            "_gate",
+            "_incoming",
+            "_object",
+            "_outgoing",
+            "_paused",
+            "_pending",
+        ),
         *("_refused", "_stood", "_tcp", "_turns", "known", "protocol", "source"),
     )
 
@@ -62,6 +73,8 @@ class TlsServerStream(asyncio.BufferedProtocol):
         self._object: ssl.SSLObject | None = None
         self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
+        self._corked = False
+        """Whether more may be written before it is sent: answers to what came together leave together."""
         self._stood = False
         """Whether the handshake is done."""
         self._paused = False
@@ -151,24 +164,25 @@ class TlsServerStream(asyncio.BufferedProtocol):
             self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._object = self._context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._incoming.write(data)  # type: ignore[union-attr]
+        self._corked = True
         try:
-            if not self._stood and not self._shake_hands():
-                return
-            self._read()
+            if self._stood or self._shake_hands():
+                self._read()
         except ssl.SSLError:
             self.abort()
+        finally:
+            self._corked = False
+            self._flush()
 
     def _shake_hands(self) -> bool:
         try:
             self._object.do_handshake()  # type: ignore[union-attr]
         except ssl.SSLWantReadError:
-            self._flush()
             return False
         except ssl.SSLError:
             self._flush()  # the alert that says why
             self.turn_away("handshake failed", gently=True)
             return False
-        self._flush()
         self._cancel_deadline()
         self._stood = True
         self.protocol.connection_made(cast(asyncio.BaseTransport, self))
@@ -186,7 +200,6 @@ class TlsServerStream(asyncio.BufferedProtocol):
                 self.close()
                 return
             self.protocol.data_received(data)
-        self._flush()  # a key update may want an answer
 
     def _flush(self) -> None:
         if self._outgoing is not None and self._tcp is not None and self._outgoing.pending:
@@ -236,7 +249,8 @@ class TlsServerStream(asyncio.BufferedProtocol):
         except ssl.SSLError:
             self.abort()
             return
-        self._flush()
+        if not self._corked:
+            self._flush()
 
     def close(self) -> None:
         """Closes after what was written has been sent."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from media_node.log import mask_digits
 from media_node.sip.headers import Request, Response
 from media_node.sip.transport import Connection, HostPort
 
@@ -75,12 +76,11 @@ _SHOWN: Final = frozenset(
     ]
 )
 """Header fields that are written; any other may hold what it likes."""
-_LAST_DIGITS: Final = re.compile(r"[0-9](?=(?:[^0-9]*[0-9]){0,2}[^0-9]*$)")
-_USER: Final = re.compile(r"(?i)(\bsips?:|\btel:|%3A|\burn:)([^@;>\s,?\"]+)")
-_SECRET: Final = re.compile(r'(?i)\b(response|nonce|cnonce|opaque|username)="[^"]*"')
+_USER: Final = re.compile(r"(?i)(\bsips?:|\btel:|%3A|\burn:)([^@;>\s,?\"]++)")
+_SECRET: Final = re.compile(r'(?i)\b(response|nonce|cnonce|opaque|username)="[^"]*+"')
 _DISPLAY: Final = re.compile(r'(^|,)\s*+(?:"(?:[^"\\]|\\.)*+"|[^<",]*+)\s*+<')
 _V4: Final = re.compile(r"\b([0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3})\.[0-9]{1,3}\b")
-_CRYPTO: Final = re.compile(r"(?im)^(a=crypto:.*?inline:)([^|\s]*)")
+_CRYPTO: Final = re.compile(r"(?im)^(a=crypto:(?:(?!inline:)[^\r\n])*+inline:)([^|\s]*+)")
 
 
 def masked(message: Request | Response) -> bytes:
@@ -102,7 +102,7 @@ def _value(value: str) -> str:
 
 
 def _plain(text: str) -> str:
-    users = _USER.sub(lambda match: match[1] + _LAST_DIGITS.sub("*", match[2]), text)
+    users = _USER.sub(lambda match: match[1] + mask_digits(match[2]), text)
     return _V4.sub(r"\1.0", users)
 
 
