@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ordering import orders_api
+from ordering import request
 from shared import html, settings
 
 BROWSER = {"accept": "text/html"}
@@ -31,7 +31,7 @@ def _views(api: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         shutil.copy(view, tmp_path)
         (tmp_path / f"{view.stem}.en.j2").write_text(WORDS + view.read_text())
     monkeypatch.setenv("VIEWS_DIR", str(tmp_path))
-    caches = (settings.views_directory, html._environment, orders_api.form_of)
+    caches = (settings.views_directory, html._environment, request.form_of)
     for cache in caches:
         cache.cache_clear()
     yield

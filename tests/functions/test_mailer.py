@@ -19,6 +19,7 @@ from ordering.order import Actor, Order, Role, SipServer, State
 from ordering.pricing import OrderItem, Price
 from ordering.store import OrderStore
 from shared import clock, dynamodb, settings
+from shared.brand import brand
 from tests.functions.test_queue import ORDER as QUOTE
 from tests.functions.test_story import SRTP
 
@@ -63,7 +64,7 @@ def story() -> dict[str, Order]:
         "received": QUOTE,
         "question": asked,
         "answered": answered,
-        "noted": orders.note(answered, "Belt morgen", SALES, NOW),
+        "noted": orders.add_note(answered, "Belt morgen", SALES, NOW),
         "approved": approved,
         "held": orders.move(approved, State.HELD, SALES, NOW, "Even wachten"),
         "active": orders.complete_by_hand(approved, SALES, NOW, "Offerte verstuurd"),
@@ -73,8 +74,8 @@ def story() -> dict[str, Order]:
 
 
 def test_a_customer_hears_of_what_matters_and_of_nothing_else() -> None:
-    told = {step: mail.kind(order.last) for step, order in story().items()}
-    quiet = {"answered": None, "noted": None, "held": None}
+    told = {step: mail.kind(order.last, order) for step, order in story().items()}
+    quiet = {"answered": None, "noted": None}
     assert told == {step: quiet.get(step, step) for step in told}
 
 
@@ -94,9 +95,8 @@ def test_a_mail_tells_why_and_links_to_the_orders_own_page(ses, context, step: s
 @pytest.mark.parametrize("step", ["received", "question", "approved", "active", "rejected", "cancelled"])
 def test_a_mail_is_text_and_html_and_holds_no_markup_of_others(step: str) -> None:
     order = story()[step]
-    sender = mail.Sender("Voorbeeld", "verkoop@example.nl", "085 555 01 00")
     hostile = replace(order, last=replace(order.last, why="<img src=x>"))
-    made = mail.compose(step, hostile, "https://x.example.nl/?a=1&b=2", sender)
+    made = mail.compose(step, hostile, "https://x.example.nl/?a=1&b=2", brand(), "https://x.example.nl")
     assert "<img" not in made.html
     assert "https://x.example.nl/?a=1&amp;b=2" in made.html
     assert "https://x.example.nl/?a=1&b=2" in made.text
@@ -108,7 +108,7 @@ def test_an_active_order_is_told_how_to_set_up_the_phones_and_no_secret() -> Non
     active = orders.complete(
         orders.move(srtp, State.IN_PROGRESS, SALES, NOW), SipServer("n0001", "192.0.2.1", 5061), NOW
     )
-    made = mail.compose("active", active, "https://x.example.nl", mail.Sender("V", "v@example.nl", "085"))
+    made = mail.compose("active", active, "https://x.example.nl", brand(), "https://x.example.nl")
     assert "Yealink" in made.text and "SRTP" in made.text
     assert "192.0.2.1" not in made.text
 
@@ -118,23 +118,51 @@ def test_a_record_that_comes_again_makes_no_second_mail(ses, context) -> None:
     assert len(ses.sent_messages) == 1
 
 
-def test_when_ses_fails_the_record_and_all_after_it_come_again(
+def test_a_mail_that_fails_comes_again_and_no_other_waits_for_it(
     ses, context, monkeypatch: pytest.MonkeyPatch, log
 ) -> None:
     steps = story()
+    sent = mailer._send
+
+    def refuses_the_first(message: mail.Mail) -> None:
+        if "ontvangen" in message.subject:
+            raise RuntimeError(message.to)
+        sent(message)
+
     with monkeypatch.context() as broken:
-        broken.setattr(mailer, "_send", lambda message, sender: (_ for _ in ()).throw(RuntimeError(message.to)))
-        assert send(context, QUOTE, steps["question"]) == [f"{1:030d}"]
+        broken.setattr(mailer, "_send", refuses_the_first)
+        assert send(context, QUOTE, steps["question"], steps["rejected"]) == [f"{1:030d}"]
     assert "jansen@example.nl" not in log.getvalue()
-    # Whoever claimed it may still be sending; after the lease somebody else does.
-    assert send(context, QUOTE, steps["question"]) == [f"{1:030d}"]
-    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=3))
-    assert send(context, QUOTE, steps["question"]) == []
     assert len(ses.sent_messages) == 2
+    # It need not wait for the lease of the try that failed; what was sent is not sent again.
+    assert send(context, QUOTE, steps["question"], steps["rejected"]) == []
+    assert len(ses.sent_messages) == 3
+
+
+@pytest.mark.parametrize(
+    "gone", ["relatedParty", "state", "orderDate", "productOrderItem", "vatRatePercent", "customerId"]
+)
+def test_a_record_that_cannot_be_read_fails_alone_and_is_counted(ses, context, capsys, gone: str) -> None:
+    broken = record(story()["question"])
+    del broken["dynamodb"]["NewImage"][gone]
+    answer = mailer.handler({"Records": [broken, record(QUOTE)]}, context)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": broken["dynamodb"]["SequenceNumber"]}]}
+    assert len(ses.sent_messages) == 1
+    assert '"OrderUnreadable":[1.0]' in capsys.readouterr().out.replace(" ", "")
+
+
+def test_who_has_claimed_a_mail_and_died_lets_another_send_it_after_its_lease(
+    ses, context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailer._claim(QUOTE.id, f"{1:06d}", NOW)
+    assert send(context, QUOTE) == [f"{1:030d}"]
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=3))
+    assert send(context, QUOTE) == []
+    assert len(ses.sent_messages) == 1
 
 
 def test_a_reminder_links_to_the_order_that_runs(ses, context) -> None:
-    store = OrderStore(settings.orders_table(), settings.fleet_table())
+    store = OrderStore(settings.orders_table())
     store.place(QUOTE)
     store.remind(QUOTE.id, NOW)
     item = dynamodb.get(settings.orders_table(), f"REMINDER#{QUOTE.id}", "REMINDER")

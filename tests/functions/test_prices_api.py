@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ordering.store import ChangedOfferingError
+from ordering.catalogue_store import ChangedOfferingError
 from shared import clock, dynamodb, settings
 from tests.support.own_data import DATA
 

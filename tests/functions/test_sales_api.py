@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ordering import lists, sales_api
 from ordering import order as orders
-from ordering import sales_api, store
 from ordering.order import SipServer, State
 from shared import clock, dynamodb, settings
 
@@ -97,7 +97,10 @@ def test_the_queue_shows_who_ordered_what_newest_first_with_counts(api) -> None:
     first, second = placed(api), placed(api, company="Garage De Vries", phones="12")
     body = queue(api, "?state=acknowledged").json
     assert [item["id"] for item in body["items"]] == [second["id"], first["id"]]
-    assert body["counts"] == {state.value: 2 if state is State.ACKNOWLEDGED else 0 for state in State}
+    assert body["counts"] == {
+        "answered": 0,
+        **{state.value: 2 if state is State.ACKNOWLEDGED else 0 for state in State},
+    }
     assert body["next"] is None
     item = body["items"][0]
     assert (item["relatedParty"]["company"], item["monthlyTotalCents"], item["state"]) == (
@@ -380,7 +383,13 @@ def test_a_cancellation_that_was_asked_for_is_granted_or_refused(api) -> None:
         approve(api, body["id"])
         api.post(f"/api/orders/{body['id']}/cancel?token={body['token']}")
     assert act(api, granted["id"], "cancel", {"reason": "Akkoord"}).json["state"] == "pendingCancellation"
-    assert act(api, refused["id"], "resume").json["state"] == "inProgress"
+    without = act(api, refused["id"], "resume")
+    assert (without.status, [error["code"] for error in without.json["errors"]]) == (422, ["missing"])
+    told = act(api, refused["id"], "resume", {"reason": "Uw nummer is al overgezet", "note": "Belt steeds"})
+    assert told.json["state"] == "inProgress"
+    seen = api.get(f"/api/orders/{refused['id']}?token={refused['token']}")
+    assert seen.json["events"][-1]["why"] == "Uw nummer is al overgezet"
+    assert "Belt steeds" not in seen.body and "Belt steeds" in told.body
 
 
 def test_what_needs_no_node_is_completed_by_hand_and_what_needs_one_is_not(api) -> None:
@@ -397,7 +406,7 @@ def test_a_note_changes_no_state_and_says_who(api) -> None:
     body = placed(api)
     noted = act(api, body["id"], "notes", {"text": "Belt morgen terug"}).json
     assert (noted["state"], noted["version"], noted["events"][-1]["kind"]) == ("acknowledged", 2, "note")
-    assert (noted["events"][-1]["who"], noted["events"][-1]["why"]) == ("anna@example.nl", "Belt morgen terug")
+    assert (noted["events"][-1]["who"], noted["events"][-1]["note"]) == ("anna@example.nl", "Belt morgen terug")
     refused = act(api, body["id"], "reject", {"reason": "Nee"}) and approve(api, body["id"])
     act(api, body["id"], "notes", {"text": "Nog iets"})
     assert "is al afgewezen" in refused.json["detail"]
@@ -408,7 +417,7 @@ def test_who_saw_an_older_version_is_told_what_changed(api) -> None:
     act(api, body["id"], "notes", {"text": "Belt morgen terug"}, claims=BOB)
     stale = act(api, body["id"], "reject", {"reason": "Nee"}, if_match='"1"')
     assert (stale.status, stale.json["version"]) == (412, 2)
-    assert [(change["kind"], change["who"], change["why"]) for change in stale.json["changes"]] == [
+    assert [(change["kind"], change["who"], change["note"]) for change in stale.json["changes"]] == [
         ("note", "bob", "Belt morgen terug")
     ]
 
@@ -475,12 +484,12 @@ def test_a_wrong_filter_is_named(api, query: str, field: str) -> None:
 
 
 def test_the_table_for_excel_honours_the_filter(api, three: list[Any]) -> None:
-    answer = api.get("/api/sales/export?q=jansen", claims=ANNA)
+    answer = api.get("/api/sales/export?q=bakkerij", claims=ANNA)
     assert answer.status == 200
     assert 'filename="bestellingen-2026-11-21.csv"' in answer.headers["content-disposition"]
     lines = answer.body.split("\r\n")
     assert lines[0].startswith("\ufeffBestelling;")
-    assert (len(lines), lines[1].split(";")[4], lines[1].split(";")[10]) == (3, "Bakkerij Jansen", "10,00")
+    assert (len(lines), lines[1].split(";")[4], lines[1].split(";")[11]) == (3, "Bakkerij Jansen", "10,00")
 
 
 def test_what_looks_at_the_newest_orders_only_says_so(api, three: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -493,11 +502,11 @@ def test_what_looks_at_the_newest_orders_only_says_so(api, three: list[Any], mon
         return [answer.json["complete"] for answer in asked]
 
     assert complete() == [True, True, True]
-    monkeypatch.setattr(store, "MOST_SEARCHED", 2)
+    monkeypatch.setattr(lists, "MOST_SEARCHED", 2)
     assert complete() == [False, False, False]
     assert found(api, "q=a") == ["Autobedrijf Aa", "Café Zürich"]
     assert queue(api).json["complete"]
-    export = api.get("/api/sales/export?q=jansen", claims=ANNA)
+    export = api.get("/api/sales/export?q=a", claims=ANNA)
     assert 'filename="bestellingen-2026-11-21-onvolledig.csv"' in export.headers["content-disposition"]
 
 
@@ -509,7 +518,7 @@ def test_selected_orders_are_approved_each_on_the_version_that_was_seen(api, thr
     selected = [{"id": body["id"], "version": 1} for body in three] + [{"id": "0000000000", "version": 1}]
     answer = api.post("/api/sales/approvals", claims=ANNA, json_body={"orders": selected})
     assert [result["status"] for result in answer.json["results"]] == [200, 412, 200, 404]
-    assert answer.json["results"][1]["problem"]["changes"][0]["why"] == "Even wachten"
+    assert answer.json["results"][1]["problem"]["changes"][0]["note"] == "Even wachten"
     states = [api.get(f"/api/sales/orders/{body['id']}", claims=ANNA).json["state"] for body in three]
     assert states == ["inProgress", "acknowledged", "inProgress"]
 
@@ -527,7 +536,8 @@ def test_a_selection_that_is_none_is_refused(api, orders: object) -> None:
 def test_the_month_is_counted(api, three: list[Any]) -> None:
     reject(api, three[0]["id"])
     body = api.get("/api/sales/overview?month=2026-11", claims=ANNA).json
-    assert (body["orders"], body["phones"], body["monthlyRevenueCents"]) == (3, 50, 10_000)
+    assert (body["orders"], body["active"]["orders"], body["lost"]["orders"]) == (3, 0, 1)
+    assert body["expected"] == {"orders": 2, "phones": 50, "monthlyRevenueCents": 10_000}
     assert (body["byState"]["rejected"], body["byDay"]) == (1, [{"day": "2026-11-21", "orders": 3}])
     assert api.get("/api/sales/overview", claims=ANNA).json == body
     assert api.get("/api/sales/overview?month=2026-12", claims=ANNA).json["orders"] == 0

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ordering import credentials, fulfilment, mail, orders_api
+from ordering import credentials, fulfilment, mail, placing
 from ordering import order as orders
 from ordering.catalogue import Offering
 from ordering.order import TERMINAL, TRANSITIONS, Actor, Event, EventKind, Order, OrderError, RelatedParty, Role, State
@@ -124,7 +124,7 @@ class Story(RuleBasedStateMachine):
         for table in (settings.orders_table(), settings.fleet_table()):
             for item in dynamodb.client().scan(TableName=table)["Items"]:
                 dynamodb.client().delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
-        self.worlds = [World(RememberingOrders()), World(OrderStore(settings.orders_table(), settings.fleet_table()))]
+        self.worlds = [World(RememberingOrders()), World(OrderStore(settings.orders_table()))]
 
     def same(self, act: Callable[[World], Any]) -> Any:
         """What both worlds say to an act: a value or the type of an error."""
@@ -183,7 +183,7 @@ class Story(RuleBasedStateMachine):
         order_id, now = data.draw(st.sampled_from(self.ids)), self.worlds[0].now
         self.same(
             lambda world: (
-                world.orders.change(order_id, lambda found: orders.note(found, "Belt terug", SALES, now)).version
+                world.orders.change(order_id, lambda found: orders.add_note(found, "Belt terug", SALES, now)).version
             )
         )
 
@@ -294,7 +294,7 @@ def test_an_order_is_whole_or_absent_wherever_its_process_is_killed(api, killed,
     again = api.post("/api/orders", json_body=FIELDS, headers=key)
     assert again.status == 201
     assert [kind for kind in kinds() if not kind.startswith("HOUR")] == whole
-    assert mail.kind(orders_api.orders().get(again.json["id"]).last) == "received"
+    assert (found := placing.orders().get(again.json["id"])) and mail.kind(found.last, found) == "received"
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["before", "after"])
@@ -302,7 +302,7 @@ def test_a_decision_and_its_event_are_written_together_or_not_at_all(api, killed
     body = api.post("/api/orders", json_body=FIELDS).json
     path = f"/api/orders/{body['id']}/cancel?token={body['token']}"
     assert killed(0, made, lambda: api.post(path))
-    order, events = orders_api.orders().history(body["id"])
+    order, events = placing.orders().history(body["id"])
     assert (order.state, len(events), order.last == events[-1]) == (
         (State.CANCELLED, 2, True) if made else (State.ACKNOWLEDGED, 1, True)
     )

@@ -183,7 +183,7 @@ def test_what_is_being_typed_stays_there_when_a_colleague_changes_the_order(cons
     console.fill("#reason", "Ik ben nog aan het")
     before = top(console, "#reason")
     with origin.lock:
-        origin._keep(order.note(origin.orders[only(origin)], "Gebeld", SALES, clock.now()))
+        origin._keep(order.add_note(origin.orders[only(origin)], "Gebeld", SALES, clock.now()))
     expect(console.locator("#changes")).to_contain_text("Gebeld")
     assert top(console, "#reason") == pytest.approx(before, abs=1)
     expect(console.locator("#reason")).to_be_focused()
@@ -219,7 +219,7 @@ def test_a_selection_that_the_session_ended_on_is_approved_on_the_versions_that_
     console.evaluate("sessionStorage.setItem('console.since', '0')")
     console.route(QUEUE, lambda route: route.abort())
     with origin.lock:
-        origin._keep(order.note(origin.orders[only(origin)], "Gebeld", SALES, clock.now()))
+        origin._keep(order.add_note(origin.orders[only(origin)], "Gebeld", SALES, clock.now()))
     origin.expire_sessions()
     console.click("#bulk-approve")
     with console.expect_request("**/oauth2/token"):

@@ -37,6 +37,11 @@ BY_STATE: dict[str, Any] = {
         "NonKeyAttributes": ["category", "search", "phones", "monthlyTotalCents"],
     },
 }
+BY_CHANGE: dict[str, Any] = {
+    "IndexName": "by-change",
+    "KeySchema": [{"AttributeName": "feed", "KeyType": "HASH"}, {"AttributeName": "changedAt", "KeyType": "RANGE"}],
+    "Projection": {"ProjectionType": "KEYS_ONLY"},
+}
 BY_LIST: dict[str, Any] = {
     "IndexName": "by-list",
     "KeySchema": [{"AttributeName": "list", "KeyType": "HASH"}, {"AttributeName": "listKey", "KeyType": "RANGE"}],
@@ -46,7 +51,7 @@ BY_LIST: dict[str, Any] = {
     },
 }
 TABLES: dict[str, dict[str, Any]] = {
-    "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE]},
+    "ORDERS_TABLE": {"GlobalSecondaryIndexes": [BY_STATE, BY_CHANGE]},
     "CATALOGUE_TABLE": {},
     "FLEET_TABLE": {},
     "CDR_TABLE": {},

@@ -48,6 +48,9 @@ def _in_a_transaction(operation: Mapping[str, Any]) -> float:
     match dict(operation):
         case {"Put": {"TableName": str(table), "Item": item}}:
             pass
+        case {"Update": {"TableName": str(table), "Key": key}}:
+            # What an update makes of the item: it is weighed as a put of the item as it is, which is as small.
+            item = {**_other_client().get_item(TableName=table, Key=key).get("Item", {}), **key}
         case _:
             raise NotImplementedError(f"a transaction with a {next(iter(operation))} is not weighed")
     client = _other_client()

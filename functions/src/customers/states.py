@@ -1,8 +1,11 @@
 """A state machine as one table of data, on which the code runs and which draws itself. Pure."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from shared.state_table import markdown
+
+__all__ = ["CLOCK", "FLEET", "Actor", "Role", "Transition", "by", "markdown"]
 
 
 class Role(StrEnum):
@@ -39,24 +42,3 @@ class Transition:
 def by(name: str, *roles: Role) -> Transition:
     """A row of a table."""
     return Transition(name, frozenset(roles))
-
-
-def markdown(table: Mapping[tuple[StrEnum, StrEnum], Transition], states: Iterable[StrEnum]) -> str:
-    """The table as Markdown, and the diagram that it draws (Mermaid)."""
-    rows = ["| from | to | change | by |", "| --- | --- | --- | --- |"]
-    drawing = ["```mermaid", "stateDiagram-v2"]
-    for (source, target), transition in table.items():
-        rows.append(f"| {source} | {target} | {transition.name} | {', '.join(sorted(transition.roles))} |")
-        drawing.append(f"    {source} --> {target}: {transition.name}")
-    ends = [state for state in states if not any(source is state for source, _ in table)]
-    drawing += [f"    {state} --> [*]" for state in ends]
-    return "\n".join(
-        [
-            *rows,
-            "",
-            *drawing,
-            "```",
-            "",
-            f"Terminal: {', '.join(ends) or 'none'}. A pair that is not in the table is refused.",
-        ]
-    )

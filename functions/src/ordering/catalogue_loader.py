@@ -6,7 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from ordering import catalogue
-from ordering.store import CatalogueStore
+from ordering.catalogue_store import CatalogueStore
 from shared import settings
 from shared.telemetry import logger
 

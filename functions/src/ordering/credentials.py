@@ -56,6 +56,11 @@ def order_token(key: str, order_id: str) -> str:
     return base64.urlsafe_b64encode(keyed_hash(key, "order", order_id)).decode().rstrip("=")
 
 
+def address_proof(key: str, order_id: str, email: str) -> str:
+    """What only the mail to this address holds: who sends it back has read that mail."""
+    return base64.urlsafe_b64encode(keyed_hash(key, "address", order_id, email)[:16]).decode().rstrip("=")
+
+
 def keyed_hash(key: str, *parts: str) -> bytes:
     """HMAC-SHA256 of the parts (RFC 2104); the first says what it is for, so that one key serves several ends."""
     return hmac.digest(key.encode(), "\0".join(parts).encode("utf-8", "surrogatepass"), "sha256")
@@ -69,6 +74,11 @@ def new_password() -> str:
 def sha256(text: str) -> str:
     """The hash that is stored in place of a secret, in hexadecimal."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def same(text: str, other: str) -> bool:
+    """Whether two secrets are equal, in constant time."""
+    return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), other.encode())
 
 
 def matches(token: str, token_sha256: str) -> bool:

@@ -172,13 +172,13 @@ def _refer(form: Form, what: str, name: str, kind: FieldType) -> None:
         raise ValueError(f"form {form.id}: {what} {name!r} is no field of type {kind}")
 
 
-def check(form: Form, values: Mapping[str, object]) -> Checked:
+def check(form: Form, values: Mapping[str, object], country: str = "") -> Checked:
     """Check all fields and normalise those that are right; values may be text or, from JSON, numbers. Never raises on
     input.
     """
     normalised: dict[str, str | int] = {}
     errors: list[FieldError] = []
-    country = _country(form, values)
+    country = country or _country(form, values)
     for field in form.fields:
         try:
             normalised[field.name] = (

@@ -15,7 +15,7 @@ SIP_PORT = 5061
 
 @cache
 def _orders() -> OrderStore:
-    return OrderStore(settings.orders_table(), "")
+    return OrderStore(settings.orders_table())
 
 
 def find(order_id: str) -> Order | None:

@@ -3,15 +3,18 @@ Pure.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from ordering.catalogue import Catalogue, Offering, Promotion, VatRate
 from ordering.order import (
+    Action,
     Actor,
     Detail,
     Event,
     EventKind,
+    FieldChange,
     Order,
     RelatedParty,
     Role,
@@ -26,6 +29,25 @@ from shared.clock import from_iso, to_iso
 
 Item = dict[str, Any]
 
+FEED = "ORDER"
+"""The partition key of the index by-change: all orders in one, by when they changed last."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An order's item that cannot be read, as far as it tells."""
+
+    id: str
+    state: str
+    order_date: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Unreadable":
+        """What an item tells without being read."""
+        return cls(
+            str(item.get("pk", "")).removeprefix("ORDER#"), str(item.get("state", "")), str(item.get("orderDate", ""))
+        )
+
 
 def from_order(order: Order) -> Item:
     """The attributes of an order, without its keys, which tell its id.
@@ -39,11 +61,17 @@ def from_order(order: Order) -> Item:
             "state": order.state.value,
             "version": order.version,
             "orderDate": to_iso(order.order_date),
+            "feed": FEED,
+            "changedAt": to_iso(order.last.at),
             "customerId": order.customer_id,
-            "relatedParty": _present(vars(order.related_party)),
+            "relatedParty": _from_party(order.related_party),
             "note": order.note,
             "productOrderItem": [_from_order_item(entry) for entry in order.price.items],
             "vatRatePercent": order.price.vat_rate_percent,
+            "action": order.action.value if order.action is not Action.ADD else None,
+            "language": order.language if order.language != "nl" else None,
+            "signedIn": order.signed_in or None,
+            "addressProvenAt": to_iso(order.address_proven_at) if order.address_proven_at else None,
             "details": [vars(detail) for detail in order.details] or None,
             "suspicions": [vars(suspicion) for suspicion in order.suspicions] or None,
             **_queue_keys(order),
@@ -69,9 +97,13 @@ def to_order(item: Mapping[str, Any]) -> Order:
         version=item["version"],
         order_date=order_date,
         customer_id=item["customerId"],
-        related_party=RelatedParty(**item["relatedParty"]),
+        related_party=RelatedParty(**{"kvk": "", **item["relatedParty"]}),
         note=item.get("note", ""),
         price=Price(tuple(_to_order_item(entry) for entry in item["productOrderItem"]), item["vatRatePercent"]),
+        action=Action(item.get("action", Action.ADD)),
+        language=item.get("language", "nl"),
+        signed_in=item.get("signedIn", False),
+        address_proven_at=from_iso(item["addressProvenAt"]) if "addressProvenAt" in item else None,
         details=tuple(Detail(**detail) for detail in item.get("details", [])),
         suspicions=tuple(Suspicion(**suspicion) for suspicion in item.get("suspicions", [])),
         token_sha256=item["tokenSha256"],
@@ -82,6 +114,11 @@ def to_order(item: Mapping[str, Any]) -> Order:
         sip=SipServer(sip["nodeId"], sip["host"], sip["port"]) if sip else None,
         credentials_issued_at=from_iso(item["credentialsIssuedAt"]) if "credentialsIssuedAt" in item else None,
     )
+
+
+def _from_party(party: RelatedParty) -> Item:
+    present = _present(vars(party))
+    return present if party.country != RelatedParty.country else {k: v for k, v in present.items() if k != "country"}
 
 
 def from_event(event: Event) -> Item:
@@ -95,6 +132,8 @@ def from_event(event: Event) -> Item:
             "who": {"role": event.who.role.value, "name": event.who.name},
             "why": event.why,
             "kind": event.kind.value if event.kind is not EventKind.CHANGE else None,
+            "note": event.note,
+            "changes": [vars(change) for change in event.changes] or None,
         }
     )
 
@@ -109,6 +148,8 @@ def to_event(item: Mapping[str, Any]) -> Event:
         who=Actor(Role(item["who"]["role"]), item["who"]["name"]),
         why=item.get("why", ""),
         kind=EventKind(item.get("kind", EventKind.CHANGE)),
+        note=item.get("note", ""),
+        changes=tuple(FieldChange(**change) for change in item.get("changes", [])),
     )
 
 

@@ -1,20 +1,34 @@
-"""What we write to customers: which change of an order is told, and in which words. Pure."""
+"""What we write to customers: which event of an order is told, and in which words (site/data/mails.toml). Pure but for reading those."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape
+from typing import Any
 
 from ordering.order import Event, EventKind, Order, State
-from shared.html import euro
+from shared import html, settings
+from shared.brand import Brand
 
-_KINDS: Mapping[State, str] = {
+_OF_STATES: Mapping[State, str] = {
     State.PENDING: "question",
+    State.HELD: "held",
     State.COMPLETED: "active",
     State.REJECTED: "rejected",
+    State.FAILED: "failed",
+    State.ASSESSING_CANCELLATION: "cancellation-asked",
     State.CANCELLED: "cancelled",
 }
-
+_OF_EVENTS: Mapping[EventKind, str] = {
+    EventKind.CREDENTIALS: "credentials-made",
+    EventKind.CREDENTIALS_OFFERED: "credentials-offered",
+}
 REMINDER = "reminder"
+LINK_AGAIN = "link-again"
+
+_WITH_TERMS = ("received", "approved")
+"""The mails that tell what is agreed: they hold the prices, the conditions, the contract summary and the withdrawal form."""
 
 
 @dataclass(frozen=True)
@@ -27,115 +41,132 @@ class Mail:
     html: str
 
 
-@dataclass(frozen=True)
-class Sender:
-    """Who writes: the provider's name, and where a customer can reach it."""
-
-    name: str
-    email: str
-    telephone: str
-
-
-def kind(event: Event) -> str | None:
-    """Which message tells this event; None when it is told on the order's page only."""
+def kind(event: Event, order: Order) -> str | None:
+    """Which message tells this event of an order; None when it is told on the order's page only."""
+    if event.kind is EventKind.MAIL:
+        return kind(order.last_change, order) or LINK_AGAIN
+    if event.kind is EventKind.CORRECTION:
+        return LINK_AGAIN if any(change.field == "email" for change in event.changes) else None
     if event.kind is not EventKind.CHANGE:
-        return None
-    if event.target is State.ACKNOWLEDGED:
-        return "received" if event.source is None else None
-    if event.target is State.IN_PROGRESS:
-        return "approved" if event.source is State.ACKNOWLEDGED else None
-    return _KINDS.get(event.target)
+        return _OF_EVENTS.get(event.kind)
+    match event.source, event.target:
+        case _, State.ACKNOWLEDGED:
+            return "received" if event.source is None else None
+        case State.ACKNOWLEDGED, State.IN_PROGRESS:
+            return "approved"
+        case State.ASSESSING_CANCELLATION, State.IN_PROGRESS:
+            return "cancellation-refused"
+    return _OF_STATES.get(event.target)
 
 
-def compose(what: str, order: Order, link: str, sender: Sender) -> Mail:
-    """The message of this kind; it holds no secret but the link to the order's own page. Raises KeyError for an unknown
-    kind.
+def compose(what: str, order: Order, link: str, provider: Brand, site: str) -> Mail:
+    """The message of this kind, in the order's language; it holds no secret but the link to the order's own page.
+
+    `site` is where the site stands. Raises KeyError for an unknown kind.
     """
-    subject, paragraphs = _words(what, order)
-    subject = f"{subject} ({order.id})"
-    before = [f"Geachte {order.related_party.name},", *paragraphs]
-    after = [
-        f"Vragen? Bel {sender.telephone} of mail {sender.email} en noem bestelling {order.id}.",
-        f"Met vriendelijke groet,\n{sender.name}",
+    words = _words(order.language)
+    facts = _facts(words, order, link, provider, site)
+    own = words[what] | words[what].get(order.category, {})
+    why = order.last_change.why
+    text = [part for part in own["text"] if why or ("{why}" not in part and "{reason}" not in part)]
+    before = [words["greeting"], *text]
+    if what in ("received", LINK_AGAIN):
+        before += [words["keep"], *([words["prove"]] if order.address_proven_at is None else [])]
+    filled = [part.format(**facts) for part in before]
+    bill = _bill(words, order) if what in _WITH_TERMS else []
+    terms = _terms(words, facts) if bill else []
+    subject = f"{own['subject'].format(**facts)} ({order.id})"
+    after = [words["questions"].format(**facts), words["regards"].format(**facts)]
+    return Mail(
+        order.related_party.email,
+        subject,
+        "\n\n".join([*filled, *bill, words["link"].format(**facts), *after, *terms]) + "\n",
+        _html(order.language, subject, [*filled, *bill], (link, words["link_text"].format(**facts)), [*after, *terms]),
+    )
+
+
+@cache
+def _words(language: str) -> Mapping[str, Any]:
+    data = settings.data_directory()
+    own = data / language / "mails.toml"
+    return tomllib.loads((own if language != html.DUTCH and own.is_file() else data / "mails.toml").read_text())
+
+
+@cache
+def _names(language: str) -> Mapping[str, str]:
+    """What offerings are called in another language than the catalogue's, where that has a name for them."""
+    file = settings.data_directory() / language / "catalogue.toml"
+    return tomllib.loads(file.read_text()).get("name", {}) if language != html.DUTCH and file.is_file() else {}
+
+
+def _facts(words: Mapping[str, Any], order: Order, link: str, provider: Brand, site: str) -> dict[str, str]:
+    noun = words["noun"]["paid" if order.price.items else "free"]
+    why = order.last_change.why
+    return {
+        "name": order.related_party.name,
+        "id": order.id,
+        "noun": noun,
+        "link": link,
+        "why": why,
+        "reason": words["reason"].format(why=why),
+        "nothing_owed": words["nothing_owed"].format(noun=noun),
+        "provider": provider.name,
+        "legal_name": provider.legal_name,
+        "address": provider.address,
+        "kvk": provider.kvk,
+        "vat": provider.vat_id,
+        "telephone": provider.telephone,
+        "email": provider.email,
+        "site": site,
+        "services": ", ".join(
+            _names(order.language).get(entry.offering.id, entry.offering.name) for entry in order.price.items
+        ),
+        "ordered": html.when(order.order_date, html.words(order.language)),
+    }
+
+
+def _bill(words: Mapping[str, Any], order: Order) -> list[str]:
+    """What was ordered, how many, and what it costs; nothing for what is free."""
+    price = order.price
+    if not price.items:
+        return []
+
+    def euro(cents: int) -> str:
+        return html.euro(cents, html.words(order.language))
+
+    lines = [
+        words["line"].format(
+            quantity=entry.quantity,
+            item=_names(order.language).get(entry.offering.id, entry.offering.name),
+            price=euro(entry.total_cents // entry.quantity),
+            period=words["per_month" if entry.offering.period == "month" else "once"],
+            total=euro(entry.total_cents),
+        )
+        for entry in price.items
     ]
-    text = "\n\n".join([*before, f"Uw bestelling: {link}", *after]) + "\n"
-    return Mail(order.related_party.email, subject, text, _html(subject, before, link, after))
+    percent = price.vat_rate_percent
+    totals = [
+        ("total_month", price.monthly_total_cents, price.monthly_total_incl_vat_cents),
+        ("total_once", price.one_time_total_cents, price.one_time_total_incl_vat_cents),
+    ]
+    sums = [words[name].format(net=euro(net), gross=euro(gross), percent=percent) for name, net, gross in totals if net]
+    return ["\n".join([f"{words['what']}:", *lines, *sums])]
 
 
-def _words(what: str, order: Order) -> tuple[str, Sequence[str]]:
-    why = order.last.why
-    match what:
-        case "received":
-            return "Wij hebben uw bestelling ontvangen", [
-                "Dank u wel. Een medewerker van onze afdeling verkoop beoordeelt uw bestelling, meestal binnen één werkdag.",
-                *_price(order),
-                "Op de pagina van uw bestelling ziet u hoe het ervoor staat. Bewaar deze link; wie hem heeft, ziet uw bestelling.",
-            ]
-        case "question":
-            return "Wij hebben een vraag over uw bestelling", [
-                "Voordat wij verder kunnen, willen wij graag iets van u weten:",
-                why,
-                "U kunt antwoorden op de pagina van uw bestelling.",
-            ]
-        case "approved":
-            done = (
-                "Wij zetten de versleuteling nu klaar en testen haar eerst zelf."
-                if order.needs_node
-                else "Wij gaan ermee aan de slag."
-            )
-            return "Uw bestelling is goedgekeurd", [
-                done,
-                "U hoeft niets te doen: u hoort van ons zodra alles gereed is.",
-            ]
-        case "active" if order.needs_node:
-            return "De versleuteling van uw gesprekken staat klaar", [
-                "Wij hebben met een proefgesprek gecontroleerd dat gesprekken over uw omgeving versleuteld zijn.",
-                "Zo stelt u uw telefoons in: open de pagina van uw bestelling, haal daar eenmalig de inloggegevens op, en laad het bestand "
-                "voor uw Yealink- of Snom-toestel of neem de gegevens van het instelblad over.",
-                "Kies als transport TLS en zet SRTP op verplicht.",
-                "Wachtwoorden staan nooit in onze e-mail.",
-            ]
-        case "active":
-            return "Uw bestelling is uitgevoerd", [*([why] if why else []), "Alles is gereed."]
-        case "rejected":
-            return "Wij kunnen uw bestelling niet uitvoeren", [
-                "Het spijt ons. De reden is:",
-                why,
-                "U bent ons niets verschuldigd.",
-            ]
-        case "cancelled":
-            return "Uw bestelling is geannuleerd", [
-                *([f"Reden: {why}"] if why else []),
-                "U bent ons niets verschuldigd voor deze bestelling.",
-            ]
-        case "reminder":
-            return "U hebt al een bestelling bij ons lopen", [
-                "Iemand heeft zojuist met uw e-mailadres nog een bestelling voor SRTP willen plaatsen. Er loopt er al een, dus wij hebben "
-                "de nieuwe niet aangenomen. Via de link volgt u de lopende bestelling of annuleert u haar.",
-                "Was u dit niet? Dan hoeft u niets te doen.",
-            ]
-    raise KeyError(what)
+def _terms(words: Mapping[str, Any], facts: Mapping[str, str]) -> list[str]:
+    return [
+        "\n".join([words[part]["title"].upper(), *(text.format(**facts) for text in words[part]["text"])])
+        for part in ("terms", "withdrawal")
+    ]
 
 
-def _price(order: Order) -> list[str]:
-    price, parts = order.price, []
-    if price.monthly_total_cents:
-        parts.append(
-            f"{euro(price.monthly_total_cents)} per maand ({euro(price.monthly_total_incl_vat_cents)} incl. btw)"
-        )
-    if price.one_time_total_cents:
-        parts.append(
-            f"{euro(price.one_time_total_cents)} eenmalig ({euro(price.one_time_total_incl_vat_cents)} incl. btw)"
-        )
-    return [f"U betaalt {' en '.join(parts)}."] if parts else []
-
-
-def _html(subject: str, before: Sequence[str], link: str, after: Sequence[str]) -> str:
+def _html(language: str, subject: str, before: Sequence[str], link: tuple[str, str], after: Sequence[str]) -> str:
     def paragraphs(texts: Sequence[str]) -> str:
         return "".join(f"<p>{escape(text).replace(chr(10), '<br>')}</p>" for text in texts)
 
     return (
-        f'<!doctype html><html lang="nl"><head><meta charset="utf-8"><title>{escape(subject)}</title></head>'
+        f'<!doctype html><html lang="{escape(language)}"><head><meta charset="utf-8">'
+        f"<title>{escape(subject)}</title></head>"
         '<body style="font-family:sans-serif;line-height:1.5;max-width:40em">'
-        f'{paragraphs(before)}<p><a href="{escape(link)}">Naar uw bestelling</a></p>{paragraphs(after)}</body></html>'
+        f'{paragraphs(before)}<p><a href="{escape(link[0])}">{escape(link[1])}</a></p>{paragraphs(after)}</body></html>'
     )

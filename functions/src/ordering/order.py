@@ -1,142 +1,26 @@
-"""An order and its states, named as in TM Forum TMF622 Product Ordering.
+"""An order, named as in TM Forum TMF622 Product Ordering: its states stand in states.py, what it refuses in refusals.py. Pure."""
 
-Pure; `python -m ordering.order` prints the table.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from ordering.pricing import Price
+from ordering.refusals import (
+    AnswerMissingError,
+    CredentialsTooEarlyError,
+    NotByHandError,
+    OrderError,
+    StaleVersionError,
+    TransitionRefusedError,
+)
+from ordering.states import CUSTOMER, FLEET, TERMINAL, TRANSITIONS, Actor, Role, State, Transition
 
-
-class State(StrEnum):
-    """TMF622's states of a product order (partial is left out: an order of ours has one item that is delivered
-    whole).
-    """
-
-    ACKNOWLEDGED = "acknowledged"
-    PENDING = "pending"
-    IN_PROGRESS = "inProgress"
-    HELD = "held"
-    ASSESSING_CANCELLATION = "assessingCancellation"
-    PENDING_CANCELLATION = "pendingCancellation"
-    COMPLETED = "completed"
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-
-class Role(StrEnum):
-    """Who may make a change."""
-
-    CUSTOMER = "customer"
-    SALES = "sales"
-    FLEET = "fleet"
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Somebody or something that changes orders; `name` is shown to sales, never to the customer."""
-
-    role: Role
-    name: str
-
-
-CUSTOMER = Actor(Role.CUSTOMER, "klant")
-FLEET = Actor(Role.FLEET, "fleet")
-
-
-@dataclass(frozen=True)
-class Transition:
-    """A change that an order may make: what it is called and which roles may make it."""
-
-    name: str
-    roles: frozenset[Role]
-
-
-def _by(name: str, *roles: Role) -> Transition:
-    return Transition(name, frozenset(roles))
-
-
-_CUSTOMER, _SALES, _FLEET = Role.CUSTOMER, Role.SALES, Role.FLEET
-
-TRANSITIONS: Mapping[tuple[State, State], Transition] = {
-    (State.ACKNOWLEDGED, State.IN_PROGRESS): _by("approve", _SALES),
-    (State.ACKNOWLEDGED, State.REJECTED): _by("reject", _SALES),
-    (State.ACKNOWLEDGED, State.PENDING): _by("ask", _SALES),
-    (State.ACKNOWLEDGED, State.CANCELLED): _by("withdraw", _CUSTOMER, _SALES),
-    (State.ACKNOWLEDGED, State.FAILED): _by("fail", _FLEET),
-    (State.PENDING, State.ACKNOWLEDGED): _by("answer", _CUSTOMER, _SALES),
-    (State.PENDING, State.REJECTED): _by("reject", _SALES),
-    (State.PENDING, State.CANCELLED): _by("withdraw", _CUSTOMER, _SALES),
-    (State.IN_PROGRESS, State.COMPLETED): _by("complete", _FLEET, _SALES),
-    (State.IN_PROGRESS, State.HELD): _by("hold", _FLEET, _SALES),
-    (State.IN_PROGRESS, State.FAILED): _by("fail", _FLEET),
-    (State.IN_PROGRESS, State.ASSESSING_CANCELLATION): _by("request cancellation", _CUSTOMER, _SALES),
-    (State.HELD, State.IN_PROGRESS): _by("resume", _FLEET, _SALES),
-    (State.HELD, State.FAILED): _by("fail", _FLEET),
-    (State.HELD, State.ASSESSING_CANCELLATION): _by("request cancellation", _CUSTOMER, _SALES),
-    (State.ASSESSING_CANCELLATION, State.IN_PROGRESS): _by("refuse cancellation", _SALES),
-    (State.ASSESSING_CANCELLATION, State.PENDING_CANCELLATION): _by("grant cancellation", _SALES),
-    (State.PENDING_CANCELLATION, State.CANCELLED): _by("cancel", _FLEET, _SALES),
-}
-"""Every change that exists; a pair that is not here is refused."""
-
-TERMINAL = frozenset(State) - {source for source, _ in TRANSITIONS}
-
-
-class OrderError(Exception):
-    """A change that the order does not allow; the order is as it was.
-
-    `since` is what happened after the version that the caller has seen, where that is known; `told_to` says who may
-    hear of it, and only sales hears names and notes.
-    """
-
-    def __init__(self, order: "Order", wanted: str) -> None:
-        super().__init__(f"order {order.id} is {order.state} (version {order.version}): {wanted}")
-        self.order = order
-        self.since: Sequence[Event] = ()
-        self.told_to = Role.CUSTOMER
-
-
-class TransitionRefusedError(OrderError):
-    """The pair of states is not in the table, or not for this role."""
-
-    def __init__(self, order: "Order", target: State) -> None:
-        super().__init__(order, f"cannot become {target}")
-        self.target = target
-
-
-class StaleVersionError(OrderError):
-    """The caller has seen another version of the order than there is."""
-
-    def __init__(self, order: "Order", seen: int) -> None:
-        super().__init__(order, f"the caller has seen version {seen}")
-        self.seen = seen
-
-
-class NotByHandError(OrderError):
-    """The fleet completes this kind of order, when a call has proven it; nobody else does."""
-
-    def __init__(self, order: "Order") -> None:
-        super().__init__(order, "cannot be completed by hand")
-
-
-class CredentialsTooEarlyError(OrderError):
-    """The phones' credentials exist only from the moment the order is completed."""
-
-    def __init__(self, order: "Order") -> None:
-        super().__init__(order, "no credentials yet")
-
-
-class CredentialsIssuedError(OrderError):
-    """The phones' credentials were handed out already, which happens once."""
-
-    def __init__(self, order: "Order") -> None:
-        super().__init__(order, "credentials were issued")
+__all__ = [
+    "CUSTOMER", "FLEET", "TERMINAL", "TRANSITIONS", "Action", "Actor", "CredentialsTooEarlyError", "Detail", "Event", "EventKind",
+    "FieldChange", "NotByHandError", "Order", "OrderError", "RelatedParty", "Role", "SipServer", "StaleVersionError", "State",
+    "Suspicion", "Transition", "TransitionRefusedError",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,11 +30,19 @@ class RelatedParty:
     """
 
     company: str
+    kvk: str
     name: str
     email: str
-    kvk: str = ""
     telephone: str = ""
     country: str = "NL"
+
+
+class Action(StrEnum):
+    """TMF622's action of an order's item: what is to become of a product."""
+
+    ADD = "add"
+    MODIFY = "modify"
+    DELETE = "delete"
 
 
 class EventKind(StrEnum):
@@ -159,9 +51,30 @@ class EventKind(StrEnum):
     CHANGE = "change"
     """Another state; the first has no state before it."""
     CREDENTIALS = "credentials"
-    """The phones' credentials were handed out."""
+    """New credentials for the phones were handed out."""
+    CREDENTIALS_OFFERED = "credentialsOffered"
+    """Sales had the customer mailed where new credentials can be made; only the customer sees them."""
     NOTE = "note"
     """Something sales wrote down for itself; the customer never sees it."""
+    CORRECTION = "correction"
+    """Sales corrected a typing error in what the customer said of itself."""
+    MAIL = "mail"
+    """Sales had the mail about the order's state sent again, with the link to its page."""
+    ADDRESS_PROVEN = "addressProven"
+    """The customer followed the link in our mail: the address is theirs."""
+
+
+INTERNAL = frozenset({EventKind.NOTE, EventKind.MAIL})
+"""What the customer does not see among the events."""
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """A correction of one field of the related party."""
+
+    field: str
+    before: str
+    after: str
 
 
 @dataclass(frozen=True)
@@ -176,7 +89,11 @@ class Event:
     target: State
     who: Actor
     why: str = ""
+    """What the customer reads."""
     kind: EventKind = EventKind.CHANGE
+    note: str = ""
+    """What only sales reads."""
+    changes: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,38 +124,13 @@ class SipServer:
     port: int
 
 
-@dataclass(frozen=True)
-class ServingNode:
-    """The media node on which the order has its place; `probe` is what its newest proof call came to, as the node
-    reports it.
-    """
-
-    id: str
-    state: str
-    address: str
-    probe: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class NodeOverview:
-    """A media node as sales sees it: concurrent calls it can carry, calls that are allocated, and what it said of
-    itself last.
-    """
-
-    id: str
-    state: str
-    address: str
-    capacity: int
-    allocated: int
-    calls: int | None
-    registrations: int | None
-    heartbeat_at: datetime | None
-
-
 Credentials = Literal["later", "available", "issued"]
 
 SRTP = "srtp"
 """The category of the orders that a media node serves."""
+
+CORRECTABLE = ("company", "kvk", "name", "email", "telephone")
+"""What sales may correct of who ordered."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +156,14 @@ class Order:
     completion_date: datetime | None = None
     sip: SipServer | None = None
     credentials_issued_at: datetime | None = None
+    """When they were handed out last."""
+    action: Action = Action.ADD
+    language: str = "nl"
+    """The language that the customer ordered in: of mails and of the order's page."""
+    signed_in: bool = False
+    """Whether a signed-in customer ordered, so that `customer_id` is that customer's."""
+    address_proven_at: datetime | None = None
+    """When the customer followed the link in our mail."""
     details: tuple[Detail, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
     changed: Event | None = None
@@ -293,7 +193,7 @@ class Order:
 
     @property
     def credentials(self) -> Credentials:
-        """Whether the phones' credentials can be handed out."""
+        """Whether the phones' credentials can be handed out, or were; new ones can always be asked for."""
         if self.credentials_issued_at is not None:
             return "issued"
         return "available" if self.state is State.COMPLETED and self.needs_node else "later"
@@ -317,8 +217,12 @@ def place(
     request_sha256: str = "",
     details: tuple[Detail, ...] = (),
     suspicions: tuple[Suspicion, ...] = (),
+    action: Action = Action.ADD,
+    language: str = "nl",
+    signed_in: bool = False,
+    address_proven_at: datetime | None = None,
 ) -> Order:
-    """A new order, acknowledged, at version 1."""
+    """A new order, acknowledged, at version 1; the address of a signed-in customer is proven already."""
     event = placing(now)
     return Order(
         id=order_id,
@@ -335,6 +239,10 @@ def place(
         last=event,
         details=details,
         suspicions=suspicions,
+        action=action,
+        language=language,
+        signed_in=signed_in,
+        address_proven_at=address_proven_at,
         news=(event,),
     )
 
@@ -346,12 +254,22 @@ def placing(at: datetime) -> Event:
     return Event(1, at, None, State.ACKNOWLEDGED, CUSTOMER)
 
 
-def move(order: Order, target: State, who: Actor, now: datetime, why: str = "") -> Order:
-    """The order after one transition, whose event is its `last`; raises TransitionRefusedError."""
+def move(order: Order, target: State, who: Actor, now: datetime, why: str = "", note: str = "") -> Order:
+    """The order after one transition, whose event is its `last`; raises TransitionRefusedError.
+
+    `why` is what the customer reads, `note` what only sales does.
+    """
     transition = TRANSITIONS.get((order.state, target))
     if transition is None or who.role not in transition.roles:
         raise TransitionRefusedError(order, target)
-    return _after(replace(order, state=target), Event(order.version + 1, now, order.state, target, who, why))
+    return _after(replace(order, state=target), Event(order.version + 1, now, order.state, target, who, why, note=note))
+
+
+def resume(order: Order, who: Actor, now: datetime, why: str = "", note: str = "") -> Order:
+    """The order as it goes on; a cancellation that was asked for is refused with a reason, or AnswerMissingError is raised."""
+    if order.state is State.ASSESSING_CANCELLATION and not why:
+        raise AnswerMissingError(order)
+    return move(order, State.IN_PROGRESS, who, now, why, note)
 
 
 def complete(order: Order, sip: SipServer, now: datetime) -> Order:
@@ -366,53 +284,73 @@ def complete_by_hand(order: Order, who: Actor, now: datetime, why: str = "") -> 
     return replace(move(order, State.COMPLETED, who, now, why), completion_date=now)
 
 
-def cancel(order: Order, who: Actor, now: datetime, why: str = "") -> Order:
+def cancel(order: Order, who: Actor, now: datetime, why: str = "", note: str = "") -> Order:
     """The order on its way to its end, as far as this role may bring it; raises TransitionRefusedError.
 
     Not approved yet: withdrawn at once. Approved: the customer asks, sales grants, and the fleet ends it when its place
     is free; an order without a place sales ends itself.
     """
     if order.state in (State.ACKNOWLEDGED, State.PENDING):
-        return move(order, State.CANCELLED, who, now, why)
+        return move(order, State.CANCELLED, who, now, why, note)
     if order.state in (State.IN_PROGRESS, State.HELD):
         order = move(order, State.ASSESSING_CANCELLATION, who, now, why)
         if who.role is Role.CUSTOMER:
             return order
-    order = move(order, State.PENDING_CANCELLATION, who, now, why)
+    order = move(order, State.PENDING_CANCELLATION, who, now, why, note)
     return order if order.needs_node else move(order, State.CANCELLED, who, now, why)
 
 
-def note(order: Order, text: str, who: Actor, now: datetime) -> Order:
+def add_note(order: Order, text: str, who: Actor, now: datetime) -> Order:
     """The order with something that sales wrote down for itself."""
-    return _after(order, Event(order.version + 1, now, order.state, order.state, who, text, EventKind.NOTE))
+    return _after(order, replace(_beside(order, EventKind.NOTE, who, now), note=text))
 
 
 def issue_credentials(order: Order, now: datetime) -> Order:
-    """The order after its credentials were handed out; raises CredentialsTooEarlyError or CredentialsIssuedError."""
-    if order.credentials_issued_at is not None:
-        raise CredentialsIssuedError(order)
-    if order.state is not State.COMPLETED or order.sip is None:
+    """The order after credentials were handed out, for the first time or anew; raises CredentialsTooEarlyError."""
+    if order.state is not State.COMPLETED or not order.needs_node:
         raise CredentialsTooEarlyError(order)
     event = Event(order.version + 1, now, order.state, order.state, CUSTOMER, kind=EventKind.CREDENTIALS)
     return replace(_after(order, event), credentials_issued_at=now)
 
 
+def offer_credentials(order: Order, who: Actor, now: datetime) -> Order:
+    """The order after sales had its customer mailed where to make new credentials; raises CredentialsTooEarlyError."""
+    if order.credentials == "later":
+        raise CredentialsTooEarlyError(order)
+    return _after(order, _beside(order, EventKind.CREDENTIALS_OFFERED, who, now))
+
+
+def send_mail_again(order: Order, who: Actor, now: datetime) -> Order:
+    """The order after sales had the mail about its state sent again."""
+    return _after(order, _beside(order, EventKind.MAIL, who, now))
+
+
+def prove_address(order: Order, now: datetime) -> Order:
+    """The order whose customer followed the link in our mail; again changes nothing."""
+    if order.address_proven_at is not None:
+        return order
+    return replace(_after(order, _beside(order, EventKind.ADDRESS_PROVEN, CUSTOMER, now)), address_proven_at=now)
+
+
+def correct(order: Order, party: RelatedParty, who: Actor, now: datetime) -> Order:
+    """The order with a typing error in its related party corrected; the same again changes nothing.
+
+    Another mail address is proven anew.
+    """
+    before, after = asdict(order.related_party), asdict(party)
+    changes = tuple(FieldChange(name, before[name], after[name]) for name in before if before[name] != after[name])
+    if not changes:
+        return order
+    proven = order.address_proven_at if party.email == order.related_party.email else None
+    event = replace(_beside(order, EventKind.CORRECTION, who, now), changes=changes)
+    return replace(_after(order, event), related_party=party, address_proven_at=proven)
+
+
+def _beside(order: Order, kind: EventKind, who: Actor, now: datetime) -> Event:
+    """An event that is no change of state."""
+    return Event(order.version + 1, now, order.state, order.state, who, kind=kind)
+
+
 def _after(order: Order, event: Event) -> Order:
     changed = None if event.kind is EventKind.CHANGE else order.last_change
     return replace(order, version=event.version, last=event, changed=changed, news=(*order.news, event))
-
-
-def table() -> str:
-    """The transitions as a Markdown table, for the documentation."""
-    rows = ["| from | to | change | by |", "| --- | --- | --- | --- |"]
-    for (source, target), transition in TRANSITIONS.items():
-        rows.append(f"| {source} | {target} | {transition.name} | {', '.join(sorted(transition.roles))} |")
-    rows.append("")
-    rows.append(
-        f"Terminal: {', '.join(state for state in State if state in TERMINAL)}. A pair that is not in the table is refused."
-    )
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())

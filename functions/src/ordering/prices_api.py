@@ -5,7 +5,7 @@ from functools import cache
 from aws_lambda_powertools.event_handler import Response
 
 from ordering import views
-from ordering.store import CatalogueStore
+from ordering.catalogue_store import CatalogueStore
 from shared import clock, http, settings
 from shared.problem import ProblemTable
 from shared.routes import Caller

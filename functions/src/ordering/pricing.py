@@ -27,11 +27,28 @@ class OrderItem:
 
 
 @dataclass(frozen=True)
+class Amounts:
+    """The two totals of an order in cents, excluding VAT; None is one that was not shown."""
+
+    monthly_cents: int | None
+    one_time_cents: int | None
+
+    def agrees(self, price: "Amounts") -> bool:
+        """Whether every amount that was shown is that of `price`."""
+        return self.monthly_cents in (None, price.monthly_cents) and self.one_time_cents in (None, price.one_time_cents)
+
+
+@dataclass(frozen=True)
 class Price:
     """The snapshot that an order keeps; amounts exclude VAT unless they say otherwise."""
 
     items: tuple[OrderItem, ...]
     vat_rate_percent: int
+
+    @property
+    def amounts(self) -> Amounts:
+        """What is agreed to."""
+        return Amounts(self.monthly_total_cents, self.one_time_total_cents)
 
     @property
     def monthly_total_cents(self) -> int:

@@ -3,20 +3,30 @@
 from http import HTTPStatus
 
 from ordering import views
-from ordering.order import (
-    CredentialsIssuedError,
+from ordering.pricing import Amounts
+from ordering.refusals import (
+    AnswerMissingError,
     CredentialsTooEarlyError,
+    NoPhonesYetError,
     NotByHandError,
     OrderError,
-    Role,
     StaleVersionError,
-    State,
     TransitionRefusedError,
 )
-from ordering.store import NoNodeError, OpenOrderError, UnknownOrderError
+from ordering.states import Role, State
+from ordering.store import OpenOrderError, UnknownOrderError, UnreadableOrderError
 from shared import problem
 from shared.html import euro, when
-from shared.problem import FieldProblem, Kind, Problem, ProblemTable
+from shared.problem import FieldProblem, Kind, Problem, ProblemError, ProblemTable
+
+__all__ = [
+    "PROBLEMS",
+    "IdempotencyKeyReusedError",
+    "OrderError",
+    "OrderingPageError",
+    "PriceChangedError",
+    "TooManyOrdersError",
+]
 
 PROBLEMS = ProblemTable()
 
@@ -25,6 +35,7 @@ _PRECONDITION_FAILED = Kind("order-changed", HTTPStatus.PRECONDITION_FAILED, "De
 _CREDENTIALS = Kind("credentials", HTTPStatus.CONFLICT, "De inloggegevens zijn niet beschikbaar")
 _PRICE_CHANGED = Kind("price-changed", HTTPStatus.CONFLICT, "De prijs is gewijzigd")
 _OPEN_ORDER = Kind("open-order", HTTPStatus.CONFLICT, "U hebt al een bestelling lopen")
+_UNREADABLE = Kind("unreadable-order", HTTPStatus.INTERNAL_SERVER_ERROR, "Deze bestelling is onleesbaar")
 _KEY_REUSED = Kind("idempotency-key-reused", HTTPStatus.UNPROCESSABLE_ENTITY, "Deze aanvraag is al anders verstuurd")
 
 _HAPPENED = {
@@ -54,12 +65,12 @@ _WANTED = {
 
 
 class PriceChangedError(Exception):
-    """The client showed another monthly total than the catalogue gives; both in cents, excluding VAT."""
+    """The client showed other totals than the catalogue gives."""
 
-    def __init__(self, client_cents: int, server_cents: int) -> None:
-        super().__init__(f"the client showed {client_cents} cents, the price is {server_cents} cents")
-        self.client_cents = client_cents
-        self.server_cents = server_cents
+    def __init__(self, shown: Amounts, now: Amounts) -> None:
+        super().__init__(f"the client showed {shown}, the price is {now}")
+        self.shown = shown
+        self.now = now
 
 
 class TooManyOrdersError(Exception):
@@ -68,6 +79,10 @@ class TooManyOrdersError(Exception):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many orders; again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+OrderingPageError = ProblemError | PriceChangedError | OpenOrderError
+"""What a form comes back with."""
 
 
 class IdempotencyKeyReusedError(Exception):
@@ -98,20 +113,24 @@ def _credentials_too_early(error: CredentialsTooEarlyError) -> Problem:
     return Problem(_CREDENTIALS, "De inloggegevens zijn er pas als uw bestelling actief is.", extensions=_now(error))
 
 
-@PROBLEMS.on(CredentialsIssuedError)
-def _credentials_issued(error: CredentialsIssuedError) -> Problem:
-    at = error.order.credentials_issued_at
-    moment = f" op {when(at)}" if at else ""
+@PROBLEMS.on(AnswerMissingError)
+def _answer_missing(_: AnswerMissingError) -> Problem:
+    detail = "Vul in waarom u de annulering weigert; de klant leest dit"
+    return Problem(problem.INVALID, f"{detail}.", [FieldProblem("reason", "missing", detail)])
+
+
+@PROBLEMS.on(UnreadableOrderError)
+def _unreadable(error: UnreadableOrderError) -> Problem:
     return Problem(
-        _CREDENTIALS, f"De inloggegevens zijn{moment} al getoond, en wij tonen ze één keer.", extensions=_now(error)
+        _UNREADABLE,
+        f"Wij kunnen bestelling {error.order_id} niet lezen. Zij is niet verloren: onze beheerders hebben een melding gekregen. "
+        "Probeer het later nog eens, of neem contact met ons op.",
     )
 
 
-@PROBLEMS.on(NoNodeError)
-def _no_node(_: NoNodeError) -> Problem:
-    return Problem(
-        _CREDENTIALS, "Uw telefoons worden op dit moment verplaatst. Probeer het over enkele minuten nog eens."
-    )
+@PROBLEMS.on(NoPhonesYetError)
+def _no_phones_yet(_: NoPhonesYetError) -> Problem:
+    return Problem(_CREDENTIALS, "Wij maken uw telefoons op dit moment klaar. Probeer het over een minuut nog eens.")
 
 
 @PROBLEMS.on(NotByHandError)
@@ -141,8 +160,14 @@ def _too_many(error: TooManyOrdersError) -> Problem:
 @PROBLEMS.on(PriceChangedError)
 def _price_changed(error: PriceChangedError) -> Problem:
     detail = price_changed_message(error)
-    both = {"monthlyTotalCents": error.server_cents, "clientMonthlyTotalCents": error.client_cents}
-    return Problem(_PRICE_CHANGED, detail, [FieldProblem("phones", "price_changed", detail)], both)
+    both: dict[str, object] = {
+        "monthlyTotalCents": error.now.monthly_cents,
+        "clientMonthlyTotalCents": error.shown.monthly_cents,
+        "oneTimeTotalCents": error.now.one_time_cents,
+        "clientOneTimeTotalCents": error.shown.one_time_cents,
+    }
+    told = {name: cents for name, cents in both.items() if cents is not None}
+    return Problem(_PRICE_CHANGED, f"{detail}.", [FieldProblem("phones", "price_changed", detail)], told)
 
 
 @PROBLEMS.on(IdempotencyKeyReusedError)
@@ -153,9 +178,17 @@ def _key_reused(_: IdempotencyKeyReusedError) -> Problem:
 
 
 def price_changed_message(error: PriceChangedError) -> str:
-    """Both prices, in words for the visitor."""
-    shown, now = euro(error.client_cents), euro(error.server_cents)
-    return f"De prijs is nu {now} per maand en niet {shown}. Controleer de prijs en bestel opnieuw"
+    """Each amount that changed, before and now, in words for the visitor."""
+    pairs = (
+        (error.shown.monthly_cents, error.now.monthly_cents, "per maand"),
+        (error.shown.one_time_cents, error.now.one_time_cents, "eenmalig"),
+    )
+    changed = [
+        f"{euro(now or 0)} {period} en niet {euro(shown)}"
+        for shown, now, period in pairs
+        if shown is not None and shown != now
+    ]
+    return f"De prijs is nu {', en '.join(changed)}. Controleer de prijs en bestel opnieuw"
 
 
 def _happened(error: OrderError) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from ordering.order import Order, State
 from shared.clock import local_day, to_iso
 
+_LONGEST_SEARCH_TEXT = 600
 _NUMBER = re.compile(r"\+?[0-9][0-9 ./()-]{2,}")
 
 
@@ -27,7 +28,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What the index knows of an order; `search` is its company, numbers and id, folded and on a line each."""
+    """What the index knows of an order; `search` is its search text, folded."""
 
     order_id: str
     state: State
@@ -55,10 +56,46 @@ class Filter:
         )
 
 
+ANSWERED = "answered"
+"""The count of orders that wait for sales because their customer answered a question."""
+
+
+def counted_as(order: Order) -> list[str]:
+    """Under which names an order counts: its state, and ANSWERED."""
+    return [order.state.value, *([ANSWERED] if attention(order) == ANSWERED else [])]
+
+
+def attention(order: Order) -> str | None:
+    """Why an order waits for somebody of sales besides being new: the customer answered, or asked for its end."""
+    if order.state is State.ACKNOWLEDGED and order.last_change.source is State.PENDING:
+        return ANSWERED
+    return "cancellationAsked" if order.state is State.ASSESSING_CANCELLATION else None
+
+
 def search_text(order: Order) -> str:
-    """The company, KvK number, telephone number and id of an order, as a search compares them."""
+    """What a search compares, a line each: company, numbers, ids, who ordered, and the beginning of what was asked.
+
+    The company comes first: the queue is sorted by it. Each kilobyte of the index is read by every search.
+    """
     party = order.related_party
-    return "\n".join((fold(party.company), party.kvk, party.telephone, order.id.lower()))
+    asked = [fold(detail.text) for detail in order.details]
+    lines = (
+        party.kvk,
+        party.telephone,
+        order.id.lower(),
+        order.customer_id,
+        fold(party.name),
+        fold(party.email),
+        *asked,
+    )
+    return "\n".join((fold(party.company), *filter(None, lines)))[:_LONGEST_SEARCH_TEXT]
+
+
+def related(order: Order, entry: Entry) -> bool:
+    """Whether another order is of the same customer, or of the same mail address, enterprise number or telephone number."""
+    party = order.related_party
+    lines = set(entry.search.split("\n"))
+    return not lines.isdisjoint(filter(None, (order.customer_id, fold(party.email), party.kvk, party.telephone)))
 
 
 def wanted(text: str) -> list[str]:
@@ -121,13 +158,15 @@ def _read(cursor: str, sort: Sort) -> tuple[Any, str]:
     raise ValueError("not a cursor of this sort")
 
 
-_NOT_SOLD = frozenset({State.REJECTED, State.CANCELLED, State.FAILED})
+_LOST = frozenset({State.REJECTED, State.CANCELLED, State.FAILED})
 
 
 def month(entries: Iterable[Entry], name: str) -> dict[str, Any]:
-    """What the orders of one month come to; phones and revenue are of those that were not refused or ended."""
+    """What the orders of one month come to: what is active, what is expected (not decided or not delivered yet), and what is lost."""
     found = list(entries)
-    sold = [entry for entry in found if entry.state not in _NOT_SOLD]
+    active = [entry for entry in found if entry.state is State.COMPLETED]
+    lost = [entry for entry in found if entry.state in _LOST]
+    expected = [entry for entry in found if entry.state is not State.COMPLETED and entry.state not in _LOST]
     days: dict[date, int] = {}
     for entry in found:
         day = local_day(entry.order_date)
@@ -135,8 +174,17 @@ def month(entries: Iterable[Entry], name: str) -> dict[str, Any]:
     return {
         "month": name,
         "orders": len(found),
-        "phones": sum(entry.phones for entry in sold),
-        "monthlyRevenueCents": sum(entry.monthly_total_cents for entry in sold),
+        "active": _sum(active),
+        "expected": _sum(expected),
+        "lost": _sum(lost),
         "byState": {state.value: sum(entry.state is state for entry in found) for state in State},
         "byDay": [{"day": str(day), "orders": number} for day, number in sorted(days.items())],
+    }
+
+
+def _sum(entries: Sequence[Entry]) -> dict[str, int]:
+    return {
+        "orders": len(entries),
+        "phones": sum(entry.phones for entry in entries),
+        "monthlyRevenueCents": sum(entry.monthly_total_cents for entry in entries),
     }

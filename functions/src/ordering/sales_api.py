@@ -1,47 +1,45 @@
-"""What sales does with orders: see the queue, read, decide, ask, note."""
+"""What sales does with orders: see the queue, read, decide, ask, correct, note."""
 
 import binascii
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import replace
 from functools import cache, partial
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from ordering import export_csv, form, order, queue, views
-from ordering.order import Actor, EventKind, Order, Role, State
+from fleet import whereabouts
+from ordering import export_csv, form, mail, order, queue, sales_query, views
+from ordering.items import Unreadable
+from ordering.order import CORRECTABLE, Actor, EventKind, Order, RelatedParty, Role, State
 from ordering.problems import PROBLEMS
-from ordering.queue import Entry, Filter, Sort
+from ordering.queue import Entry
+from ordering.request import LONGEST_TEXT, form_of, lines, optional_lines
+from ordering.sales_query import FILTERS, Listing
 from ordering.store import OrderStore
 from shared import clock, colleague, http, problem, settings
-from shared import text as texts
 from shared.brand import brand
-from shared.problem import FieldProblem, ProblemError
+from shared.problem import FieldProblem
 from shared.routes import Body, Caller
 from shared.telemetry import count, logger
 
-_MONTH = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
-_MOST_ON_A_PAGE = 100
-_ON_A_PAGE = 50
 _MOST_AT_ONCE = 50
-_LONGEST_TEXT = 1000
-_LONGEST_QUERY = 100
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
 routes = http.routes(app)
 
-_FILTERS = ("state", "category", "q", "sort", "order")
+_LINES = {"type": "string", "maxLength": LONGEST_TEXT}
+_NOTE = Body({"note": _LINES}, required=False)
+"""What only sales reads may go with every decision; what the customer reads has a field of its own."""
 
 
-def _lines(name: str) -> Body:
-    return Body({name: {"type": "string", "minLength": 1, "maxLength": _LONGEST_TEXT}})
+def _told(name: str) -> Body:
+    return Body("Told" + name.capitalize())
 
 
 @cache
 def orders() -> OrderStore:
     """The orders of this deployment."""
-    return OrderStore(settings.orders_table(), settings.fleet_table())
+    return OrderStore(settings.orders_table())
 
 
 @routes.get(
@@ -49,20 +47,37 @@ def orders() -> OrderStore:
     Caller.SALES,
     "A page of orders, and how many there are in each state; any other order than by date, or a search, looks at the newest of each state",
     answer="OrderPage",
-    parameters=(*_FILTERS, "limit", "cursor", "ifNoneMatch"),
+    parameters=(*FILTERS, "limit", "cursor", "ifNoneMatch"),
 )
 def list_orders() -> Response[str]:
     """A page of orders, and how many there are in each state."""
     query = _query()
-    limit = _limit(query.get("limit", ""))
-    found, following, complete = _page(_listing(query), limit, query.get("cursor") or None)
-    domain = brand().sip_domain
+    found, following, complete = _page(
+        sales_query.listing(query), sales_query.limit(query), query.get("cursor") or None
+    )
     body = {
-        "items": [views.sales_summary(each, domain) for each in found],
-        "counts": {state.value: number for state, number in orders().counts().items()},
+        "items": _summaries(found),
+        "counts": orders().counts(),
         "next": following,
         "complete": complete,
     }
+    return http.unless_seen(app, body)
+
+
+@routes.get(
+    "/api/sales/changes",
+    Caller.SALES,
+    "Which orders changed since the answer before, and the counts: what a console asks again and again",
+    answer="OrderChanges",
+    parameters=("since", "ifNoneMatch"),
+)
+def list_changes() -> Response[str]:
+    """What changed since `since`; without it nothing, but from where to ask on."""
+    try:
+        found = orders().changes(_query().get("since") or None, clock.now())
+    except (ValueError, OverflowError):
+        raise sales_query.wrong("since", "Dit moment is niet van ons") from None
+    body = {"items": _summaries(found.orders), "counts": orders().counts(), "until": found.until, "more": found.more}
     return http.unless_seen(app, body)
 
 
@@ -71,12 +86,11 @@ def list_orders() -> Response[str]:
     Caller.SALES,
     "The orders that the filter shows, as a table for Excel",
     answer="text/csv",
-    parameters=_FILTERS,
+    parameters=FILTERS,
 )
 def export() -> Response[str]:
     """The orders that the filter shows, as a table for Excel."""
-    listing = _listing(_query())
-    arranged, complete = _arranged(listing)
+    arranged, complete = _arranged(sales_query.listing(_query()))
     found = orders().get_all([entry.order_id for entry in arranged])
     name = f"bestellingen-{clock.local_day(clock.now())}{'' if complete else '-onvolledig'}.csv"
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
@@ -93,7 +107,7 @@ def export() -> Response[str]:
 def overview() -> Response[str]:
     """What the orders of one month come to."""
     name = _query().get("month") or f"{clock.local_day(clock.now()):%Y-%m}"
-    since, until = _month(name)
+    since, until = sales_query.month(name)
     found, complete = orders().entries(State, since, until)
     return http.unless_seen(app, {**queue.month(found, name), "complete": complete})
 
@@ -107,7 +121,7 @@ def overview() -> Response[str]:
 )
 def fleet() -> Response[str]:
     """The media nodes and how full they are."""
-    return http.unless_seen(app, {"nodes": [views.fleet_node(node) for node in orders().fleet()]})
+    return http.unless_seen(app, {"nodes": [views.fleet_node(node) for node in whereabouts.nodes()]})
 
 
 @routes.get(
@@ -122,12 +136,27 @@ def get_sales_order(order_id: str) -> Response[str]:
     return _answer(order_id)
 
 
+@routes.get(
+    "/api/sales/orders/{order_id}/related",
+    Caller.SALES,
+    "The other orders of the same customer, or of the same mail address, enterprise number or telephone number",
+    answer="RelatedOrders",
+)
+def list_related(order_id: str) -> Response[str]:
+    """All that seems to be of one customer, for a person to judge."""
+    found = orders().get(order_id)
+    entries, complete = orders().entries(State)
+    related = [entry.order_id for entry in entries if entry.order_id != order_id and queue.related(found, entry)]
+    return http.json_response(200, {"items": _summaries(orders().get_all(related)), "complete": complete})
+
+
 @routes.post(
     "/api/sales/orders/{order_id}/approve",
     Caller.SALES,
     "Approve an order",
     answer="SalesOrder",
     parameters=("ifMatch",),
+    body=_NOTE,
 )
 def approve(order_id: str) -> Response[str]:
     """Approve an order; the fleet takes it from there, or sales when it needs no node."""
@@ -140,7 +169,7 @@ def approve(order_id: str) -> Response[str]:
     "Reject an order with a reason, which the customer reads",
     answer="SalesOrder",
     parameters=("ifMatch",),
-    body=_lines("reason"),
+    body=_told("reason"),
 )
 def reject(order_id: str) -> Response[str]:
     """Reject an order with a reason, which the customer reads."""
@@ -153,7 +182,7 @@ def reject(order_id: str) -> Response[str]:
     "Ask the customer something; the order waits for the answer",
     answer="SalesOrder",
     parameters=("ifMatch",),
-    body=_lines("question"),
+    body=_told("question"),
 )
 def ask(order_id: str) -> Response[str]:
     """Ask the customer something; the order waits for the answer."""
@@ -166,7 +195,7 @@ def ask(order_id: str) -> Response[str]:
     "Put an approved order on hold; the customer reads why",
     answer="SalesOrder",
     parameters=("ifMatch",),
-    body=_lines("reason"),
+    body=_told("reason"),
 )
 def hold(order_id: str) -> Response[str]:
     """Put an approved order on hold with a reason, which the customer reads; only sales resumes it."""
@@ -176,13 +205,17 @@ def hold(order_id: str) -> Response[str]:
 @routes.post(
     "/api/sales/orders/{order_id}/resume",
     Caller.SALES,
-    "Go on with an order that was on hold, or whose cancellation is refused",
+    "Go on with an order that was on hold; or refuse the cancellation that was asked for, with a reason that the customer reads",
     answer="SalesOrder",
     parameters=("ifMatch",),
+    body=Body({"reason": _LINES, "note": _LINES}, required=False),
 )
 def resume(order_id: str) -> Response[str]:
-    """Go on with an order that was on hold, or whose cancellation was asked for and is refused."""
-    return _move(order_id, State.IN_PROGRESS)
+    """Go on with an order that was on hold, or whose cancellation was asked for and is refused with a reason."""
+    fields = _optional_body()
+    why, note = optional_lines(fields, "reason"), optional_lines(fields, "note")
+    who, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.resume(found, who, now, why, note))
 
 
 @routes.post(
@@ -191,13 +224,14 @@ def resume(order_id: str) -> Response[str]:
     "Cancel an order; the customer reads why, and the fleet frees its place",
     answer="SalesOrder",
     parameters=("ifMatch",),
-    body=_lines("reason"),
+    body=_told("reason"),
 )
 def cancel_for_customer(order_id: str) -> Response[str]:
     """Cancel an order with a reason, which the customer reads; the fleet frees its place."""
-    colleague, now = _colleague(), clock.now()
-    why = _text("reason", "Vul in waarom u de bestelling annuleert; de klant leest dit")
-    return _change(order_id, lambda found: order.cancel(found, colleague, now, why))
+    fields, who, now = http.read_body(app), _colleague(), clock.now()
+    why = lines(fields, "reason", "Vul in waarom u de bestelling annuleert; de klant leest dit")
+    note = optional_lines(fields, "note")
+    return _change(order_id, lambda found: order.cancel(found, who, now, why, note))
 
 
 @routes.post(
@@ -209,8 +243,8 @@ def cancel_for_customer(order_id: str) -> Response[str]:
 )
 def complete(order_id: str) -> Response[str]:
     """Say that an order that needs no node has been carried out."""
-    colleague, now = _colleague(), clock.now()
-    return _change(order_id, lambda found: order.complete_by_hand(found, colleague, now))
+    who, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.complete_by_hand(found, who, now))
 
 
 @routes.post(
@@ -219,13 +253,90 @@ def complete(order_id: str) -> Response[str]:
     "Write something down for colleagues; the customer never sees it",
     answer="SalesOrder",
     parameters=("ifMatch",),
-    body=_lines("text"),
+    body=Body({"text": {**_LINES, "minLength": 1}}),
 )
 def add_note(order_id: str) -> Response[str]:
     """Write something down for colleagues; the customer never sees it."""
-    colleague, now = _colleague(), clock.now()
-    text = _text("text", "Vul de notitie in")
-    return _change(order_id, lambda found: order.note(found, text, colleague, now))
+    who, now = _colleague(), clock.now()
+    text = lines(http.read_body(app), "text", "Vul de notitie in")
+    return _change(order_id, lambda found: order.add_note(found, text, who, now))
+
+
+@routes.post(
+    "/api/sales/orders/{order_id}/correct",
+    Caller.SALES,
+    "Correct a typing error in who ordered; the event tells what stood there before",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+    body=Body("Correction"),
+)
+def correct(order_id: str) -> Response[str]:
+    """Correct a typing error in who ordered, by the rules of the order's form."""
+    who, now, fields = _colleague(), clock.now(), http.read_body(app)
+    return _change(order_id, lambda found: order.correct(found, _corrected(found, fields), who, now))
+
+
+@routes.post(
+    "/api/sales/orders/{order_id}/mail",
+    Caller.SALES,
+    "Send the mail about the order's state again, with the link to its page",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+)
+def send_mail_again(order_id: str) -> Response[str]:
+    """Send the mail about the order's state again; the customer gets the link, sales does not."""
+    who, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.send_mail_again(found, who, now))
+
+
+@routes.post(
+    "/api/sales/orders/{order_id}/credentials",
+    Caller.SALES,
+    "Have the customer mailed where to make new credentials; only the customer sees them",
+    answer="SalesOrder",
+    parameters=("ifMatch",),
+)
+def offer_credentials(order_id: str) -> Response[str]:
+    """Have the customer mailed where to make new credentials; only the customer sees them."""
+    who, now = _colleague(), clock.now()
+    return _change(order_id, lambda found: order.offer_credentials(found, who, now))
+
+
+@routes.post(
+    "/api/sales/orders/{order_id}/preview",
+    Caller.SALES,
+    "The mail that the customer would get of a decision; nothing is changed",
+    answer="MailPreview",
+    body=Body("Decision"),
+    also={409: "Not from this state"},
+)
+def preview(order_id: str) -> Response[str]:
+    """The mail that the customer would get of a decision; nothing is changed."""
+    fields, who, now = http.read_body(app), _colleague(), clock.now()
+    why = optional_lines(fields, "reason")
+    found = orders().get(order_id)
+    match form.as_text(fields.get("decision")):
+        case "approve":
+            after = order.move(found, State.IN_PROGRESS, who, now)
+        case "reject":
+            after = order.move(found, State.REJECTED, who, now, why)
+        case "ask":
+            after = order.move(found, State.PENDING, who, now, why)
+        case "hold":
+            after = order.move(found, State.HELD, who, now, why)
+        case "resume":
+            after = order.resume(found, who, now, why)
+        case "cancel":
+            after = order.cancel(found, who, now, why)
+        case "complete":
+            after = order.complete_by_hand(found, who, now)
+        case _:
+            raise sales_query.wrong("decision", "Deze beslissing kennen wij niet")
+    site = settings.site_url()
+    kinds = [kind for event in after.news if (kind := mail.kind(event, after))]
+    composed = mail.compose(kinds[-1], after, f"{site}/bestelling/{order_id}", brand(), site) if kinds else None
+    told = {"subject": composed.subject, "text": composed.text} if composed else {"subject": None, "text": None}
+    return http.json_response(200, {"to": found.related_party.email, **told})
 
 
 @routes.post(
@@ -237,8 +348,8 @@ def add_note(order_id: str) -> Response[str]:
 )
 def approve_selected() -> Response[str]:
     """Approve the orders that were selected, each on the version that was seen; every one is answered for itself."""
-    colleague, now = _colleague(), clock.now()
-    approval = partial(order.move, target=State.IN_PROGRESS, who=colleague, now=now)
+    who, now = _colleague(), clock.now()
+    approval = partial(order.move, target=State.IN_PROGRESS, who=who, now=now)
     results: list[dict[str, object]] = []
     for order_id, version in _selected():
         try:
@@ -254,9 +365,10 @@ def approve_selected() -> Response[str]:
 
 def _move(order_id: str, target: State, field: str = "", missing: str = "") -> Response[str]:
     """Bring an order to a state, for the reason in `field` of the body where there has to be one."""
-    colleague, now = _colleague(), clock.now()
-    why = _text(field, missing) if field else ""
-    return _change(order_id, lambda found: order.move(found, target, colleague, now, why))
+    fields, who, now = _optional_body(), _colleague(), clock.now()
+    why = lines(fields, field, missing) if field else ""
+    note = optional_lines(fields, "note")
+    return _change(order_id, lambda found: order.move(found, target, who, now, why, note))
 
 
 def _change(order_id: str, change: Callable[[Order], Order]) -> Response[str]:
@@ -276,45 +388,32 @@ def _decided(changed: Order) -> None:
 
 def _answer(order_id: str) -> Response[str]:
     found, events = orders().history(order_id)
-    body = views.sales_order(found, events, orders().serving_node(order_id), brand().sip_domain)
+    body = views.sales_order(found, events, whereabouts.of(found.customer_id), brand().sip_domain)
     return http.unless_seen(app, body, found.version)
+
+
+def _summaries(found: Sequence[Order | Unreadable]) -> list[views.View]:
+    return [views.sales_summary(each, brand().sip_domain) for each in found]
+
+
+def _corrected(found: Order, fields: Mapping[str, object]) -> RelatedParty:
+    """Who ordered, with what the fields say, checked as the form does; raises ProblemError."""
+    party = found.related_party
+    typed = {name: form.as_text(fields[name]) for name in CORRECTABLE if name in fields}
+    definition = form_of(found.category)
+    known = {field.name: field for field in definition.fields if field.name in typed} if definition else {}
+    only = replace(definition, fields=tuple(known.values())) if definition else form.Form(found.category, ())
+    checked = form.check(only, {**typed, "country": party.country.lower()}, country=party.country.lower())
+    if checked.errors:
+        raise problem.invalid([FieldProblem(error.field, error.code, error.message) for error in checked.errors])
+    return replace(party, **{name: checked.text(name) for name in known})
 
 
 def _colleague() -> Actor:
     return Actor(Role.SALES, colleague.name(app))
 
 
-@dataclass(frozen=True)
-class _Listing:
-    """Which orders are asked for, and in which order."""
-
-    filter: Filter
-    sort: Sort
-    descending: bool
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the index itself has this order and filter, so that there is no bound."""
-        return self.sort is Sort.ORDER_DATE and self.descending and not self.filter.category and not self.filter.text
-
-    @property
-    def states(self) -> list[State]:
-        return [state for state in State if not self.filter.states or state in self.filter.states]
-
-
-def _listing(query: Mapping[str, str]) -> _Listing:
-    category = query.get("category", "")
-    if len(category) > _LONGEST_QUERY:
-        raise _wrong_parameter("category", "Deze soort bestelling kennen wij niet")
-    text = query.get("q", "")
-    if len(text) > _LONGEST_QUERY:
-        raise _wrong_parameter("q", f"Zoek met hoogstens {_LONGEST_QUERY} tekens")
-    sort = _one_of("sort", query.get("sort") or Sort.ORDER_DATE.value, [each.value for each in Sort])
-    direction = _one_of("order", query.get("order") or "desc", ["asc", "desc"])
-    return _Listing(Filter(frozenset(_states(query.get("state", ""))), category, text), Sort(sort), direction == "desc")
-
-
-def _page(listing: _Listing, limit: int, cursor: str | None) -> tuple[Sequence[Order], str | None, bool]:
+def _page(listing: Listing, limit: int, cursor: str | None) -> tuple[Sequence[Order | Unreadable], str | None, bool]:
     """A page, the cursor of the next, and whether all orders were looked at for it."""
     try:
         if listing.is_plain:
@@ -323,11 +422,11 @@ def _page(listing: _Listing, limit: int, cursor: str | None) -> tuple[Sequence[O
         arranged, complete = _arranged(listing)
         shown, following = queue.page(arranged, listing.sort, listing.descending, limit, cursor)
     except (ValueError, binascii.Error):
-        raise _wrong_parameter("cursor", "Deze cursor is niet van ons") from None
+        raise sales_query.wrong("cursor", "Deze cursor is niet van ons") from None
     return orders().get_all([entry.order_id for entry in shown]), following, complete
 
 
-def _arranged(listing: _Listing) -> tuple[list[Entry], bool]:
+def _arranged(listing: Listing) -> tuple[list[Entry], bool]:
     entries, complete = orders().entries(listing.states)
     return queue.arrange(filter(listing.filter.holds, entries), listing.sort, listing.descending), complete
 
@@ -336,15 +435,8 @@ def _query() -> Mapping[str, str]:
     return app.current_event.query_string_parameters or {}
 
 
-def _month(name: str) -> tuple[str, str]:
-    """The first and last moment of a month as the Netherlands have it, in UTC; raises ProblemError."""
-    if not _MONTH.fullmatch(name):
-        raise _wrong_parameter("month", "Een maand is jaar en maand, zoals 2026-11")
-    year, number = int(name[:4]), int(name[5:])
-    following = date(year + number // 12, number % 12 + 1, 1)
-    return clock.to_iso(clock.midnight(date(year, number, 1))), clock.to_iso(
-        clock.midnight(following) - timedelta(milliseconds=1)
-    )
+def _optional_body() -> dict[str, object]:
+    return http.read_body(app) if app.current_event.body else {}
 
 
 def _selected() -> list[tuple[str, int]]:
@@ -362,39 +454,6 @@ def _selected() -> list[tuple[str, int]]:
             case _:
                 raise problem.invalid([FieldProblem("orders", "invalid", "Noem van elke bestelling id en versie")])
     return found
-
-
-def _text(name: str, missing: str) -> str:
-    """Lines that must be there; raises ProblemError."""
-    text = texts.lines(form.as_text(http.read_body(app).get(name)))
-    if not text:
-        raise problem.invalid([FieldProblem(name, "missing", missing)])
-    if len(text) > _LONGEST_TEXT:
-        raise problem.invalid([FieldProblem(name, "too_long", f"Gebruik hoogstens {_LONGEST_TEXT} tekens")])
-    return text
-
-
-def _states(text: str) -> list[State]:
-    """The states between commas; none means all."""
-    return [State(_one_of("state", part, [state.value for state in State])) for part in text.split(",") if text]
-
-
-def _one_of(name: str, text: str, values: Sequence[str]) -> str:
-    if text not in values:
-        raise _wrong_parameter(name, f"De waarde moet een van deze zijn: {', '.join(values)}")
-    return text
-
-
-def _limit(text: str) -> int:
-    if not text:
-        return _ON_A_PAGE
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= _MOST_ON_A_PAGE:
-        raise _wrong_parameter("limit", f"Het aantal moet tussen 1 en {_MOST_ON_A_PAGE} liggen")
-    return int(text)
-
-
-def _wrong_parameter(name: str, message: str) -> ProblemError:
-    return problem.invalid([FieldProblem(name, "invalid", message)])
 
 
 handler = http.handler(app)

@@ -7,9 +7,10 @@ import tomllib
 
 from ordering import form
 from ordering.form import Field
-from ordering.order import SRTP, EventKind, State
+from ordering.lists import MOST_SEARCHED
+from ordering.order import CORRECTABLE, SRTP, Action, EventKind, State
 from ordering.queue import Sort
-from ordering.store import MOST_SEARCHED
+from ordering.request import LONGEST_TEXT
 from shared import settings
 from shared.openapi import Schema, a_list, an_object, header, more, optional, query, ref
 
@@ -42,6 +43,9 @@ def parameters() -> Schema:
         "q": query("q", short, "Words of the company, a KvK or telephone number, or an order's id"),
         "sort": query("sort", {"enum": [each.value for each in Sort]}),
         "order": query("order", {"enum": ["asc", "desc"], "default": "desc"}),
+        "since": query("since", {"type": "string", "format": "date-time"}, "`until` of the answer before"),
+        "proof": query("proof", {"type": "string"}, "From the mail: what proves that it was read"),
+        "language": query("language", {"type": "string"}, "Of the page: en, or else Dutch"),
         "month": query("month", {"type": "string", "pattern": "^20[0-9]{2}-(?:0[1-9]|1[0-2])$"}, example="2026-11"),
         "limit": query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 50}),
         "cursor": query("cursor", {"type": "string"}),
@@ -81,12 +85,35 @@ def schemas() -> Schema:
     )
     amount = {"type": ["integer", "null"], "minimum": 0}
     party = an_object(company=text, kvk=text, name=text, email=text, telephone=text, country={"enum": ["NL", "BE"]})
-    summary = more(order, customerId=text, relatedParty=party, spam=spam)
-    sales_event = optional(more(event, who=text), why=text, kind=kind)
+    maybe_moment = {"type": ["string", "null"], "format": "date-time"}
+    summary = more(
+        order,
+        action={"enum": [str(each) for each in Action]},
+        customerId=text,
+        signedIn={"type": "boolean"},
+        relatedParty=party,
+        addressProvenAt=maybe_moment,
+        attention={"enum": ["answered", "cancellationAsked", None]},
+        language=text,
+        spam=spam,
+    )
+    unreadable = an_object(
+        id=text,
+        unreadable={"const": True},
+        state={"type": ["string", "null"]},
+        orderDate={"type": ["string", "null"]},
+    )
+    summaries = a_list({"anyOf": [ref("OrderSummary"), ref("UnreadableOrder")]})
+    counts = an_object(**{str(each): cents for each in State}, answered=cents)
+    change = an_object(field=text, before=text, after=text)
+    sales_event = optional(more(event, who=text), why=text, kind=kind, note=text, changes=a_list(change))
+    sums = an_object(orders=cents, phones=cents, monthlyRevenueCents=cents)
+    lines = {"type": "string", "maxLength": LONGEST_TEXT}
+    reason, only_sales = {**lines, "minLength": 1}, {**lines, "description": "What only sales reads"}
     sales_events = {"type": "array", "minItems": 1, "items": sales_event}
     complete = {"type": "boolean", "description": f"Whether no state has more than {MOST_SEARCHED} orders to look at"}
     details = a_list(an_object(name=text, value=text, label=text, text=text))
-    node = optional(an_object(id=text, state=text, address=text), probe={"type": "object"})
+    node = optional(an_object(id=text, state=text, address=text, standby=text), probe={"type": "object"})
     return {
         "State": {"enum": [str(each) for each in State]},
         "Sip": an_object(domain=text, host=text, port=count, transport={"const": "tls"}),
@@ -110,12 +137,18 @@ def schemas() -> Schema:
             phones={"type": "array", "minItems": 1, "items": an_object(extension=count, username=text, password=text)},
         ),
         "OrderSummary": summary,
-        "OrderPage": an_object(
-            items={"type": "array", "items": ref("OrderSummary")},
-            counts=an_object(**{str(each): cents for each in State}),
-            next={"type": ["string", "null"]},
-            complete=complete,
+        "UnreadableOrder": unreadable,
+        "OrderPage": an_object(items=summaries, counts=counts, next={"type": ["string", "null"]}, complete=complete),
+        "OrderChanges": an_object(items=summaries, counts=counts, until=moment, more={"type": "boolean"}),
+        "RelatedOrders": an_object(items=summaries, complete=complete),
+        "ToldReason": optional(an_object(reason=reason), note=only_sales),
+        "ToldQuestion": optional(an_object(question=reason), note=only_sales),
+        "Correction": {"type": "object", "properties": dict.fromkeys(CORRECTABLE, text), "minProperties": 1},
+        "Decision": optional(
+            an_object(decision={"enum": ["approve", "reject", "ask", "hold", "resume", "cancel", "complete"]}),
+            reason=lines,
         ),
+        "MailPreview": an_object(to=text, subject={"type": ["string", "null"]}, text={"type": ["string", "null"]}),
         "SalesOrder": optional(more(summary, note=text, details=details, events=sales_events), node=node),
         "Selection": an_object(
             orders={
@@ -133,8 +166,9 @@ def schemas() -> Schema:
         "Overview": an_object(
             month=text,
             orders=cents,
-            phones=cents,
-            monthlyRevenueCents=cents,
+            active=sums,
+            expected=sums,
+            lost=sums,
             byState=an_object(**{str(each): cents for each in State}),
             byDay=a_list(an_object(day=day, orders=count)),
             complete=complete,
@@ -180,9 +214,12 @@ def _order_request_of(definition: form.Form) -> Schema:
             "enum": ["check", "change", "order"],
             "description": "Of forms: check answers a page to read over, change the form again",
         },
-        "monthlyTotalCents": {
-            "type": ["integer", "string", "null"],
-            "description": "What the client showed; another price is a 409",
+        **{
+            name: {
+                "type": ["integer", "string", "null"],
+                "description": "What the client showed; another price is a 409",
+            }
+            for name in ("monthlyTotalCents", "oneTimeTotalCents")
         },
         "idempotencyKey": {"type": "string", "description": "As the header, for forms"},
         "language": {

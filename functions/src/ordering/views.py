@@ -5,11 +5,14 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from fleet.whereabouts import NodeSeen, Serving
 from ordering.catalogue import Catalogue, Offering, Promotion
 from ordering.credentials import PhoneCredentials
-from ordering.order import Event, EventKind, NodeOverview, Order, ServingNode, SipServer
+from ordering.items import Unreadable
+from ordering.order import INTERNAL, Event, EventKind, Order, SipServer
 from ordering.phone_files import files
 from ordering.pricing import OrderItem, Price, discounted
+from ordering.queue import attention
 from shared.clock import to_iso
 
 View = dict[str, Any]
@@ -31,17 +34,24 @@ def order(order: Order, events: Iterable[Event], sip_domain: str) -> View:
     return {**_order(order, sip_domain), "details": _details(order), "events": customer_events(events)}
 
 
-def sales_summary(order: Order, sip_domain: str) -> View:
-    """An order as sales sees it in the queue: without note, events and node."""
+def sales_summary(order: Order | Unreadable, sip_domain: str) -> View:
+    """An order as sales sees it in the queue: without note, events and node; of one that cannot be read its id."""
+    if isinstance(order, Unreadable):
+        return {"id": order.id, "unreadable": True, "state": order.state or None, "orderDate": order.order_date or None}
     return {
         **_order(order, sip_domain),
+        "action": order.action.value,
         "customerId": order.customer_id,
+        "signedIn": order.signed_in,
         "relatedParty": asdict(order.related_party),
+        "addressProvenAt": to_iso(order.address_proven_at) if order.address_proven_at else None,
+        "attention": attention(order),
+        "language": order.language,
         "spam": {"score": order.spam_score, "reasons": [asdict(suspicion) for suspicion in order.suspicions]},
     }
 
 
-def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None, sip_domain: str) -> View:
+def sales_order(order: Order, events: Sequence[Event], node: Serving | None, sip_domain: str) -> View:
     """All that is known of an order."""
     view = {
         **sales_summary(order, sip_domain),
@@ -50,7 +60,7 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
         "events": sales_events(events),
     }
     if node:
-        view["node"] = {"id": node.id, "state": node.state, "address": node.address}
+        view["node"] = {"id": node.node_id, "state": node.state, "address": node.address, "standby": node.standby}
         if node.probe:
             view["node"]["probe"] = dict(node.probe)
     return view
@@ -58,15 +68,24 @@ def sales_order(order: Order, events: Sequence[Event], node: ServingNode | None,
 
 def customer_events(events: Iterable[Event]) -> list[View]:
     """What happened to an order, without what sales wrote down for itself."""
-    return [_event(event) for event in events if event.kind is not EventKind.NOTE]
+    return [_event(event) for event in events if event.kind not in INTERNAL]
 
 
 def sales_events(events: Iterable[Event]) -> list[View]:
-    """What happened to an order, and who did it."""
-    return [{**_event(event), "who": event.who.name} for event in events]
+    """What happened to an order, who did it, and what is for sales only."""
+    return [_sales_event(event) for event in events]
 
 
-def fleet_node(node: NodeOverview) -> View:
+def _sales_event(event: Event) -> View:
+    view = {**_event(event), "who": event.who.name}
+    if event.note:
+        view["note"] = event.note
+    if event.changes:
+        view["changes"] = [asdict(change) for change in event.changes]
+    return view
+
+
+def fleet_node(node: NodeSeen) -> View:
     """A node as the fleet view shows it; what it has not said of itself is null."""
     return {
         "id": node.id,

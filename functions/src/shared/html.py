@@ -23,6 +23,21 @@ _DUTCH_WORDS = {
     "months": "januari februari maart april mei juni juli augustus september oktober november december",
 }
 
+_WORDS = {
+    DUTCH: _DUTCH_WORDS,
+    "en": {
+        "money": "€{euros}.{cents}",
+        "money_thousands": ",",
+        "moment": "{day} {month} {year}, {hour}:{minute}",
+        "months": "January February March April May June July August September October November December",
+    },
+}
+
+
+def words(language: str) -> Mapping[str, str]:
+    """How a language writes money and moments, as site/i18n has it for the views; Dutch for one that we do not write."""
+    return _WORDS.get(language, _DUTCH_WORDS)
+
 
 def render(view: str, language: str = DUTCH, **context: Any) -> str:
     """The page of a view in one of our languages, filled with `context`; raises jinja2.TemplateNotFound when the build

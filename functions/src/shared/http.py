@@ -141,10 +141,13 @@ def unless_seen(app: APIGatewayHttpResolver, body: Mapping[str, Any], version: i
     return answer
 
 
-def html_response(status: int, page: str) -> Response[str]:
+def html_response(status: int, page: str, cache_control: str = "no-store") -> Response[str]:
     """A page of one visitor; its address may hold a token, so no other site may learn it."""
     return Response(
-        status, f"{HTML}; charset=utf-8", page, headers={"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
+        status,
+        f"{HTML}; charset=utf-8",
+        page,
+        headers={"Cache-Control": cache_control, "Referrer-Policy": "same-origin"},
     )
 
 

@@ -118,10 +118,15 @@ def origin_secret() -> str:
     return os.environ.get("ORIGIN_SECRET", "")
 
 
-@cache
 def order_key() -> str:
-    """The secret from which orders' tokens and challenges are made."""
-    return required("ORDER_KEY")
+    """The secret from which orders' tokens and challenges are made today."""
+    return order_keys()[0]
+
+
+@cache
+def order_keys() -> tuple[str, ...]:
+    """The secrets by which tokens are known, newest first: a link that was mailed works for as long as its key is kept."""
+    return _list(required("ORDER_KEY"))
 
 
 @cache

@@ -23,7 +23,7 @@ from infra.nodes import Nodes
 from infra.places import BUILD, Brand
 from infra.routes import Route, dynamic_paths, read_routes
 from infra.sign_in import SALES_GROUP, SignIn
-from infra.tables import ORDERS_BY_STATE, Tables
+from infra.tables import ORDERS_BY_CHANGE, ORDERS_BY_STATE, Tables
 from infra.website import Website
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
@@ -96,6 +96,7 @@ class CallvoipStack(Stack):
             may_change_orders=[
                 allow([*READ, "dynamodb:PutItem"], self._tables.orders.table_arn),
                 self._may_end_open_orders(),
+                self._may_count_orders(),
             ],
         )
         letters = {
@@ -155,7 +156,7 @@ class CallvoipStack(Stack):
             may=[
                 allow([*READ, "dynamodb:PutItem"], orders.table_arn),
                 self._may_end_open_orders(),
-                allow(["dynamodb:UpdateItem"], orders.table_arn, conditions=_keys("SOURCE#*")),
+                allow(["dynamodb:UpdateItem"], orders.table_arn, conditions=_keys("SOURCE#*", "COUNTS")),
                 allow(["dynamodb:Query"], catalogue.table_arn),
                 # Where the order is served, and the hashes of its phones' passwords.
                 allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
@@ -177,6 +178,7 @@ class CallvoipStack(Stack):
                 allow([*READ, "dynamodb:BatchGetItem", "dynamodb:PutItem"], orders.table_arn),
                 self._may_end_open_orders(),
                 self._may_list_orders(),
+                self._may_count_orders(),
                 allow([*READ], fleet.table_arn),
             ],
             environment={
@@ -184,6 +186,7 @@ class CallvoipStack(Stack):
                 "ORDERS_TABLE": orders.table_name,
                 "FLEET_TABLE": fleet.table_name,
                 "SALES_GROUP": SALES_GROUP,
+                "SITE_URL": site_url,
             },
         )
         self._functions.add(
@@ -210,7 +213,12 @@ class CallvoipStack(Stack):
         )
 
     def _may_list_orders(self) -> iam.PolicyStatement:
-        return allow(["dynamodb:Query"], f"{self._tables.orders.table_arn}/index/{ORDERS_BY_STATE}")
+        indexes = (ORDERS_BY_STATE, ORDERS_BY_CHANGE)
+        return allow(["dynamodb:Query"], *(f"{self._tables.orders.table_arn}/index/{name}" for name in indexes))
+
+    def _may_count_orders(self) -> iam.PolicyStatement:
+        """How many orders there are in each state is kept in the transactions that change it."""
+        return allow(["dynamodb:UpdateItem"], self._tables.orders.table_arn, conditions=_keys("COUNTS"))
 
     def _may_end_open_orders(self) -> iam.PolicyStatement:
         """When an order ends, so does the mark that its customer has one open; nothing else is ever deleted."""

@@ -7,6 +7,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
 ORDERS_BY_STATE = "by-state"
+ORDERS_BY_CHANGE = "by-change"
 CUSTOMERS_BY_LIST = "by-list"
 
 
@@ -23,6 +24,12 @@ class Tables(Construct):
             # What a search, a sort and a sum need; the table says the rest.
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=["category", "search", "phones", "monthlyTotalCents"],
+        )
+        self.orders.add_global_secondary_index(
+            index_name=ORDERS_BY_CHANGE,
+            partition_key=dynamodb.Attribute(name="feed", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="changedAt", type=dynamodb.AttributeType.STRING),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.catalogue = self._table("Catalogue")
         self.customers = self._table("Customers", stream=True)

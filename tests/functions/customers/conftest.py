@@ -14,7 +14,7 @@ from tests.support.customers import NOW, SALES, placed
 
 @pytest.fixture
 def order_store(environment: None) -> OrderStore:
-    return OrderStore(settings.orders_table(), settings.fleet_table())
+    return OrderStore(settings.orders_table())
 
 
 @pytest.fixture

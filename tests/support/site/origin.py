@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from fleet.whereabouts import Serving
 from ordering import catalogue, credentials, export_csv, form, order, pricing, queue, views
 from ordering.order import (
     CUSTOMER,
@@ -29,7 +30,6 @@ from ordering.order import (
     OrderError,
     RelatedParty,
     Role,
-    ServingNode,
     SipServer,
     State,
     Suspicion,
@@ -129,7 +129,7 @@ class Origin:
     challenges: dict[str, str] = field(default_factory=dict)
     price_offset_cents: int = 0
     """Added to the server's unit price, as if the catalogue had changed after the site was built."""
-    serving: ServingNode = field(default_factory=lambda: ServingNode("node-1", "ready", "203.0.113.7", PROBE))
+    serving: Serving = field(default_factory=lambda: Serving("node-1", "ready", "203.0.113.7", "", PROBE))
     nodes: list[dict[str, Any]] = field(default_factory=list)
     """What the fleet view shows."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -160,8 +160,10 @@ class Origin:
         """The href of a new order; raises ProblemError or PriceChangedError."""
         definition, checked, price = self.check(fields)
         shown = fields.get("monthlyTotalCents")
-        if shown is not None and int(str(shown)) != price.monthly_total_cents:
-            raise PriceChangedError(int(str(shown)), price.monthly_total_cents)
+        once = fields.get("oneTimeTotalCents")
+        amounts = pricing.Amounts(*(None if each is None else int(str(each)) for each in (shown, once)))
+        if not amounts.agrees(price.amounts):
+            raise PriceChangedError(amounts, price.amounts)
         self.forms.append(dict(fields))
         token = secrets.token_urlsafe(32)
         party = RelatedParty(**{name: str(checked.values.get(name, "")) for name in _PARTY})
@@ -508,11 +510,13 @@ def _decision(action: str, body: Mapping[str, str]) -> Callable[[Order], Order]:
     now = clock.now()
     match action:
         case "notes":
-            return lambda found: order.note(found, text, SALES, now)
+            return lambda found: order.add_note(found, text, SALES, now)
         case "cancel":
             return lambda found: order.cancel(found, SALES, now, text)
         case "complete":
             return lambda found: order.complete_by_hand(found, SALES, now)
+        case "resume":
+            return lambda found: order.resume(found, SALES, now, text)
     target = {"reject": State.REJECTED, "ask": State.PENDING, "hold": State.HELD}.get(action, State.IN_PROGRESS)
     return lambda found: order.move(found, target, SALES, now, text)
 

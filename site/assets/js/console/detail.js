@@ -94,7 +94,7 @@ function event(one) {
 function tellChanges(before, order) {
   const news = order.events.slice(before.events.length);
   if (news.length === 0) return;
-  byId("changes-list").replaceChildren(...news.map((one) => element("li", {}, `${happened(one)} (${when(one.at)}${one.who ? `, ${one.who}` : ""})${one.why ? `: ${one.why}` : ""}`)));
+  byId("changes-list").replaceChildren(...news.map((one) => element("li", {}, `${happened(one)} (${when(one.at)}${one.who ? `, ${one.who}` : ""})${one.why || one.note ? `: ${one.why || one.note}` : ""}`)));
   byId("changes").hidden = false;
 }
 

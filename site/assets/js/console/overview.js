@@ -59,8 +59,10 @@ export async function showOverview() {
   byId("month-after").href = addressWith({ month: monthAfter(name, 1) });
   byId("month-numbers").replaceChildren(
     number("Bestellingen", String(found.orders)),
-    number("Telefoons", String(found.phones)),
-    number("Omzet per maand, excl. btw", euro(found.monthlyRevenueCents)),
+    number("Actief: telefoons", String(found.active.phones)),
+    number("Actief: omzet per maand, excl. btw", euro(found.active.monthlyRevenueCents)),
+    number("Verwacht: telefoons", String(found.expected.phones)),
+    number("Verwacht: omzet per maand, excl. btw", euro(found.expected.monthlyRevenueCents)),
   );
   byId("month-chart").replaceChildren(...bars(name, found.byDay));
   byId("month-days").replaceChildren(
