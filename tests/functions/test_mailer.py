@@ -131,11 +131,11 @@ def test_a_mail_that_fails_comes_again_and_no_other_waits_for_it(
 
     with monkeypatch.context() as broken:
         broken.setattr(mailer, "_send", refuses_the_first)
-        assert send(context, QUOTE, steps["question"], steps["rejected"]) == [f"{1:030d}"]
+        assert send(context, QUOTE, steps["question"], steps["approved"]) == [f"{1:030d}"]
     assert "jansen@example.nl" not in log.getvalue()
     assert len(ses.sent_messages) == 2
     # It need not wait for the lease of the try that failed; what was sent is not sent again.
-    assert send(context, QUOTE, steps["question"], steps["rejected"]) == []
+    assert send(context, QUOTE, steps["question"], steps["approved"]) == []
     assert len(ses.sent_messages) == 3
 
 
