@@ -77,7 +77,7 @@ def complete(order_id: str) -> None:
     fulfilment.fulfil(approved, NOW)
     environment = environments.get(approved.customer_id)
     assert environment
-    environments.proven(environment.environment_id, environment.version, "n0001", NOW)
+    environments.proven(approved.customer_id, environment.version, "n0001", NOW)
 
 
 # --- placing an order

@@ -145,7 +145,7 @@ class Story(RuleBasedStateMachine):
     def visitor_orders(self, email: str, key: str | None, category: str) -> None:
         order_id = credentials.order_id("a key", key) if key else f"0RDER{next(self.numbers):05d}"
         price = Price((OrderItem(5, SRTP),) if category == "srtp" else (), 21)
-        party = RelatedParty("Bakkerij Jansen", "A. Jansen", email, telephone="+31851234567")
+        party = RelatedParty("Bakkerij Jansen", "", "A. Jansen", email, telephone="+31851234567")
         placed = orders.place(
             order_id=order_id, category=category, customer_id="abc234", related_party=party,
             note="", price=price, token_sha256="0" * 64, request_sha256="1" * 64, now=self.worlds[0].now,
