@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import CfnOutput, Duration, Fn, Stack, triggers
+from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
 from aws_cdk.aws_secretsmanager import ISecret, Secret, SecretStringGenerator
@@ -108,12 +108,7 @@ class CallvoipStack(Stack):
         Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
-        CfnOutput(
-            self,
-            "NameServers",
-            value=Fn.join(" ", fleet.zone.hosted_zone_name_servers or []),
-            description="Of the SIP domain: the zone above it delegates to them (docs/runbook.md)",
-        )
+        CfnOutput(self, "SipZone", value=fleet.zone.hosted_zone_id)
 
     def _order_key(self) -> str:
         """What orders' tokens are made from: a reference that CloudFormation resolves, as the origin's secret is."""
