@@ -43,14 +43,19 @@ def run(program: str) -> str:
     ).stdout
 
 
-def seconds(program: str) -> float:
-    """Processor time of a new process, which a busy machine stretches less than time on the clock; the best of six."""
+def seconds(program: str, enough: float = 0.0) -> float:
+    """Processor time of a new process, which a busy machine stretches less than time on the clock.
+
+    The best of six, or the first that is no more than `enough`.
+    """
     found = []
     for _ in range(6):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run(program)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if found[-1] <= enough:
+            break
     return min(found)
 
 
@@ -74,5 +79,6 @@ def test_a_handler_imports_what_it_needs_and_no_more(handler: str) -> None:
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_handler_starts_within_its_budget(handler: str, nothing: float, bare: float) -> None:
-    started = seconds(f"{WITHOUT_OPENSSL}; import {handler}; from shared import dynamodb; dynamodb.client()") - nothing
-    assert started / bare <= HANDLERS[handler][1]
+    program = f"{WITHOUT_OPENSSL}; import {handler}; from shared import dynamodb; dynamodb.client()"
+    budget = HANDLERS[handler][1] * bare
+    assert seconds(program, enough=budget + nothing) - nothing <= budget

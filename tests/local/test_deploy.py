@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from callvoip.commands import deploy
+from callvoip.aws import template
+from callvoip.commands import deploy, synth
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +48,15 @@ def test_with_good_credentials_it_knows_the_account(monkeypatch, emulated):
 def run(monkeypatch):
     """What `./dev deploy` hands to synth and to CDK, with credentials that are good."""
     seen: dict[str, list[str]] = {}
-    monkeypatch.setattr(deploy.synth, "main", lambda arguments: (seen.setdefault("synth", arguments) and 0) or 0)
+    monkeypatch.setattr(synth, "main", lambda arguments: (seen.setdefault("synth", arguments) and 0) or 0)
     monkeypatch.setattr(deploy, "_account", lambda region: "123456789012")
-    monkeypatch.setattr(deploy.template, "load", lambda path: SimpleNamespace(stacks=[SimpleNamespace(region="r")]))
+    monkeypatch.setattr(template, "load", lambda path: SimpleNamespace(stacks=[SimpleNamespace(region="r")]))
 
     def cdk(command, **_):
         seen["cdk"] = command
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(deploy.subprocess, "run", cdk)
+    monkeypatch.setattr(subprocess, "run", cdk)
     return seen
 
 

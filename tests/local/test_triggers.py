@@ -14,7 +14,7 @@ from callvoip.aws.deployment import Deployment
 from callvoip.aws.endpoint import Emulated
 from callvoip.lambdas import streams, triggers
 from callvoip.lambdas.runtime import Runtime
-from callvoip.lambdas.triggers import Triggers, event, rate_seconds
+from callvoip.lambdas.triggers import Triggers, event
 
 CODE = """
 import json
@@ -26,19 +26,6 @@ def keep(event, context):
 def fail(event, context):
     raise ValueError("no")
 """
-
-
-@pytest.mark.parametrize(
-    ("expression", "seconds"),
-    [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172800)],
-)
-def test_a_rate_is_so_many_seconds(expression, seconds):
-    assert rate_seconds(expression) == seconds
-
-
-def test_a_schedule_that_is_not_known_is_refused_rather_than_ignored():
-    with pytest.raises(NotImplementedError, match="cron"):
-        rate_seconds("cron(0 12 * * ? *)")
 
 
 def function(name: str) -> tuple[str, str, dict[str, Any]]:

@@ -58,7 +58,8 @@ def _group(items: list[pytest.Item]) -> None:
     files = Counter(item.path for item in items)
     for item in items:
         whole_system = "system" in getattr(item, "fixturenames", ()) and "e2e" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("e2e" if whole_system else str(item.path)))
+        shared = "e2e" if whole_system else "infra" if "template" in getattr(item, "fixturenames", ()) else None
+        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
     items.sort(key=lambda item: (_rank(item.path), -files[item.path], str(item.path)))
 
 

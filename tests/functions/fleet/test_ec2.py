@@ -23,13 +23,18 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cloud, Offer]]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    # Reading all of moto's images takes longer than all that is tested here.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     settings.required.cache_clear()
     ec2.client.cache_clear()
     with mock_aws():
         client = boto3.client("ec2")
         subnet = client.describe_subnets()["Subnets"][0]["SubnetId"]
-        image = client.describe_images()["Images"][0]["ImageId"]
-        data: Any = {"ImageId": image, "InstanceType": "c7g.medium", "UserData": "I2Nsb3VkLWNvbmZpZw=="}
+        data: Any = {
+            "ImageId": "ami-0123456789abcdef0",
+            "InstanceType": "c7g.medium",
+            "UserData": "I2Nsb3VkLWNvbmZpZw==",
+        }
         template = client.create_launch_template(LaunchTemplateName="node", LaunchTemplateData=data)
         yield Cloud("test", "eu-central-1", template["LaunchTemplate"]["LaunchTemplateId"]), Offer(subnet, "")
     ec2.client.cache_clear()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from callvoip.commands.programs import install_missing
@@ -30,8 +30,8 @@ CHECKS: Sequence[Mapping[str, list[str]]] = (
 
 PYTEST = [BIN + "pytest", "--quiet", "--durations=25", "--durations-min=0.1"]
 FAST = ["--fast", "--numprocesses=2", "--dist=worksteal", "-p", "no:schemathesis"]
-# Two at a time: most tests wait for processes and packets. tests/support/needs.py says which stay together.
-SLOW = ["--slow", "--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder"]
+# Three at a time: most tests wait for processes and packets. tests/support/needs.py says which stay together.
+SLOW = ["--slow", "--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder"]
 COVERAGE = ["--cov", "--cov-report=term:skip-covered", "--cov-report=html:build/coverage"]
 
 
@@ -52,10 +52,8 @@ def main(arguments: list[str]) -> int:
 
     if options.fast:
         return _pytest([*FAST, *coverage, *pytest_arguments])
-    if not _install():
-        return 1
     if pytest_arguments:
-        return _pytest([*coverage, *pytest_arguments])
+        return _pytest([*coverage, *pytest_arguments]) if _install() else 1
     if not _checks():
         return 1
     return _pytest([*FAST, *coverage]) or _pytest([*SLOW, *coverage, *(["--cov-append"] if coverage else [])])
@@ -77,6 +75,7 @@ def _install() -> bool:
 
 
 def _checks() -> bool:
+    """Install what the tests need while the checks run."""
     failed = threading.Event()
 
     def row(checks: Mapping[str, list[str]]) -> None:
@@ -91,17 +90,12 @@ def _checks() -> bool:
             else:
                 print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
 
-    _side_by_side([lambda checks=checks: row(checks) for checks in CHECKS])  # type: ignore[misc]
-    return not failed.is_set()
-
-
-def _side_by_side(work: Sequence[Callable[[], None]]) -> None:
-    with ThreadPoolExecutor(len(work)) as pool:
-        for future in [pool.submit(one) for one in work]:
-            future.result()
+    with ThreadPoolExecutor() as pool:
+        installed = pool.submit(_install)
+        for running in [pool.submit(row, checks) for checks in CHECKS]:
+            running.result()
+        return installed.result() and not failed.is_set()
 
 
 def _pytest(arguments: list[str]) -> int:
-    # Compiled tests are kept whatever the shell says: two workers would compile each file twice at every start.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run([*PYTEST, *arguments], cwd=ROOT, env=environment).returncode
+    return subprocess.run([*PYTEST, *arguments], cwd=ROOT).returncode

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,16 +19,17 @@ from typing import Any
 
 from callvoip.aws.deployment import Deployed, Deployment
 from callvoip.aws.endpoint import ACCOUNT, Emulated, send
-from callvoip.lambdas import streams
+from callvoip.lambdas import schedules, streams
 from callvoip.lambdas.patterns import matches
 from callvoip.lambdas.runtime import FunctionError, Runtime
+from callvoip.lambdas.schedules import Cron, Rate
 
 _log = logging.getLogger(__name__)
 
 # Lambda waits one minute and then two; nobody who waits at a desk should.
 RETRY_SECONDS = 1.0
-
-_UNITS = {"minute": 60, "hour": 3600, "day": 86400}
+LONGEST_SLEEP_SECONDS = 60.0
+"""The clock is looked at again after so long: a laptop sleeps."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Rule:
-    """An EventBridge rule: a pattern, or seconds between two runs."""
+    """An EventBridge rule: a pattern, or a schedule."""
 
     arn: str
     pattern: Mapping[str, Any] | None
-    every: float | None
+    schedule: Rate | Cron | None
     targets: tuple[Target, ...]
 
 
@@ -60,7 +60,7 @@ class Asynchronous:
 
 
 def rules(deployment: Deployment) -> list[Rule]:
-    """The template's enabled rules. Raises NotImplementedError for a schedule that is not a rate."""
+    """The template's enabled rules. Raises NotImplementedError for a schedule that is not known here."""
     return [
         _rule(resource)
         for resource in deployment.all("AWS::Events::Rule")
@@ -73,7 +73,7 @@ def _rule(resource: Deployed) -> Rule:
     return Rule(
         arn=resource.arn,
         pattern=properties.get("EventPattern"),
-        every=rate_seconds(properties["ScheduleExpression"]) if "ScheduleExpression" in properties else None,
+        schedule=schedules.parse(properties["ScheduleExpression"]) if "ScheduleExpression" in properties else None,
         targets=tuple(
             Target(
                 function=target["Arn"],
@@ -83,16 +83,6 @@ def _rule(resource: Deployed) -> Rule:
             for target in properties.get("Targets", [])
         ),
     )
-
-
-def rate_seconds(expression: str) -> float:
-    """Seconds of `rate(5 minutes)`. Raises NotImplementedError for other schedules."""
-    match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
-    if not match:
-        raise NotImplementedError(
-            f"the schedule {expression!r} is not known to local/; add it to callvoip.lambdas.triggers"
-        )
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def event(
@@ -141,8 +131,8 @@ class Triggers:
         for source in self._sources:
             self._start(streams.follow(source, self._emulated, self._runtime, self._positions))
         for rule in self._rules:
-            if rule.every is not None:
-                self._start(self._on_schedule(rule, rule.every))
+            if rule.schedule is not None:
+                self._start(self._on_schedule(rule, rule.schedule))
         return self
 
     async def __aexit__(
@@ -158,12 +148,16 @@ class Triggers:
             if rule.pattern is not None and matches(rule.pattern, happened):
                 self._deliver(rule, happened)
 
-    async def _on_schedule(self, rule: Rule, seconds: float) -> None:
-        while True:
-            self._deliver(
-                rule, event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=datetime.now(UTC))
-            )
-            await asyncio.sleep(seconds)
+    async def _on_schedule(self, rule: Rule, schedule: Rate | Cron) -> None:
+        """Run it whenever its time comes; a rate for the first time at once."""
+        now = datetime.now(UTC)
+        due: datetime | None = now if isinstance(schedule, Rate) else schedule.after(now)
+        while due is not None:
+            while (left := (due - datetime.now(UTC)).total_seconds()) > 0:  # noqa: ASYNC110 (a clock sets no event)
+                await asyncio.sleep(min(left, LONGEST_SLEEP_SECONDS))
+            now = datetime.now(UTC)
+            self._deliver(rule, event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=now))
+            due = schedule.after(now)
 
     def _deliver(self, rule: Rule, happened: Mapping[str, Any]) -> None:
         for target in rule.targets:
