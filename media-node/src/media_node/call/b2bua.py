@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
@@ -35,11 +35,11 @@ from media_node.call.events import (
 )
 from media_node.call.forking import Invitation
 from media_node.call.hunt import Hunt
-from media_node.call.negotiation import LegMedia, NotAcceptable
 from media_node.call.party import ALLOW, Party
 from media_node.call.plan import CallControl, MediaPlane, Plan, Side
 from media_node.call.record import Beyond, CallClock, CallRecord
 from media_node.call.refusals import CHALLENGES, CallRefused
+from media_node.call.relayed import MediaFailed, RelayedMedia
 from media_node.call.renegotiation import GONE, Renegotiation
 from media_node.call.supervision import Supervision
 from media_node.call.transfer import Transfers
@@ -51,14 +51,10 @@ from media_node.sip.message import reason as because
 from media_node.sip.sdp import CONTENT_TYPE
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.suites import Suite
-from media_node.worker_link.protocol import LegStats, LocalTransport
+from media_node.worker_link.protocol import LegStats
 
 T = TypeVar("T")
 RECORD_REASON_LENGTH: Final = 200
-
-
-class MediaFailed(Exception):
-    """The media worker refused or is gone."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +88,12 @@ class Call:
     parties: dict[Side, Party] = field(default_factory=dict)
     departing: list[Party] = field(default_factory=list)
     """Who was transferred away from and is about to be hung up on."""
-    earlier_legs: list[LegStats] = field(default_factory=list)
-    """What the legs of parties saw that have left the call."""
     _inbox: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    _opened: bool = False
     _trunk_side: Side | None = None
     """Which side was last reached over a trunk."""
 
     def __post_init__(self) -> None:
+        self.relayed = RelayedMedia(self.media, self.id)
         self.hunt = Hunt(self)
         self.renegotiation = Renegotiation(self)
         self.transfers = Transfers(self)
@@ -141,7 +135,7 @@ class Call:
         finally:
             self.hunt.stop()
             await self.transfers.stop()
-            stats = await self._close()
+            stats = await self.relayed.close()
             self._settle()
         return self._record(ended_at=self.clock.now(), reason=ending.reason, legs=stats)
 
@@ -289,16 +283,21 @@ class Call:
             event.party.set_result(None)
             return None
         try:
-            self.earlier_legs.append(
-                await self.media.move(self.id, event.side.value, to=event.to, to_leg=event.as_side.value)
-            )
+            before = await self.relayed.give(event.side, event.to, event.as_side)
         except Exception:  # on another worker, or that is gone: the leg stays here, and so does the call
             event.party.set_result(None)
             return None
         del self.parties[event.side]
-        if not event.party.done():
-            event.party.set_result(party)
+        if event.party.done():
+            party.bye()  # too late: nobody waits for it any more
+        else:
+            event.party.set_result((party, before))
         return Ending("transferred", cause=200)
+
+    async def describe(self, side: Side) -> None:
+        """Tells the media worker what was agreed with a side."""
+        if (party := self.parties.get(side)) is not None and party.media.remote is not None:
+            await self.relayed.describe(side, party.media, party.connection.peer.host)
 
     def seat(self, side: Side, party: Party) -> None:
         """A party takes this side of the call."""
@@ -376,66 +375,3 @@ class Call:
                     waiting.set_result(None)
                 case Joins(_, transaction, _):
                     transaction.respond(481)
-
-    # Media.
-
-    async def open_media(self, secure: Mapping[Side, bool]) -> dict[Side, LocalTransport]:
-        """Reserves both legs."""
-        locals_ = await self._ask(self.media.open(self.id, secure={side.value: secure[side] for side in Side}))
-        self._opened = True
-        return {side: locals_[side.value] for side in Side}
-
-    async def reopen_leg(self, side: Side, *, secure: bool) -> LocalTransport:
-        """Makes a leg anew for another peer."""
-        local, _ = await self._ask(self.media.reopen(self.id, side.value, secure=secure))
-        return local
-
-    async def describe(self, side: Side) -> None:
-        """Tells the media worker what was agreed with a side."""
-        if (party := self.parties.get(side)) is not None and party.media.remote is not None:
-            await self.describe_leg(side, party.media, party.connection.peer.host)
-
-    async def describe_leg(self, side: Side, media: LegMedia, peer: str) -> None:
-        """The same for a side that is no party yet, as with early media."""
-        await self._ask(self.media.set(self.id, side.value, media.leg(peer)))
-
-    async def open_beside(self, name: str, secure: dict[str, bool]) -> dict[str, LocalTransport]:
-        """Another relayed call on the same worker. Raises CallRefused when there is no room."""
-        try:
-            return dict(await self.media.open(name, secure=secure))
-        except Exception as error:
-            raise CallRefused(503, "The media relay refused") from error
-
-    async def describe_as(self, name: str, side: Side, party: Party) -> None:
-        """Describes the leg of a relayed call beside this one."""
-        await self._ask(self.media.set(name, side.value, party.media.leg(party.connection.peer.host)))
-
-    async def take_leg(self, name: str, side: Side, as_side: Side) -> None:
-        """A leg of a relayed call beside this one takes one of this one's places; the rest of that call is let go."""
-        before = await self._ask(self.media.move(name, side.value, to=self.id, to_leg=as_side.value))
-        self.earlier_legs.append(before)
-        await self.close_beside(name)
-
-    async def close_beside(self, name: str) -> None:
-        """Ends a relayed call beside this one."""
-        try:
-            await self.media.close(name)
-        except Exception:  # the worker is gone, and the call with it
-            return
-
-    async def _ask(self, question: Awaitable[T]) -> T:
-        try:
-            return await question
-        except NotAcceptable:
-            raise
-        except Exception as error:
-            raise MediaFailed(str(error)) from error
-
-    async def _close(self) -> tuple[LegStats, ...]:
-        if not self._opened:
-            return ()
-        try:
-            stats = await self.media.close(self.id)
-        except Exception:  # the worker is gone, and its figures with it
-            return tuple(self.earlier_legs)
-        return (*(stats[side.value] for side in Side if side.value in stats), *self.earlier_legs)

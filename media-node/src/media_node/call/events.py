@@ -14,6 +14,7 @@ from media_node.sip.headers import Request, Response
 from media_node.sip.sdp import Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 from media_node.sip.transport import Connection
+from media_node.worker_link.protocol import LegStats
 
 
 @dataclass(eq=False)
@@ -142,13 +143,13 @@ class Joins:
 @dataclass(frozen=True)
 class Surrender:
     """The call `to` takes this side's party over, leg and all, to its side `as_side` (attended transfer); the future
-    gets it, or None.
+    gets it, and what the leg saw whose place its leg has taken, or None.
     """
 
     side: Side
     to: str
     as_side: Side
-    party: asyncio.Future[Party | None] = field(compare=False)
+    party: asyncio.Future[tuple[Party, LegStats] | None] = field(compare=False)
 
 
 @dataclass(frozen=True)

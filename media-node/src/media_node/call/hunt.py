@@ -78,7 +78,7 @@ class Hunt:
             raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
         self._secure = plan.hunt[0].secure
         secure = plan.caller_secure if self._offer is None else self._offer.secure
-        local = await call.open_media({Side.A: secure, Side.B: self._secure})
+        local = await call.relayed.open({Side.A: secure, Side.B: self._secure})
         self._local = local[Side.B]
         media = LegMedia(local[Side.A], call.suites)
         caller = Party(
@@ -136,7 +136,7 @@ class Hunt:
             destination = replace(destination, protection=Protection.REQUIRED)
         name = trunk.name if trunk is not None else ""
         if destination.secure is not self._secure:
-            self._local = await call.reopen_leg(Side.B, secure=destination.secure)
+            self._local = await call.relayed.reopen(Side.B, secure=destination.secure)
             self._secure = destination.secure
         assert self._local is not None  # noqa: S101 - `begin` reserved it
         offer = self._offer or standard_audio()
@@ -258,7 +258,7 @@ class Hunt:
             branch.media.remote = read_answer(session, branch.offered)
         except NotAcceptable as error:
             raise CallRefused(488, str(error), Warning=warning(str(error))) from error
-        await call.describe_leg(Side.B, branch.media, branch.target.connection.peer.host)
+        await call.relayed.describe(Side.B, branch.media, branch.target.connection.peer.host)
         return await self._answer_caller(branch.media.remote)
 
     async def _answer_caller(self, called: Audio) -> Session:
@@ -331,7 +331,7 @@ class Hunt:
         except ValueError:
             transaction.respond(400)
             return None
-        local = await call.reopen_leg(side, secure=offer.secure)
+        local = await call.relayed.reopen(side, secure=offer.secure)
         media = LegMedia(local, call.suites)
         party = Party(dialog, transaction.connection, call.transactions, media, phone.username)
         party.heard_of(transaction.request)

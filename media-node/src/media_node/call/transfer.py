@@ -26,6 +26,7 @@ from media_node.sip.headers import Response
 from media_node.sip.message import PHRASES
 from media_node.sip.message import reason as because
 from media_node.sip.transaction_layer import ServerTransaction
+from media_node.worker_link.protocol import LegStats
 
 if TYPE_CHECKING:
     from media_node.call.b2bua import Call
@@ -107,14 +108,16 @@ class Transfers:
 
     async def _attended(self, side: Side, other: Call, referrers: Side) -> None:
         call, referrer = self.call, self.call.parties[side]
-        surrendered: asyncio.Future[Party | None] = asyncio.get_running_loop().create_future()
+        surrendered: asyncio.Future[tuple[Party, LegStats] | None] = asyncio.get_running_loop().create_future()
         other.post(Surrender(referrers.other, call.id, side, surrendered))
-        party = None
+        given = None
         with contextlib.suppress(TimeoutError):
-            party = await asyncio.wait_for(surrendered, SURRENDER_TIMEOUT)
-        if party is None:
+            given = await asyncio.wait_for(surrendered, SURRENDER_TIMEOUT)
+        if given is None:
             self._notify(referrer, "481 Call/Transaction Does Not Exist", ended=True)
             return
+        party, before = given
+        call.relayed.note(before)
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
         self._leave(referrer)
         call.seat(side, party)
@@ -129,7 +132,7 @@ class Transfers:
                 raise CallRefused(480, "Not registered")
             self._count += 1
             pending = Pending(side, destination, f"{call.id}-{self._count}")
-            local = await call.open_beside(pending.relayed_as, {Side.A.value: True, Side.B.value: destination.secure})
+            local = await call.relayed.open_beside(pending.relayed_as, {Side.A: True, Side.B: destination.secure})
         except CallRefused as refused:
             self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
             return
@@ -141,7 +144,7 @@ class Transfers:
             destination,
             stays.media.remote,
             stays.wish,
-            local[Side.B.value],
+            local[Side.B],
             call.transactions,
             call.post,
         )
@@ -187,8 +190,8 @@ class Transfers:
             if session is None:
                 raise NotAcceptable("no description")
             party.media.remote = read_answer(session, branch.offered)
-            await call.describe_as(pending.relayed_as, Side.B, party)
-            await call.take_leg(pending.relayed_as, Side.B, pending.by)
+            await call.relayed.describe(Side.B, party.media, party.connection.peer.host, pending.relayed_as)
+            await call.relayed.take(pending.relayed_as, Side.B, pending.by)
         except (NotAcceptable, CallRefused):
             party.bye(because(488, "The answer cannot be used"))
             await self._failed(488, "Not Acceptable Here")
@@ -206,7 +209,7 @@ class Transfers:
             return
         if pending.fork is not None:
             pending.fork.cancel()
-        await self.call.close_beside(pending.relayed_as)
+        await self.call.relayed.close_beside(pending.relayed_as)
         if (referrer := self.call.parties.get(pending.by)) is not None:
             self._notify(referrer, f"{code} {phrase}", ended=True)
         else:
@@ -229,7 +232,7 @@ class Transfers:
         if self.pending is not None:
             if self.pending.fork is not None:
                 self.pending.fork.cancel()
-            await self.call.close_beside(self.pending.relayed_as)
+            await self.call.relayed.close_beside(self.pending.relayed_as)
             self.pending = None
 
 
