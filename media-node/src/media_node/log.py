@@ -10,6 +10,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 
@@ -95,6 +96,7 @@ def log_from(level: Level) -> None:
     _threshold = level
 
 
+@lru_cache(maxsize=4096)
 def mask_address(host: str) -> str:
     """The network of an IP address (IPv4: /24, IPv6: /48), as logs show sources; empty for what is no address."""
     try:

@@ -19,6 +19,8 @@ from media_node.sip.message import reply, warning
 from media_node.sip.rates import Throttle
 from media_node.sip.transaction_layer import ServerTransaction
 
+_ORDER: Final = {algorithm: number for number, algorithm in enumerate(Algorithm)}
+
 
 @dataclass(frozen=True)
 class Challenge:
@@ -148,7 +150,7 @@ class RequestAuthenticator:
                 return error
             if credentials.realm == self.domain:
                 ours.append(credentials)
-        return min(ours, key=lambda credentials: list(Algorithm).index(credentials.algorithm), default=None)
+        return min(ours, key=lambda credentials: _ORDER[credentials.algorithm], default=None)
 
     def _failed(self, transaction: ServerTransaction, username: str, verdict: Verdict, now: float) -> None:
         """The same answer for a wrong password and an unknown user."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from media_node.sip.grammar import quoted, quoted_string
+from media_node.sip.grammar import quoted
 
 NONCE_LIFETIME: Final = 300.0
 """Seconds until a nonce is stale."""
@@ -26,9 +26,12 @@ _MAX_LENGTH: Final = 2048
 _ONLY_MD5: Final = re.compile(r"baresip v[0-2]\.")
 """User agents that give up when any challenge names an algorithm they do not know, instead of taking the next one (RFC
 8760 section 2.4). MD5 is accepted from every phone, so nobody gains by calling himself one of these."""
-_NAME: Final = re.compile(r"[ \t]*+([A-Za-z0-9!#$%&'*+.^_`|~\-]++)[ \t]*+=[ \t]*+")
-_BARE: Final = re.compile(r'[^ \t",]++')
-_COMMA: Final = re.compile(r"[ \t]*+(?:,|$)")
+_PARAMETER: Final = re.compile(
+    r"[ \t]*+([A-Za-z0-9!#$%&'*+.^_`|~\-]++)[ \t]*+=[ \t]*+"
+    r"""(?:"((?:[^"\\]++|\\.)*+)"|([^ \t",]++))[ \t]*+(?:,|$)""",
+    re.DOTALL,
+)
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 class Algorithm(StrEnum):
@@ -132,23 +135,15 @@ def parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     position = 0
     while position < len(rest):
-        name = _NAME.match(rest, position)
-        if name is None:
+        parameter = _PARAMETER.match(rest, position)
+        if parameter is None:
             raise ValueError("broken Digest parameters")
-        if (string := quoted_string(rest, name.end())) is not None:
-            text, position = string
-        elif (bare := _BARE.match(rest, name.end())) is not None:
-            text, position = bare[0], bare.end()
-        else:
-            raise ValueError("broken Digest parameters")
-        key = name[1].lower()
+        name, string, bare = parameter.groups()
+        key = name.lower()
         if key in found:
             raise ValueError(f"{key} stands twice")
-        found[key] = text
-        comma = _COMMA.match(rest, position)
-        if comma is None:
-            raise ValueError("broken Digest parameters")
-        position = comma.end()
+        found[key] = bare if string is None else _ESCAPE.sub(r"\1", string) if "\\" in string else string
+        position = parameter.end()
     return found
 
 

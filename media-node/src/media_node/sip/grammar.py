@@ -19,6 +19,13 @@ import sipmessage
 _SPACE: Final = re.compile(r"[ \t]*+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_PARAMETER: Final = re.compile(
+    r"[ \t]*+;[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)"
+    r"""(?:[ \t]*+=[ \t]*+(?:"((?:[^"\\]++|\\.)*+)"|([^ \t;,"<>?]*+)))?+""",
+    re.DOTALL,
+)
+"""A parameter of a header field with what stands before it; its value is quoted, or a token or host (an IPv6 address
+without brackets among them), or missing."""
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _BARE: Final = re.compile(r'[^ \t;,"<>?]++')
 """A parameter's value outside quotes: a token or a host, an IPv6 address without brackets among them."""
@@ -279,12 +286,6 @@ def unquoted(text: str) -> str:
     return _ESCAPE.sub(r"\1", text[1:-1]) if "\\" in text else text[1:-1]
 
 
-def quoted_string(text: str, position: int) -> tuple[str, int] | None:
-    """The quoted string that begins at `position` and where it ends, or None when none does."""
-    found = _QUOTED.match(text, position)
-    return (unquoted(found[0]), found.end()) if found else None
-
-
 def _one(read: Callable[[str, int], tuple[T, int]], value: str) -> T:
     item, position = read(value, 0)
     if _skip(value, position) != len(value):
@@ -349,20 +350,13 @@ def _uri_parameters(text: str, position: int) -> tuple[Parameters, int]:
 def _parameters(text: str, position: int) -> tuple[Parameters, int]:
     """The parameters of a header field from `position` on, and where they end."""
     found: dict[str, str | None] = {}
+    while (parameter := _PARAMETER.match(text, position)) is not None:
+        name, string, bare = parameter.groups()
+        if string is not None:
+            bare = _ESCAPE.sub(r"\1", string) if "\\" in string else string
+        found.setdefault(name.lower(), bare)
+        position = parameter.end()
     position = _skip(text, position)
-    while text.startswith(";", position):
-        name = _TOKEN.match(text, _skip(text, position + 1))
-        if name is None:
-            raise ValueError("a parameter has no name")
-        position = _skip(text, name.end())
-        value = None
-        if text.startswith("=", position):
-            position = _skip(text, position + 1)
-            if string := _QUOTED.match(text, position):
-                value, position = unquoted(string[0]), string.end()
-            else:
-                bare = _BARE.match(text, position)
-                value, position = (bare[0], bare.end()) if bare else ("", position)
-            position = _skip(text, position)
-        found.setdefault(name[0].lower(), value)
+    if text.startswith(";", position):
+        raise ValueError("a parameter has no name")
     return Parameters(found), position

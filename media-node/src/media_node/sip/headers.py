@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import sipmessage
 from sipmessage.message import COMPACT_FORMS
 
-from media_node.sip.grammar import URI, Address, CSeq, Via, tokens
+from media_node.sip.grammar import URI, Address, CSeq, Via, is_token, tokens
 
 T = TypeVar("T")
 _NO_VALUES: Final[list[str]] = []
@@ -19,20 +19,41 @@ _COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
 
 def _key(name: str) -> str:
     """What a field is found by: its long name in lower case."""
-    return _short_key(name) if len(name) <= _SHORT else name.lower()
+    return _short_names(name)[0] if len(name) <= _SHORT else name.lower()
 
 
 @lru_cache(maxsize=1024)
-def _short_key(name: str) -> str:
-    key = name.lower()
-    return _COMPACT.get(key, key)
+def _short_names(name: str) -> tuple[str, str, bool]:
+    """What a field is found by, its name as it is written, and whether that is a token (RFC 3261 section 25.1)."""
+    return _names(name)
+
+
+def _names(name: str) -> tuple[str, str, bool]:
+    bare = name.rstrip(" \t")
+    lower = bare.lower()
+    return _COMPACT.get(lower, lower), COMPACT_FORMS.get(lower, bare), is_token(bare)
 
 
 class Headers(sipmessage.Headers):
-    """Header fields in the order they were first written. Names are compared without regard to case; compact forms are their long ones."""
+    """Header fields in the order they were first written.
+
+    Names are compared without regard to case; compact forms are their long ones.
+    """
 
     def __init__(self) -> None:
         self._fields: dict[str, tuple[str, list[str]]] = {}
+
+    def read(self, name: str, value: str) -> bool:
+        """Adds what stands before and after a line's colon; False when that is no name of a field."""
+        key, shown, valid = _short_names(name) if len(name) <= _SHORT else _names(name)
+        if not valid:
+            return False
+        found = self._fields.get(key)
+        if found is None:
+            self._fields[key] = (shown, [value.strip(" \t")])
+        else:
+            found[1].append(value.strip(" \t"))
+        return True
 
     def add(self, key: str, value: str) -> None:
         """Adds a value after those that stand there."""
@@ -103,7 +124,8 @@ class _Message:
 
     def once(self, name: str, read: Callable[[list[str]], T]) -> T:
         """What `read` makes of a field's values; asked again only when they have changed."""
-        values = self.headers.getlist(name)
+        found = self.headers._fields.get(name.lower())
+        values = found[1] if found else _NO_VALUES
         known = self._read.get(name)
         if known is not None and known[0] is values and known[1] == len(values):
             return known[2]  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from media_node.sip.framing import END, MAX_BODY, MAX_HEAD, FramingError, content_length, has_length
-from media_node.sip.grammar import URI, Address, is_token
+from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Headers, Request, Response
 
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++) ([^ \t]++) SIP/([0-9]{1,9}\.[0-9]{1,9})")
@@ -155,10 +155,8 @@ def _read(lines: list[str]) -> Headers:
         if not line:
             continue
         name, colon, value = line.partition(":")
-        name = name.rstrip(" \t")
-        if not colon or not is_token(name):
+        if not colon or not headers.read(name, value):
             raise Malformed(400, "a header line without a name", headers)
-        headers.add(name, value.strip(" \t"))
     return headers
 
 
