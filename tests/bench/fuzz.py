@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -79,16 +80,45 @@ def guided(runs: int, keep: bool) -> dict[str, Any]:
 
 
 def minimise(found: Path) -> None:
-    """Makes the corpus the smallest that reaches what it and `found` reach."""
-    with tempfile.TemporaryDirectory() as directory:
-        smallest = Path(directory, "corpus")
-        smallest.mkdir()
-        command = [sys.executable, __file__, "--fuzz", str(smallest), str(CORPUS), str(found), "-merge=1"]
-        subprocess.run([*command, f"-max_len={MAX_LENGTH}"], capture_output=True, check=True)
-        for path in CORPUS.iterdir():
-            path.unlink()
-        for path in smallest.iterdir():
-            shutil.copy(path, CORPUS)
+    """Makes the corpus few inputs that reach every line, and step from line to line, that it and `found` reach."""
+    inputs = [path.read_bytes() for folder in (CORPUS, found) for path in folder.iterdir()]
+    reached = [(data, _steps(data)) for data in sorted(set(inputs), key=len)]
+    missing = set().union(*(steps for _, steps in reached)) - set().union(
+        *(_steps(path.read_bytes()) for path in TORTURE.glob("*.dat"))
+    )
+    kept: list[bytes] = []
+    while missing:
+        data, steps = max(reached, key=lambda each: len(each[1] & missing))
+        missing -= steps
+        kept.append(data)
+    for path in CORPUS.iterdir():
+        path.unlink()
+    for data in kept:
+        (CORPUS / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+def _steps(data: bytes) -> set[tuple[str, int, int]]:
+    """The steps from line to line that an input takes through the node's signalling."""
+    steps: set[tuple[str, int, int]] = set()
+
+    def local(frame: FrameType, event: str, argument: object) -> Any:
+        line = frame.f_lineno
+        steps.add((frame.f_code.co_filename, last.get(id(frame), 0), line))
+        last[id(frame)] = line
+        return local
+
+    def called(frame: FrameType, event: str, argument: object) -> Any:
+        return local if "media_node/sip" in frame.f_code.co_filename else None
+
+    last: dict[int, int] = {}
+    edge = Edge()
+    sys.settrace(called)
+    try:
+        edge.stream(data)
+        edge.packet(data)
+    finally:
+        sys.settrace(None)
+    return steps
 
 
 def live(number: int) -> dict[str, Any]:
