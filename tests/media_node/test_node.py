@@ -184,24 +184,6 @@ async def test_credentials_handed_out_later_are_loaded_without_disturbing_a_call
     assert verdict(ours, theirs).audio_ok
 
 
-async def test_the_registered_phones_are_told_by_environment(new_node: NodeFactory) -> None:
-    node = await asyncio.to_thread(new_node)
-    phones = accounts(CUSTOMER)
-    await asyncio.to_thread(node.assign, CUSTOMER, phones)
-    ours, theirs = await talking(node, phones)
-
-    def told() -> dict[str, Any]:
-        return dict(node.item(f"REGISTRATIONS#{CUSTOMER}").get("phones", {}))
-
-    await asyncio.to_thread(wait_until, lambda: told().keys() == {phone.username for phone in phones})
-    (one, *_) = told().values()
-    assert one["userAgent"] == "media-node-probe" and one["encrypted"] is True
-    assert one["network"].endswith(".0/24") and one["since"] <= one["lastSeenAt"]
-    for conversation in (ours, theirs):
-        await conversation.phone.close()
-    await asyncio.to_thread(wait_until, lambda: told() == {})
-
-
 async def test_a_leg_that_falls_silent_is_asked_and_keeps_its_call(new_node: NodeFactory) -> None:
     node = await asyncio.to_thread(new_node, media_timeout=2)
     phones = accounts(CUSTOMER)

@@ -35,9 +35,10 @@ from media_node.call.events import (
 )
 from media_node.call.forking import Invitation
 from media_node.call.hunt import Hunt
+from media_node.call.joining import Joining
 from media_node.call.party import ALLOW, Party
 from media_node.call.plan import CallControl, MediaPlane, Plan, Side
-from media_node.call.record import Beyond, CallClock, CallRecord
+from media_node.call.record import CallClock, CallRecord, beyond
 from media_node.call.refusals import CHALLENGES, CallRefused
 from media_node.call.relayed import MediaFailed, RelayedMedia
 from media_node.call.renegotiation import GONE, Renegotiation
@@ -86,15 +87,14 @@ class Call:
     clock: CallClock = field(default_factory=CallClock)
     answered_at: datetime | None = None
     parties: dict[Side, Party] = field(default_factory=dict)
-    departing: list[Party] = field(default_factory=list)
-    """Who was transferred away from and is about to be hung up on."""
     _inbox: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    _trunk_side: Side | None = None
-    """Which side was last reached over a trunk."""
+    _trunk_leg: int | None = None
+    """Which of the two legs was last reached over a trunk."""
 
     def __post_init__(self) -> None:
         self.relayed = RelayedMedia(self.media, self.id)
         self.hunt = Hunt(self)
+        self.joining = Joining(self)
         self.renegotiation = Renegotiation(self)
         self.transfers = Transfers(self)
         self.supervision = Supervision(self)
@@ -157,15 +157,8 @@ class Call:
             ended_at=ended_at,
             reason=reason,
             legs=legs,
-            beyond=self._beyond(legs),
+            beyond=beyond(self._trunk_leg, outside=self.plan.outside, legs=legs),
         )
-
-    def _beyond(self, legs: tuple[LegStats, ...]) -> Beyond:
-        if self._trunk_side is None and not self.plan.outside:
-            return Beyond.NOTHING
-        if len(legs) < len(Side):
-            return Beyond.UNKNOWN
-        return Beyond.SECURED if legs[0 if self._trunk_side is Side.A else 1].suite else Beyond.NOT_SECURED
 
     def _still_wanted(self) -> None:
         if self.transaction.cancelled:
@@ -173,7 +166,9 @@ class Call:
 
     def party_of(self, dialog: Dialog) -> Party | None:
         """The party that a dialog of this call is with."""
-        return next((each for each in (*self.parties.values(), *self.departing) if each.dialog is dialog), None)
+        return next(
+            (each for each in (*self.parties.values(), *self.transfers.departing) if each.dialog is dialog), None
+        )
 
     def ringing(self) -> list[str]:
         """The accounts whose phones ring for this call now."""
@@ -216,7 +211,7 @@ class Call:
             case Surrender():
                 return await self._surrender(event)
             case Joins(side, transaction, phone):
-                await self.hunt.joined(side, transaction, phone)
+                await self.joining.joined(side, transaction, phone)
             case Lost() | FlowResumed() | MediaSilent() | PeerChecked() | SessionTimerFired() | FlowExpired():
                 return self._gone(self.supervision.happened(event))
             case Stop(reason, cause):
@@ -226,7 +221,7 @@ class Call:
     async def _requested(self, side: Side, transaction: ServerTransaction) -> Ending | None:
         request, party = transaction.request, self.parties.get(side)
         if party is None or party.dialog.id.local_tag != to_tag(request):
-            self._request_of_departing(transaction)
+            self.transfers.request_of_departing(transaction)
             return None
         try:
             party.dialog.receive(request)
@@ -302,27 +297,10 @@ class Call:
     def seat(self, side: Side, party: Party) -> None:
         """A party takes this side of the call."""
         self.parties[side] = party
-        self._trunk_side = self._trunk_side if party.username else side
+        if not party.username:
+            self._trunk_leg = list(Side).index(side)
         self.control.bind(party.dialog, self, side)
         self.watch_session(party)
-
-    def dismiss(self, party: Party) -> None:
-        """Hangs up on a party that was transferred away from."""
-        if party in self.departing:
-            self.departing.remove(party)
-            party.bye()
-            party.close()
-            self.control.unbind(party.dialog)
-
-    def _request_of_departing(self, transaction: ServerTransaction) -> None:
-        party = next((each for each in self.departing if each.dialog.id.local_tag == to_tag(transaction.request)), None)
-        if party is None or transaction.request.method != "BYE":
-            transaction.respond(481)
-            return
-        transaction.respond(200)
-        self.departing.remove(party)
-        party.close()
-        self.control.unbind(party.dialog)
 
     def watch_session(self, party: Party) -> None:
         """A session began or was refreshed."""
@@ -357,13 +335,13 @@ class Call:
             if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
                 party.bye(because(ending.cause, ending.reason) if ending.cause else "")
             party.close()
-        for party in list(self.departing):
-            self.dismiss(party)
+        for party in list(self.transfers.departing):
+            self.transfers.dismiss(party)
         self.renegotiation.stop()
 
     def _settle(self) -> None:
         """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed another."""
-        for party in (*self.parties.values(), *self.departing):
+        for party in (*self.parties.values(), *self.transfers.departing):
             self.control.unbind(party.dialog)
         while not self._inbox.empty():
             match self._inbox.get_nowait():

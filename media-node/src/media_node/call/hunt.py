@@ -281,13 +281,11 @@ class Hunt:
         caller.accept(call.transaction, session, call.no_ack)
         call.watch_session(caller)
 
-    # Another phone comes in by an INVITE of its own.
-
     async def _picked_up(self, transaction: ServerTransaction, phone: Phone) -> bool:
         """A phone takes the call that rings elsewhere (directed pick-up)."""
         assert self.fork is not None  # noqa: S101 - something rings
         offer = self._offer or standard_audio()
-        party = await self._join(Side.B, transaction, phone, offer)
+        party = await self.call.joining.join(Side.B, transaction, phone, offer)
         if party is None:
             return False
         self.fork.cancel(because(200, "Call completed elsewhere"))
@@ -295,52 +293,6 @@ class Hunt:
         assert party.media.remote is not None  # noqa: S101 - it has just been agreed
         self._accept_caller(await self._answer_caller(in_common(party.media.remote, offer)))
         return True
-
-    async def joined(self, side: Side, transaction: ServerTransaction, phone: Phone) -> None:
-        """A phone takes the place of one side of an answered call (RFC 3891)."""
-        call = self.call
-        stays, leaves = call.parties.get(side.other), call.parties.get(side)
-        if stays is None or leaves is None or stays.media.remote is None or call.renegotiation.pending is not None:
-            transaction.respond(481 if stays is None else 491)
-            return
-        if await self._join(side, transaction, phone, stays.media.remote) is None:
-            return
-        leaves.bye(because(200, "Replaced"))
-        leaves.close()
-        call.control.unbind(leaves.dialog)
-        call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
-        call.renegotiation.tell(side.other)
-
-    async def _join(self, side: Side, transaction: ServerTransaction, phone: Phone, with_: Audio) -> Party | None:
-        """Seats whoever sent an INVITE with an offer; None when it was refused."""
-        call = self.call
-        protection = Protection.REQUIRED if phone.encrypted else Protection.PREFERRED
-        try:
-            session = described(transaction.request)
-            if session is None:
-                raise NotAcceptable("An INVITE that takes a call's place needs an offer")
-            offer = read_offer(session, protection, suites=call.suites)
-            shared = in_common(with_, offer)
-            dialog = Dialog.as_server(transaction.request, transaction.tag)
-        except CallRefused as refused:
-            transaction.respond(refused.status, **refused.headers)
-            return None
-        except NotAcceptable as error:
-            transaction.respond(488, Warning=warning(str(error)))
-            return None
-        except ValueError:
-            transaction.respond(400)
-            return None
-        local = await call.relayed.reopen(side, secure=offer.secure)
-        media = LegMedia(local, call.suites)
-        party = Party(dialog, transaction.connection, call.transactions, media, phone.username)
-        party.heard_of(transaction.request)
-        media.remote = offer
-        answer = media.answer(offer, shared)
-        call.seat(side, party)
-        await call.describe(side)
-        party.accept(transaction, answer, call.no_ack)
-        return party
 
     def decline(self, branch: Branch, response: Response) -> None:
         """A 2xx that came too late."""

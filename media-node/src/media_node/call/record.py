@@ -29,6 +29,15 @@ class Beyond(StrEnum):
     UNKNOWN = "unknown"
 
 
+def beyond(trunk_leg: int | None, *, outside: bool, legs: tuple[LegStats, ...]) -> Beyond:
+    """What is known of the far side when the leg at place `trunk_leg` was a trunk's; `outside` says that one was to be."""
+    if trunk_leg is None and not outside:
+        return Beyond.NOTHING
+    if len(legs) < 2:
+        return Beyond.UNKNOWN
+    return Beyond.SECURED if legs[1 if trunk_leg is None else trunk_leg].suite else Beyond.NOT_SECURED
+
+
 class CallClock:
     """UTC times of one call. The wall clock is read once and the rest is the monotonic clock, so that a wall clock that
     is set meanwhile makes no call longer, shorter or end before it began.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -25,7 +25,7 @@ from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Response
 from media_node.sip.message import PHRASES
 from media_node.sip.message import reason as because
-from media_node.sip.transaction_layer import ServerTransaction
+from media_node.sip.transaction_layer import ServerTransaction, to_tag
 from media_node.worker_link.protocol import LegStats
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Transfers:
 
     call: Call
     pending: Pending | None = None
+    departing: list[Party] = field(default_factory=list)
+    """Who was transferred away from and is about to be hung up on."""
     _count: int = 0
 
     async def referred(self, side: Side, transaction: ServerTransaction) -> None:
@@ -217,15 +219,33 @@ class Transfers:
 
     def _leave(self, referrer: Party) -> None:
         """The referrer hears that it went well, and then leaves the call."""
-        self.call.departing.append(referrer)
+        self.departing.append(referrer)
         self._notify(referrer, "200 OK", ended=True, then_bye=True)
 
     def _notify(self, referrer: Party, status_line: str, *, ended: bool = False, then_bye: bool = False) -> None:
         def heard(response: Response) -> None:
             if then_bye and response.code >= 200:
-                self.call.dismiss(referrer)
+                self.dismiss(referrer)
 
         referrer.notify_refer(status_line, ended=ended, heard=heard)
+
+    def dismiss(self, party: Party) -> None:
+        """Hangs up on a party that was transferred away from."""
+        if party in self.departing:
+            self.departing.remove(party)
+            party.bye()
+            party.close()
+            self.call.control.unbind(party.dialog)
+
+    def request_of_departing(self, transaction: ServerTransaction) -> None:
+        party = next((each for each in self.departing if each.dialog.id.local_tag == to_tag(transaction.request)), None)
+        if party is None or transaction.request.method != "BYE":
+            transaction.respond(481)
+            return
+        transaction.respond(200)
+        self.departing.remove(party)
+        party.close()
+        self.call.control.unbind(party.dialog)
 
     async def stop(self) -> None:
         """The call is over: nobody is left to be connected with the target."""
