@@ -79,7 +79,8 @@ def test_an_item_that_is_no_assignment_is_refused(broken: dict[str, Any]) -> Non
 
 def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any, str]) -> None:
     client, name = table
-    voice = StatusWriter(client, name, ARN)
+    key = {"kty": "OKP", "crv": "Ed25519", "x": "x", "kid": "k"}
+    voice = StatusWriter(client, name, ARN, key)
     environment = assignments.parse(assignment("abc234", accounts("abc234"))).environment
     voice.beat(state="ready", address="127.0.0.1", sip_port=5061, calls=1, registrations=2)
     voice.report(
@@ -90,7 +91,8 @@ def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any,
     assert items["HEARTBEAT"]["state"] == "ready"
     assert items["HEARTBEAT"]["at"] > 1_700_000_000_000
     # What the role's policy lets a node write; another attribute would be denied.
-    assert set(items["HEARTBEAT"]) == {"pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations"}
+    ours = {"pk", "sk", "at", "state", "address", "sipPort", "calls", "registrations", "receiptKey"}
+    assert set(items["HEARTBEAT"]) == ours
     assert set(items["REPORT"]) == {"pk", "sk", "at", "assignments"}
     loaded = items["REPORT"]["assignments"][environment.environment_id]
     assert (loaded["version"], loaded["phones"]) == (1, 2)

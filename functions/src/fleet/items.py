@@ -7,6 +7,7 @@ from typing import Any
 from fleet.node import Node, NodeState, Refusal
 from fleet.observed import Heartbeat, Proof
 from fleet.placement import Assignment, HoldReason, Placement, Role, Told
+from fleet.receipt_keys import is_receipt_key
 from shared.clock import from_iso, to_iso
 
 Item = dict[str, Any]
@@ -143,6 +144,7 @@ def to_heartbeat(item: Mapping[str, Any]) -> Heartbeat:
         sip_port=item["sipPort"],
         calls=item.get("calls", 0),
         registrations=item.get("registrations", 0),
+        receipt_key=item.get("receiptKey") if is_receipt_key(item.get("receiptKey")) else None,
     )
 
 

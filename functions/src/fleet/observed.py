@@ -62,6 +62,8 @@ class Heartbeat:
     sip_port: int
     calls: int = 0
     registrations: int = 0
+    receipt_key: Mapping[str, str] | None = None
+    """The public key under which it signs call receipts (RFC 8037)."""
 
     def fresh(self, now: datetime) -> bool:
         """Whether it says that the node lives and serves."""

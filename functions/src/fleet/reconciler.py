@@ -40,6 +40,7 @@ class FleetLedger(Protocol):
     def node(self, node_id: str) -> Node | None: ...
     def add(self, node: Node) -> None: ...
     def replace(self, before: Node, after: Node) -> None: ...
+    def keep_receipt_key(self, jwk: Mapping[str, str], node_id: str, since: datetime) -> None: ...
     def placements(self) -> dict[str, Placement]: ...
     def rearrange(
         self, before: Placement, after: Placement, document: Mapping[str, Any] | None, now: datetime
@@ -156,6 +157,8 @@ class Reconciler:
                 self._booting(node, instance, Offer(instance.subnet_id, instance.instance_type), "")
             case actions.MarkReady(node, heartbeat):
                 after = nodes.ready(node, address=heartbeat.address, sip_port=heartbeat.sip_port, now=now)
+                if heartbeat.receipt_key is not None:
+                    self._ledger.keep_receipt_key(heartbeat.receipt_key, node.id, now)
                 self._ledger.replace(node, after)
             case actions.MarkSilent(node, beat):
                 self._ledger.replace(node, nodes.silent(node, beat, now))

@@ -11,6 +11,7 @@ from fleet.items import from_node, from_placement, to_heartbeat, to_node, to_pla
 from fleet.node import Node
 from fleet.observed import Heartbeat, Proof
 from fleet.placement import Assignment, Placement
+from fleet.receipt_keys import ReceiptKeyStore
 from shared import dynamodb
 from shared.clock import to_iso
 from shared.dynamodb import Item, Write
@@ -32,6 +33,7 @@ class FleetStore:
 
     def __init__(self, fleet_table: str) -> None:
         self._table = fleet_table
+        self._receipt_keys = ReceiptKeyStore(fleet_table)
 
     def nodes(self) -> tuple[Node, ...]:
         """All nodes that ever were, in the order of their names."""
@@ -49,6 +51,10 @@ class FleetStore:
     def replace(self, before: Node, after: Node) -> None:
         """Write a node's change; raises ChangedMeanwhileError."""
         dynamodb.transact(self._put_changed(before, after))
+
+    def keep_receipt_key(self, jwk: Mapping[str, str], node_id: str, since: datetime) -> None:
+        """Write down under which key a node signs call receipts."""
+        self._receipt_keys.keep(jwk, node_id, since)
 
     def placements(self) -> dict[str, Placement]:
         """Where every environment is."""

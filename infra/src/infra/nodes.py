@@ -129,7 +129,7 @@ class Nodes(Construct):
                 conditions={
                     "ForAllValues:StringEquals": {
                         **own_partition["ForAllValues:StringEquals"],
-                        # What HEARTBEAT and REPORT are made of; not what an ASSIGNMENT is made of.
+                        # What HEARTBEAT, REPORT and REGISTRATIONS are made of; an ASSIGNMENT is made of more.
                         "dynamodb:Attributes": [
                             "pk",
                             "sk",
@@ -140,6 +140,8 @@ class Nodes(Construct):
                             "calls",
                             "registrations",
                             "assignments",
+                            "phones",
+                            "receiptKey",
                         ],
                     },
                     # What stood there before is not for reading.

@@ -190,6 +190,12 @@ class CallvoipStack(Stack):
             may=may_change_customers(self._tables.customers),
             environment={**through, "CUSTOMERS_TABLE": self._tables.customers.table_name},
         )
+        self._functions.add(
+            "ReceiptKeys",
+            "fleet.receipt_keys_api.handler",
+            may=[allow(["dynamodb:Query"], fleet.table_arn, conditions=_keys("RECEIPT_KEYS"))],
+            environment={**through, "FLEET_TABLE": fleet.table_name},
+        )
         self._add_portal({**through, "ORDER_KEY": order_key, "SITE_URL": site_url})
         api.serve(self._functions.by_handler, routes, authorizer)
         api.serve_all_else(orders_function)

@@ -8,11 +8,12 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from media_node import systemd
 from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, claims, cut_short
@@ -90,7 +91,7 @@ class Node:
             "instance metadata", lambda: asyncio.to_thread(instance.read, instance.endpoint())
         )
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
-        self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn)
+        self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn, self._receipts.jwk)
         await self._patiently("parameters", self._refresh)
         await self._recover()
         await self._workers.start(config.workers)
@@ -109,7 +110,7 @@ class Node:
                 port=self._listener.local.port,
                 instance=self._here.instance_id,
             )
-            _notify("READY=1")
+            systemd.notify("READY=1")
             await self._serve()
         finally:
             await self._workers.stop()
@@ -127,6 +128,7 @@ class Node:
                 ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
             )
         ]
+        loops.append(asyncio.create_task(systemd.feed_watchdog()))
         loops.append(asyncio.create_task(self._probe.run(lambda: self.exchange.draining)))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -144,7 +146,7 @@ class Node:
 
     async def _drain(self) -> None:
         log(Event.DRAINING, calls=len(self.exchange.calls))
-        _notify("STOPPING=1")
+        systemd.notify("STOPPING=1")
         self.exchange.draining = True
         with contextlib.suppress(*aws.Unavailable):
             await self._beat()
@@ -230,27 +232,35 @@ class Node:
             self._reported = wanted
 
     def _begun(self, record: CallRecord) -> None:
-        if self._keeps(record):
-            self._spool.begin(record.call_id, record.item(self._config.cdr_days))
+        if days := self._days_kept(record):
+            self._spool.begin(record.call_id, record.item(days))
             self._to_upload.set()
 
     def _ended(self, record: CallRecord) -> None:
-        if self._keeps(record):
-            self._keep(record.call_id, record.item(self._config.cdr_days))
+        if days := self._days_kept(record):
+            self._keep(record.call_id, record.item(days))
 
     def _keep(self, name: str, item: dict[str, Any]) -> None:
         receipt = self._receipts.sign(item["customerId"], claims(item, self._here.instance_id))
         self._spool.add(name, {**item, "receipt": receipt})
         self._to_upload.set()
 
-    def _keeps(self, record: CallRecord) -> bool:
-        return bool(record.customer_id and self._config.cdr_days) and not self._is_probe(record)
+    def _days_kept(self, record: CallRecord) -> int:
+        """For how many days the record of a call is kept: as the customer chose, 0 for not at all, and never a probe's."""
+        if not record.customer_id or self._is_probe(record):
+            return 0
+        return self._days(record.customer_id)
+
+    def _days(self, customer_id: str) -> int:
+        environment = self.exchange.directory.environment(customer_id)
+        chosen = environment.call_history_days if environment is not None else None
+        return self._config.cdr_days if chosen is None else chosen
 
     async def _recover(self) -> None:
         """Ends the records of the calls that were running when the process before this one ended without a word."""
         found = await asyncio.to_thread(self._spool.recover)
         for name, item, last_seen in found:
-            self._keep(name, cut_short(item, last_seen, self._config.cdr_days))
+            self._keep(name, cut_short(item, last_seen, _days_begun_for(item)))
         if found:
             log(Event.RECORDS_RECOVERED, records=len(found))
 
@@ -326,10 +336,7 @@ class Node:
                     await (wake or asyncio.Event()).wait()
 
 
-def _notify(state: str) -> None:
-    """Tells systemd (sd_notify(3)), where it listens."""
-    path = os.environ.get("NOTIFY_SOCKET")
-    if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
-            channel.connect("\0" + path[1:] if path.startswith("@") else path)
-            channel.send(state.encode())
+def _days_begun_for(item: dict[str, Any]) -> int:
+    """For how many days a record was to be kept when it was begun; the environment may be elsewhere by now."""
+    last = datetime.fromisoformat(item.get("answeredAt") or item["startedAt"])
+    return max(1, round((int(item["expiresAt"]) - last.timestamp()) / 86_400))

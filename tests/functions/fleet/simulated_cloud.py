@@ -157,6 +157,9 @@ class MemoryStore:
         assert before.assignments == after.assignments
         return self._written(before, after)
 
+    def keep_receipt_key(self, jwk: Mapping[str, str], node_id: str, since: datetime) -> None:
+        raise AssertionError("these nodes sign no receipts")
+
     def forget(self, placement: Placement) -> None:
         self.writes.before()
         self._expect(placement)

@@ -32,16 +32,24 @@ def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> 
 class StatusWriter:
     """Writes both items. Its methods block and raise aws.Unavailable."""
 
-    def __init__(self, client: DynamoDBClient, table: str, arn: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, arn: str, receipt_key: dict[str, str]) -> None:
         self._client = client
         self._table = table
         self._arn = arn
+        self._receipt_key = receipt_key
 
     def beat(self, *, state: str, address: str, sip_port: int, calls: int, registrations: int) -> None:
         """The node lives and is this busy."""
         self._put(
             "HEARTBEAT",
-            {"state": state, "address": address, "sipPort": sip_port, "calls": calls, "registrations": registrations},
+            {
+                "state": state,
+                "address": address,
+                "sipPort": sip_port,
+                "calls": calls,
+                "registrations": registrations,
+                "receiptKey": self._receipt_key,
+            },
         )
 
     def report(self, assignments: dict[str, Any]) -> None:
