@@ -120,10 +120,13 @@ def _text(value: Mapping[str, Any]) -> str:
 def _ec2(action: str, form: Mapping[str, str], prefix: str, tags: Tags) -> Iterator[Asked]:
     if action == "RunInstances":
         template = f"{prefix}launch-template/{form.get('LaunchTemplate.LaunchTemplateId', 'none')}"
-        made = ("instance", "volume", "network-interface")
-        yield from (Asked("ec2:RunInstances", f"{prefix}{kind}/*", {"ec2:LaunchTemplate": [template]}) for kind in made)
-        yield Asked("ec2:RunInstances", template)
-        yield Asked("ec2:RunInstances", f"{prefix}subnet/{form.get('SubnetId', 'default')}")
+        # Both keys come with every resource of the request; what the request names itself is not the template's.
+        context = {"ec2:LaunchTemplate": [template], "ec2:IsLaunchTemplateResource": ["true"]}
+        for resource in ("instance/*", "volume/*", "network-interface/*"):
+            yield Asked("ec2:RunInstances", prefix + resource, context)
+        yield Asked("ec2:RunInstances", template, context)
+        named = {**context, "ec2:IsLaunchTemplateResource": [str("SubnetId" not in form).lower()]}
+        yield Asked("ec2:RunInstances", f"{prefix}subnet/{form.get('SubnetId', 'default')}", named)
         for name, kind in form.items():
             if re.fullmatch(r"TagSpecification\.\d+\.ResourceType", name):
                 yield Asked("ec2:CreateTags", f"{prefix}{kind}/*", {"ec2:CreateAction": ["RunInstances"]})
