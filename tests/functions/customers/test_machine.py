@@ -249,6 +249,10 @@ def test_whatever_people_do(machine: type[Lives]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=20, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=10,
+            stateful_step_count=25,
+            deadline=None,
+            phases=[__import__("hypothesis").Phase.generate],
+            suppress_health_check=list(HealthCheck),
         ),
     )
