@@ -17,6 +17,7 @@ import pytest_asyncio
 from media_node.call.exchange import Exchange
 from media_node.sip import transport
 from media_node.sip.listener import listen_tls, server_context
+from media_node.sip.transaction_layer import MAX_OF_A_STRANGER
 from tests.support.node import DOMAIN, Certificates
 
 TORTURE = Path(__file__).parent / "torture"
@@ -217,3 +218,11 @@ async def test_an_ack_and_a_cancel_are_not_refused_for_what_they_require(wire: W
 async def test_a_whole_request_is_answered_though_garbage_follows_in_the_same_record(wire: Wire) -> None:
     wire.send(OPTIONS + b"\x00\xff garbage\r\n\r\n")
     assert await wire.responses_until_closed() == [200]
+
+
+async def test_a_stranger_s_requests_that_wait_for_an_ack_are_few_and_all_are_answered(wire: Wire) -> None:
+    invite = OPTIONS.replace(b"OPTIONS", b"INVITE")
+    for number in range(40):
+        wire.send(invite.replace(b"z9hG4bKafter", b"z9hG4bK%d" % number))
+    statuses = [(await wire.response())[0] for _ in range(40)]
+    assert statuses == [407] * MAX_OF_A_STRANGER + [503] * (40 - MAX_OF_A_STRANGER)

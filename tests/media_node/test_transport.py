@@ -333,3 +333,22 @@ async def test_without_descriptors_nobody_is_taken_for_a_while_and_one_line_says
     assert refusals == 3
     assert port.reasons == ["no room: Too many open files"]
     writer.close()
+
+
+async def test_a_defect_costs_the_message_and_not_the_connection(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    received = port.ear.received
+
+    def broken(connection: Connection, message: Request | Response) -> None:
+        received(connection, message)
+        if len(port.ear.messages) == 1:
+            raise RuntimeError("a defect")
+
+    monkeypatch.setattr(port.ear, "received", broken)
+    reader, writer = await port.open()
+    writer.write(REGISTER + REGISTER)
+    assert (await asyncio.wait_for(reader.readline(), 5)) == b"SIP/2.0 500 Server Internal Error\r\n"
+    await port.heard(2)
+    assert [str(each["exception"]) for each in told] == ["a defect"]
+    writer.close()

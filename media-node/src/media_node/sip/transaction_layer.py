@@ -44,6 +44,11 @@ _FAILURE: Final = {Cause.TIMEOUT: 408, Cause.TRANSPORT: 503}
 """What a transaction without an answer counts as (section 8.1.3.1)."""
 
 
+MAX_OF_A_STRANGER: Final = 20
+MAX_OF_STRANGERS: Final = 5000
+"""Transactions that are kept for peers who have shown no password: of one, and of all."""
+
+
 class TransactionUser(Protocol):
     """The transaction user. All methods are called in the event loop and must not block."""
 
@@ -166,6 +171,7 @@ class _Runner:
         self.on_fail: Callable[[Cause], None] = lambda cause: None
         self._on_end = on_end
         self._timer: asyncio.TimerHandle | None = None
+        self.strange = False
 
     def start(self) -> None:
         if isinstance(self.machine, InviteClient | NonInviteClient):
@@ -209,6 +215,10 @@ class TransactionLayer:
         self._clients: dict[Key, _Runner] = {}
         self._servers: dict[tuple[int, Key], _Runner] = {}
         self._invites: dict[tuple[int, Key], ServerTransaction] = {}
+        self._runs: dict[int, set[_Runner]] = {}
+        """What runs over each connection."""
+        self._strange = 0
+        """Transactions that strangers began."""
         self.trace: Trace | None = None
         """Where all messages are written too, masked."""
 
@@ -282,9 +292,31 @@ class TransactionLayer:
 
     def lost(self, connection: Connection) -> None:
         """See transport.Receiver: every transaction over the connection has failed."""
-        for run in [run for run in (*self._clients.values(), *self._servers.values()) if run.connection is connection]:
+        for run in list(self._runs.get(connection.number, ())):
             run.step(TransportFailed())
         self._user.lost(connection)
+
+    def _has_room(self, connection: Connection) -> bool:
+        """Whether another transaction may be kept: a stranger's is answered and forgotten when he, or all of them, have
+        many that wait for an ACK.
+        """
+        if connection.known:
+            return True
+        return self._strange < MAX_OF_STRANGERS and len(self._runs.get(connection.number, ())) < MAX_OF_A_STRANGER
+
+    def _began(self, run: _Runner) -> None:
+        self._runs.setdefault(run.connection.number, set()).add(run)
+        run.strange = not run.connection.known
+        self._strange += run.strange
+
+    def _ended(self, run: _Runner | None) -> None:
+        if run is None:
+            return
+        runs = self._runs.get(run.connection.number, set())
+        runs.discard(run)
+        if not runs:
+            self._runs.pop(run.connection.number, None)
+        self._strange -= run.strange
 
     def _send(self, connection: Connection, message: Request | Response) -> bool:
         if self.trace is not None:
@@ -310,10 +342,11 @@ class TransactionLayer:
             connection,
             send=self._send,
             on_pass=on_pass,
-            on_end=lambda: self._clients.pop(key, None),
+            on_end=lambda: self._ended(self._clients.pop(key, None)),
         )
         run.on_fail = on_fail
         client._run = self._clients[key] = run
+        self._began(run)
         # The caller gets its handle before the first response can come, a failure to send included.
         asyncio.get_running_loop().call_soon(run.start)
         return client
@@ -327,6 +360,9 @@ class TransactionLayer:
         if request.method == "ACK":
             self._user.acknowledged(connection, request)
             return
+        if not self._has_room(connection):
+            self._send(connection, reply(request, 503, to_tag=secrets.token_hex(8)))
+            return
         _note_source(request, connection)
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
 
@@ -335,13 +371,14 @@ class TransactionLayer:
                 self._user.acknowledged(connection, message)
 
         def on_end() -> None:
-            self._servers.pop(key, None)
+            self._ended(self._servers.pop(key, None))
             self._invites.pop(key, None)
 
         run = _Runner(
             kind(request, connection.transport.reliable), connection, send=self._send, on_pass=on_pass, on_end=on_end
         )
         self._servers[key] = run
+        self._began(run)
         transaction = ServerTransaction(request, connection, run)
         if request.method == "INVITE":
             self._invites[key] = transaction
@@ -359,9 +396,10 @@ class TransactionLayer:
             connection,
             send=self._send,
             on_pass=lambda message: None,
-            on_end=lambda: self._servers.pop(key, None),
+            on_end=lambda: self._ended(self._servers.pop(key, None)),
         )
         self._servers[key] = run
+        self._began(run)
         invite = self._invites.get((connection.number, server_key(request, "INVITE")))
         run.step(Respond(reply(request, 200 if invite else 481, to_tag=invite.tag if invite else secrets.token_hex(8))))
         if invite is not None and not invite.answered:

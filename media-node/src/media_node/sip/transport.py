@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 from media_node.sip.framing import PONG, Framer, FramingError, KeepAlive
 from media_node.sip.headers import Request, Response
-from media_node.sip.message import Malformed, datagram, parse, reply_to_malformed, serialise, unframed
+from media_node.sip.message import Malformed, datagram, parse, reply, reply_to_malformed, serialise, unframed
 from media_node.sip.rates import Bucket
 from media_node.sip.tls import HANDSHAKE_TIMEOUT, MAX_UNSENT, TlsServerStream
 
@@ -182,7 +182,15 @@ class StreamConnection(Connection, asyncio.Protocol):
         if not self.known and not self._requests.take(self._heard):
             self._turn_away("too many messages")
             return
-        self.receiver.received(self, message)
+        try:
+            self.receiver.received(self, message)
+        except Exception as error:
+            # A defect in what becomes of one message costs neither the connection nor what else is on it.
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "a message was not handled", "exception": error, "protocol": self}
+            )
+            if isinstance(message, Request) and message.method != "ACK":
+                self.send(reply(message, 500))
 
     def _refuse(self, error: Malformed) -> None:
         """Answers what is wrong, as often as is good for both. A phone that is known keeps its connection and its calls."""
