@@ -27,7 +27,7 @@ WITHOUT_OPENSSL = "import sys; sys.modules['OpenSSL'] = None"
 HANDLERS = {
     "ordering.prices_api": (520, 1.3),
     "ordering.orders_api": (570, 1.3),
-    "ordering.sales_api": (530, 1.3),
+    "ordering.sales_api": (545, 1.3),
     "ordering.catalogue_loader": (410, 1.2),
     "ordering.mailer": (410, 1.2),
     "customers.fulfilment": (430, 1.2),

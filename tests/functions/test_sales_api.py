@@ -1,5 +1,6 @@
 """ordering.sales_api on AWS's DynamoDB Local: the queue, and decisions that are made once."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -7,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from fleet import node as nodes
+from fleet.node import NodeState
+from fleet.placement import Assignment, Placement
+from fleet.placement import Role as PlacementRole
+from fleet.store import FleetStore
 from ordering import lists, sales_api
 from ordering import order as orders
 from ordering.order import SipServer, State
@@ -180,20 +186,14 @@ def test_sales_sees_everything(api) -> None:
 def test_sales_sees_on_which_node_the_order_is(api) -> None:
     order = placed(api)
     approve(api, order["id"])
-    items: list[dict[str, object]] = [
-        {
-            "pk": f"ALLOCATION#{order['id']}",
-            "sk": "ALLOCATION",
-            "orderId": order["id"],
-            "nodeId": "n0001",
-            "instanceArn": "arn",
-        },
-        {"pk": "NODES", "sk": "n0001", "nodeId": "n0001", "state": "ready", "address": "192.0.2.1"},
-    ]
-    for item in items:
-        dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
+    environment = api.get(f"/api/sales/orders/{order['id']}", claims=ANNA).json["customerId"]
+    fleet = FleetStore(settings.fleet_table())
+    node = replace(nodes.request("n0001", 100, NOW), state=NodeState.READY, address="192.0.2.1", instance_arn="arn")
+    fleet.add(node)
+    here = Assignment("n0001", "arn", PlacementRole.PRIMARY, 1, 4, 1, NOW)
+    fleet.rearrange(Placement(environment), Placement(environment, epoch=1, assignments=(here,)), {}, NOW)
     body = api.get(f"/api/sales/orders/{order['id']}", claims=ANNA).json
-    assert body["node"] == {"id": "n0001", "state": "ready", "address": "192.0.2.1"}
+    assert body["node"] == {"id": "n0001", "state": "ready", "address": "192.0.2.1", "standby": ""}
 
 
 @pytest.mark.parametrize("order_id", ["0000000000", "x", "x" * 3000])
@@ -545,21 +545,22 @@ def test_the_month_is_counted(api, three: list[Any]) -> None:
 
 
 def test_the_fleet_shows_what_nodes_say_of_themselves(api) -> None:
-    rows: list[dict[str, object]] = [
-        {
-            "pk": "NODES",
-            "sk": "n0001",
-            "nodeId": "n0001",
-            "state": "ready",
-            "address": "192.0.2.1",
-            "instanceArn": "arn-1",
-        },
-        {"pk": "NODES", "sk": "n0002", "nodeId": "n0002", "state": "requested"},
-        {"pk": "NODES", "sk": "n0003", "nodeId": "n0003", "state": "terminated"},
-    ]
-    beat = {"pk": "arn-1", "sk": "HEARTBEAT", "at": 1_795_280_700_000, "calls": 2, "registrations": 5}
-    for item in (*({"capacity": 100, "allocated": 6, **row} for row in rows), beat):
-        dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
+    fleet = FleetStore(settings.fleet_table())
+    first = nodes.request("n0001", 100, NOW)
+    fleet.add(replace(first, state=NodeState.READY, address="192.0.2.1", instance_arn="arn-1"))
+    fleet.add(nodes.request("n0002", 100, NOW))
+    fleet.add(replace(nodes.request("n0003", 100, NOW), state=NodeState.TERMINATED))
+    beat = {
+        "at": 1_795_280_700_000,
+        "state": "ready",
+        "address": "192.0.2.1",
+        "sipPort": 5061,
+        "calls": 2,
+        "registrations": 5,
+    }
+    dynamodb.client().put_item(
+        TableName=settings.fleet_table(), Item=dynamodb.marshal({"pk": "arn-1", "sk": "HEARTBEAT", **beat})
+    )
     ready, requested = api.get("/api/sales/fleet", claims=ANNA).json["nodes"]
     assert (ready["calls"], ready["registrations"], ready["heartbeatAt"]) == (2, 5, "2026-11-21T17:05:00.000Z")
     assert (requested["id"], requested["calls"], requested["heartbeatAt"], requested["address"]) == (

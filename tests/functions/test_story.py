@@ -288,7 +288,7 @@ def test_an_order_is_whole_or_absent_wherever_its_process_is_killed(api, killed,
     key = {"idempotency-key": "again"}
     was_killed = killed(lives, made, lambda: api.post("/api/orders", json_body=FIELDS, headers=key))
     assert was_killed == (lives < 2)
-    whole = ["OPEN", "ORDER"]
+    whole = ["OPEN", "ORDER", "SHARD"]
     assert [kind for kind in kinds() if not kind.startswith("HOUR")] == (whole if lives or made else [])
     # The visitor tries again: one order, with its event, and so its mail.
     again = api.post("/api/orders", json_body=FIELDS, headers=key)

@@ -479,3 +479,36 @@ def test_the_sites_own_domain_needs_a_certificate(template, synthesise, tmp_path
     [named] = [r["Properties"] for r in body["Resources"].values() if r["Type"] == "AWS::CloudFront::Distribution"]
     assert len(named["DistributionConfig"]["Aliases"]) == 1
     assert named["DistributionConfig"]["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
+
+
+# --- alarms
+
+
+def test_an_alarm_reaches_a_person(template):
+    [topic] = template.resources("AWS::SNS::Topic")
+    subscriptions = template.resources("AWS::SNS::Subscription").values()
+    assert [(each["Protocol"], each["TopicArn"]) for each in subscriptions] == [("email", {"Ref": topic})]
+    [policy] = template.resources("AWS::SNS::TopicPolicy").values()
+    allowed = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert [(each["Action"], each["Principal"], each["Resource"]) for each in allowed] == [
+        ("sns:Publish", {"Service": "cloudwatch.amazonaws.com"}, {"Ref": topic})
+    ]
+    assert allowed[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    for name, alarm in template.resources("AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmActions"] == [{"Ref": topic}], name
+
+
+def test_what_a_function_answers_as_500_and_every_5xx_of_the_api_is_heard_of(template):
+    alarms = template.resources("AWS::CloudWatch::Alarm").values()
+    heard = {
+        (each.get("MetricName"), *(d["Value"] for d in each.get("Dimensions", []) if isinstance(d["Value"], str)))
+        for each in alarms
+    }
+    for handler in _declared(template):
+        assert ("Fault", handler.split(".")[1]) in heard
+    assert [each for each in alarms if each.get("Namespace") == "AWS/ApiGateway" and each["MetricName"] == "5xx"]
+
+
+def test_who_waits_for_a_function_waits_for_the_store_less_than_three_seconds(template, functions):
+    for handler in _declared(template):
+        assert 0 < float(functions[handler]["Environment"]["Variables"]["STORE_TIMEOUT_S"]) < 3, handler

@@ -8,7 +8,6 @@ from ordering import form, views
 from ordering.credentials import PhoneCredentials
 from ordering.order import Event, Order
 from ordering.pricing import Price
-from ordering.problems import PROBLEMS, OrderingPageError
 from ordering.request import DEFAULT_CATEGORY, Fields, OrderRequest, form_of
 from shared import html
 from shared.brand import brand
@@ -73,16 +72,6 @@ def check_page(request: OrderRequest, price: Price, key: str, fields: Fields) ->
             "idempotencyKey": key,
         },
     )
-
-
-def form_again(fields: Fields, language: str, error: OrderingPageError) -> tuple[int, str]:
-    """The form with everything that was typed, and what is wrong with it at the top and at the fields; raises `error` when that
-    says nothing of a field.
-    """
-    found = PROBLEMS.problem(error)
-    if found is None or not found.errors:
-        raise error
-    return found.kind.status, form_page(fields, language, found.errors)
 
 
 def form_page(fields: Fields, language: str, errors: Sequence[FieldProblem] = ()) -> str:

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
 from ordering import challenge, form, order_pages, own_order, placing, request, source, views
-from ordering.problems import PROBLEMS, OrderError, OrderingPageError, PriceChangedError
+from ordering.problems import PROBLEMS, OrderError
 from ordering.request import LONGEST_TEXT, Fields, lines, optional_lines
-from ordering.store import OpenOrderError
 from shared import clock, html, http, settings
 from shared.brand import brand
-from shared.problem import Problem, ProblemError
+from shared.problem import FieldProblem, Problem, ProblemError
 from shared.routes import FORM, JSON, Body, Caller
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
@@ -74,7 +74,7 @@ def post_order() -> Response[str]:
             page = order_pages.check_page(asked, placing.price(asked, now), key, fields)
             return http.html_response(200, page, order_pages.FILLED_IN)
         placed = placing.place(asked, _sender(now), now)
-    except (ProblemError, PriceChangedError, OpenOrderError) as error:
+    except Exception as error:
         if by_form and http.wants_html(app):
             return _form_again(fields, language, error)
         raise
@@ -255,9 +255,16 @@ def _page(order_id: str, fields: Mapping[str, str], error: Exception | None = No
     return http.html_response(told.kind.status if told else 200, page)
 
 
-def _form_again(fields: Fields, language: str, error: OrderingPageError) -> Response[str]:
-    status, page = order_pages.form_again(fields, language, error)
-    return http.html_response(status, page, order_pages.FILLED_IN)
+def _form_again(fields: Fields, language: str, error: Exception) -> Response[str]:
+    """The form with everything that was typed, and what is wrong at its top; raises `error` when a page of its own tells more."""
+    told = http.as_problem(app, PROBLEMS, error)
+    broken = told.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    errors = told.errors or (
+        [FieldProblem("company", told.kind.name, f"{told.kind.title}. {told.detail}")] if broken else []
+    )
+    if not errors:
+        raise error
+    return http.html_response(told.kind.status, order_pages.form_page(fields, language, errors), order_pages.FILLED_IN)
 
 
 def _see_other(href: str) -> Response[str]:

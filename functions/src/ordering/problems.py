@@ -17,13 +17,12 @@ from ordering.states import Role, State
 from ordering.store import OpenOrderError, UnknownOrderError, UnreadableOrderError
 from shared import problem
 from shared.html import euro, when
-from shared.problem import FieldProblem, Kind, Problem, ProblemError, ProblemTable
+from shared.problem import FieldProblem, Kind, Problem, ProblemTable
 
 __all__ = [
     "PROBLEMS",
     "IdempotencyKeyReusedError",
     "OrderError",
-    "OrderingPageError",
     "PriceChangedError",
     "TooManyOrdersError",
 ]
@@ -79,10 +78,6 @@ class TooManyOrdersError(Exception):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many orders; again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
-
-
-OrderingPageError = ProblemError | PriceChangedError | OpenOrderError
-"""What a form comes back with."""
 
 
 class IdempotencyKeyReusedError(Exception):

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fleet.whereabouts import NodeSeen, Serving
 from ordering.catalogue import Catalogue, Offering, Promotion
 from ordering.credentials import PhoneCredentials
 from ordering.items import Unreadable
@@ -14,6 +13,9 @@ from ordering.phone_files import files
 from ordering.pricing import OrderItem, Price, discounted
 from ordering.queue import attention
 from shared.clock import to_iso
+
+if TYPE_CHECKING:
+    from fleet.whereabouts import NodeSeen, Serving
 
 View = dict[str, Any]
 
@@ -51,7 +53,7 @@ def sales_summary(order: Order | Unreadable, sip_domain: str) -> View:
     }
 
 
-def sales_order(order: Order, events: Sequence[Event], node: Serving | None, sip_domain: str) -> View:
+def sales_order(order: Order, events: Sequence[Event], node: "Serving | None", sip_domain: str) -> View:
     """All that is known of an order."""
     view = {
         **sales_summary(order, sip_domain),
@@ -85,7 +87,7 @@ def _sales_event(event: Event) -> View:
     return view
 
 
-def fleet_node(node: NodeSeen) -> View:
+def fleet_node(node: "NodeSeen") -> View:
     """A node as the fleet view shows it; what it has not said of itself is null."""
     return {
         "id": node.id,

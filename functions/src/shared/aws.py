@@ -45,7 +45,7 @@ class _OursOnly(Loader):
         return (self.ENDPOINTS, "") if name == "endpoints" else super().load_data_with_path(name)
 
 
-def client(service: str, *, connect_timeout_s: int, read_timeout_s: int, attempts: int) -> Any:
+def client(service: str, *, connect_timeout_s: float, read_timeout_s: float, attempts: int) -> Any:
     """A client of a service in our region.
 
     Of botocore and not of boto3, whose import also brings S3's transfers: a fifth of a cold start.

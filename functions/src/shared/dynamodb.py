@@ -8,6 +8,9 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.exceptions import ConnectionError as NotConnectedError
+from botocore.exceptions import HTTPClientError
+
 from shared import aws, settings
 
 if TYPE_CHECKING:
@@ -24,14 +27,21 @@ _ATTEMPTS = 12
 _LONGEST_PAUSE_S = 0.4
 
 
+UNREACHABLE = (HTTPClientError, NotConnectedError)
+"""What botocore raises when DynamoDB does not answer in time, or cannot be asked at all."""
+
+
 class BusyError(Exception):
     """Others kept changing the same items; nothing was written and trying again may help."""
 
 
 @cache
 def client() -> "DynamoDBClient":
-    """The process' one client; short timeouts, because a person is waiting."""
-    return cast("DynamoDBClient", aws.client("dynamodb", connect_timeout_s=2, read_timeout_s=5, attempts=4))
+    """The process' one client. Where a person is waiting it asks once, and not for long; all else asks again."""
+    patience = settings.store_timeout_s()
+    if patience is None:
+        return cast("DynamoDBClient", aws.client("dynamodb", connect_timeout_s=2, read_timeout_s=5, attempts=4))
+    return cast("DynamoDBClient", aws.client("dynamodb", connect_timeout_s=1, read_timeout_s=patience, attempts=1))
 
 
 def marshal(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
 from shared import colleague, problem, settings
-from shared.dynamodb import BusyError
+from shared.dynamodb import UNREACHABLE, BusyError
 from shared.problem import Problem, ProblemError, ProblemTable
 from shared.routes import FORM, JSON, Caller, Route, Routes
-from shared.telemetry import flush, logger
+from shared.telemetry import count, flush, logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -71,8 +71,13 @@ def as_problem(app: APIGatewayHttpResolver, problems: ProblemTable, error: Excep
     found = problems.problem(error)
     if found is None and isinstance(error, BusyError):
         found = Problem(problem.BUSY, "Er is niets gewijzigd. Probeer het over enkele seconden nog eens.")
+    if found is None and isinstance(error, UNREACHABLE):
+        logger.error("store unreachable", extra={"error": type(error).__name__})
+        count("Fault")
+        found = Problem(problem.UNAVAILABLE, "Er is niets gewijzigd. Probeer het over een minuut nog eens.")
     if found is None:
         logger.exception("fault")
+        count("Fault")
         found = problem.fault(correlation_id(app))
     return found
 

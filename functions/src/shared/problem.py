@@ -100,6 +100,7 @@ TOO_LARGE = Kind("too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Dit is te ve
 INVALID = Kind("invalid", HTTPStatus.UNPROCESSABLE_ENTITY, "Niet alles is goed ingevuld")
 TOO_MANY = Kind("too-many", HTTPStatus.TOO_MANY_REQUESTS, "Dit zijn er te veel achter elkaar")
 BUSY = Kind("busy", HTTPStatus.SERVICE_UNAVAILABLE, "Het is erg druk")
+UNAVAILABLE = Kind("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, "Wij kunnen nu even niet bij uw gegevens")
 FAULT = Kind("fault", HTTPStatus.INTERNAL_SERVER_ERROR, "Er ging iets mis aan onze kant")
 
 

@@ -107,6 +107,13 @@ def fleet() -> FleetSettings:
 
 
 @cache
+def store_timeout_s() -> float | None:
+    """How long to wait for DynamoDB, once, in seconds; None where nobody is waiting for the answer."""
+    value = os.environ.get("STORE_TIMEOUT_S")
+    return float(value) if value else None
+
+
+@cache
 def sales_group() -> str:
     """The group of the identity provider whose members may see and decide orders."""
     return os.environ.get("SALES_GROUP") or "sales"

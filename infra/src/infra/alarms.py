@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -29,7 +31,10 @@ METRICS = {
     "FulfilmentFailed": ("fulfilment", "An approved order was not delivered to its customer; the log says which."),
     "DueFailed": ("due", "Something that a customer agreed for a date was not carried out; the next run tries anew."),
     "BillFailed": ("billing_run", "A customer got no bill; the log says who and why, and the next run tries anew."),
-    "MailFailed": ("mailer", "A mail could not be sent; Lambda tries again for an hour."),
+    "MailFailed": (
+        "mailer",
+        "A mail could not be sent; three tries and it is a dead letter. Sales can have it sent again.",
+    ),
 }
 """Name of the metric: the service that counts it, and what to do."""
 
@@ -41,9 +46,13 @@ LEVELS = {
 """Metrics of the reconciler that are measured at each look: from where on a person hears, and what to do."""
 
 
+UNREADABLE = ("orders_api", "sales_api", "mailer", "fulfilment")
+"""The services that meet orders, and count those that they cannot read."""
+
+
 class Alarms(Construct):
-    """One alarm for each metric, each dead-letter queue and each function, on one topic that mails `told`, an address
-    or None.
+    """One alarm for each metric, each dead-letter queue, each function, the API, and each of the `services` behind it, on
+    one topic that mails `told`.
     """
 
     def __init__(
@@ -53,23 +62,35 @@ class Alarms(Construct):
         *,
         dead_letters: Mapping[str, sqs.Queue],
         functions: Mapping[str, lambda_.Function],
-        told: str | None,
+        api: apigateway.HttpApi,
+        services: Sequence[str],
+        told: str,
     ) -> None:
         super().__init__(scope, construct_id)
         # Alarms cannot write to a topic under Amazon's own key, and they name functions and queues only.
         topic = sns.Topic(self, "Topic", enforce_ssl=True)
-        if told:
-            topic.add_subscription(subscriptions.EmailSubscription(told))
+        # With enforce_ssl the topic's policy is one Deny, in the place of the one that allowed its owner: say who may.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        topic.add_subscription(subscriptions.EmailSubscription(told))
         self._tell = actions.SnsAction(topic)
         for name, (service, meaning) in METRICS.items():
-            metric = cloudwatch.Metric(
-                namespace=NAMESPACE,
-                metric_name=name,
-                dimensions_map={"service": service},
-                statistic="Sum",
-                period=Duration.minutes(5),
-            )
-            self._alarm(name, metric, meaning)
+            self._alarm(name, _sum(name, service), meaning)
+        for service in services:
+            # A 500 that a function answers by itself is no error of Lambda's.
+            self._alarm(f"{service}Faults", _sum("Fault", service), f"{service} answered a 500. Its log says why.")
+        for service in UNREADABLE:
+            meaning = f"{service} met an order that it cannot read; the log says which."
+            self._alarm(f"{service}Unreadable", _sum("OrderUnreadable", service), meaning)
+        five_hundreds = api.metric_server_error(period=Duration.minutes(5), statistic="Sum")
+        self._alarm("ApiServerErrors", five_hundreds, "The API answered 5xx, whoever said so.")
         for name, (threshold, meaning) in LEVELS.items():
             metric = cloudwatch.Metric(
                 namespace=NAMESPACE,
@@ -110,3 +131,14 @@ class Alarms(Construct):
         )
         alarm.add_alarm_action(self._tell)
         alarm.add_ok_action(self._tell)
+
+
+def _sum(name: str, service: str) -> cloudwatch.Metric:
+    """How often a service counted something."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"service": service},
+        statistic="Sum",
+        period=Duration.minutes(5),
+    )

@@ -18,13 +18,13 @@ class Brand:
     """What infrastructure needs of the provider: the names of the site and of the SIP service (RFC 3263 domain), and
     its operations.
 
-    `alarm_email` is who hears of alarms, None for nobody; `trunk_networks` are where the trunk's RTP comes from, as
+    `alarm_email` is who hears of alarms; `trunk_networks` are where the trunk's RTP comes from, as
     CIDR blocks.
     """
 
     domain: str
     sip_domain: str
-    alarm_email: str | None
+    alarm_email: str
     trunk_networks: tuple[str, ...]
 
 
@@ -46,7 +46,7 @@ def read_brand() -> Brand:
     return Brand(
         domain=data["domain"],
         sip_domain=data["sip_domain"],
-        alarm_email=operations.get("alarm_email"),
+        alarm_email=operations.get("alarm_email") or data["email"],
         trunk_networks=tuple(_network(text) for text in operations.get("trunk_networks", ())),
     )
 

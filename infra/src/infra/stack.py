@@ -28,6 +28,9 @@ from infra.website import Website
 
 READ = ("dynamodb:GetItem", "dynamodb:Query")
 
+STORE_TIMEOUT_S = "2.5"
+"""How long a function that a person waits for waits for DynamoDB, once: whoever waits has an answer within 3 seconds."""
+
 
 class CallvoipStack(Stack):
     """Tables, functions, API, sign-in, website and nodes. One stack, so that no name has to travel between stacks."""
@@ -105,7 +108,15 @@ class CallvoipStack(Stack):
             "CustomerMailer": self._customer_mail(sender, site_url=website.url, order_key=order_key),
             **customers.dead_letters,
         }
-        Alarms(self, "Alarms", dead_letters=letters, functions=self._functions.made, told=brand.alarm_email)
+        Alarms(
+            self,
+            "Alarms",
+            dead_letters=letters,
+            functions=self._functions.made,
+            api=api.http_api,
+            services=sorted(handler.split(".")[1] for handler in routes),
+            told=brand.alarm_email,
+        )
         website.upload({"console/config.json": sign_in.console_config(console)})
         CfnOutput(self, "Site", value=website.url)
         CfnOutput(self, "SipZone", value=fleet.zone.hosted_zone_id)
@@ -138,7 +149,7 @@ class CallvoipStack(Stack):
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
         orders, catalogue, fleet = self._tables.orders, self._tables.catalogue, self._tables.fleet
         # The value is filled in at the deploy; whoever may read a function's configuration may read it.
-        through = {"ORIGIN_SECRET": origin.secret_value.unsafe_unwrap()}
+        through = {"ORIGIN_SECRET": origin.secret_value.unsafe_unwrap(), "STORE_TIMEOUT_S": STORE_TIMEOUT_S}
         self._functions.add(
             "Prices",
             "ordering.prices_api.handler",

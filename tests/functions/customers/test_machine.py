@@ -50,7 +50,7 @@ class Lives(RuleBasedStateMachine):
         run = next(_runs)
         self.ids = [f"{letter}{run:05d}" for letter in "ab"]
         self.numbers = [f"+31855{run:05d}{last}" for last in range(3)]
-        self.orders = OrderStore(deployed.orders_table(), deployed.fleet_table())
+        self.orders = OrderStore(deployed.orders_table())
         self.placed: list[list[str]] = [[], []]
         self.number = count()
         self.run = run
