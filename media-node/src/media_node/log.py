@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import sys
+import time
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import lru_cache
@@ -119,11 +120,16 @@ def mask_digits(text: str) -> str:
     return "".join(shown)
 
 
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def log(event: Event, /, **fields: Any) -> None:
     """Writes one line: when, how grave, what, and the fields given."""
     if event.level < _threshold:
         return
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"at": at, "level": event.level.name.lower(), "event": event.value, **fields}
+    now = time.time()
+    line = {"at": f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z", "level": event.level.name.lower(), "event": event.value, **fields}
     sys.stderr.write(_encode(line) + "\n")
     sys.stderr.flush()

@@ -200,6 +200,8 @@ class TlsServerStream(asyncio.BufferedProtocol):
                 self.close()
                 return
             self.protocol.data_received(data)
+            if self._incoming is None or not (self._incoming.pending or self._object.pending()):
+                break  # to ask again would only raise
 
     def _flush(self) -> None:
         if self._outgoing is not None and self._tcp is not None and self._outgoing.pending:
