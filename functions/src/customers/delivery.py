@@ -185,7 +185,7 @@ def change_quantity(
 
 
 def cancel(account: Account, order_id: str, who: Actor, now: datetime, why: str = "") -> Account:
-    """The account without what an order brought, as far as it is not active yet; its phones go with it."""
+    """The account without what an order brought, as far as it is not active yet; phones that nothing else needs go with it."""
     for found in account.of_order(order_id):
         if found.state is not State.CREATED:
             continue
@@ -198,8 +198,16 @@ def cancel(account: Account, order_id: str, who: Actor, now: datetime, why: str 
             why,
             **accounts.product_facts(ended),
         )
-        account = remove_phones(account, found.brought, who, now)
+        spare = len(account.environment.phones) - _needed(account)
+        account = remove_phones(account, found.brought[max(0, len(found.brought) - max(0, spare)) :], who, now)
     return account
+
+
+def _needed(account: Account) -> int:
+    """How many phones the products count that are left: SRTP all of them, a plan its devices."""
+    if account.srtp:
+        return len(account.environment.phones)
+    return PHONES_OF_A_PLAN * sum(found.quantity for found in account.products if found.served)
 
 
 def remove_phones(account: Account, usernames: Sequence[str], who: Actor, now: datetime) -> Account:

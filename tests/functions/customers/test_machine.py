@@ -245,6 +245,7 @@ def machine(environment: None) -> Iterator[type[Lives]]:
     yield Lives
 
 
+@pytest.mark.timeout(900)
 def test_whatever_people_do(machine: type[Lives]) -> None:
     run_state_machine_as_test(
         machine,
