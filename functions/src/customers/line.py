@@ -7,6 +7,7 @@ from datetime import datetime
 
 from customers import account as accounts
 from customers.account import Account, EventKind
+from customers.documents import present
 from customers.environment import Forwarding, Line, Ringing
 from customers.states import Actor
 
@@ -78,15 +79,17 @@ def change(
 
 def facts(line: Line) -> dict[str, object]:
     """What an event says of a line."""
-    return {
-        "rings": list(line.rings),
-        "order": line.order.value,
-        "ringSeconds": line.ring_seconds,
-        "always": line.forward.always,
-        "busy": line.forward.busy,
-        "noAnswer": line.forward.no_answer,
-        "noAnswerSeconds": line.no_answer_seconds,
-    }
+    return present(
+        {
+            "rings": list(line.rings),
+            "order": line.order.value,
+            "ringSeconds": line.ring_seconds,
+            "always": line.forward.always,
+            "busy": line.forward.busy,
+            "noAnswer": line.forward.no_answer,
+            "noAnswerSeconds": line.no_answer_seconds,
+        }
+    )
 
 
 def _check(line: Line, account: Account) -> None:

@@ -1,9 +1,29 @@
 """Mijn omgeving: all its pages behind one door."""
 
-from customers.portal import door, overview_page, phone_pages, sessions_page, sign_in_pages
+from customers.portal import (
+    call_pages,
+    contract_pages,
+    details_pages,
+    door,
+    number_pages,
+    overview_page,
+    phone_pages,
+    sessions_page,
+    sign_in_pages,
+)
 from shared import http
 
-__all__ = ["handler", "overview_page", "phone_pages", "routes", "sessions_page", "sign_in_pages"]
+PAGES = (
+    sign_in_pages,
+    overview_page,
+    phone_pages,
+    number_pages,
+    call_pages,
+    contract_pages,
+    details_pages,
+    sessions_page,
+)
+"""Whose import declared the routes."""
 
 routes = door.routes
 app = door.app

@@ -89,9 +89,10 @@ def handle_each(event: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], 
         change = record["dynamodb"]
         try:
             handle(dynamodb.unmarshal(change.get("NewImage") or {}))
-        except Exception:
+        except Exception as error:
             # Not the exception's text: SES's own words may name the address, so they stay out of the log.
-            logger.error("mail not sent", extra={"sequence": change["SequenceNumber"]})
+            extra = {"sequence": change["SequenceNumber"], "reason": type(error).__name__}
+            logger.error("mail not sent", extra=extra)
             count("MailFailed")
             failed.append({"itemIdentifier": change["SequenceNumber"]})
     return {"batchItemFailures": failed}

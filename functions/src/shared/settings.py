@@ -81,6 +81,11 @@ def fleet_table() -> str:
     return required("FLEET_TABLE")
 
 
+def cdr_table() -> str:
+    """The name of the table of call records."""
+    return required("CDR_TABLE")
+
+
 def customers_table() -> str:
     """The name of the table of customers, products, environments and numbers."""
     return required("CUSTOMERS_TABLE")

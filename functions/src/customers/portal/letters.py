@@ -23,6 +23,10 @@ def letter(kind: str, to: str, language: str, name: str, link: str, brand: Brand
         "sender": brand.name,
         **facts,
     }
+    if known.get("by"):
+        known["by"] = common["by_sales"]
+    # The provider's own address and the contact's: the words of a kind say which they mean.
+    closing = {**known, "email": brand.email}
     greeting = common["greeting"] if name else common["greeting_nobody"]
     before = [greeting, *own["text"]]
     after = [*own.get("after", ()), common["questions"], common["regards"]]
@@ -33,7 +37,7 @@ def letter(kind: str, to: str, language: str, name: str, link: str, brand: Brand
         before=[paragraph for text in before if (paragraph := text.format_map(known))],
         link=link,
         link_text=own["button"],
-        after=[text.format_map(known) for text in after],
+        after=[text.format_map(closing) for text in after],
     )
 
 

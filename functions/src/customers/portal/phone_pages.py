@@ -1,15 +1,18 @@
 """A customer's phones: who is there, more and fewer of them, what they are called, and their passwords."""
 
 import secrets
+from urllib.parse import quote
 
 from aws_lambda_powertools.event_handler import Response
 
-from customers import phone, phones
+from customers import phone, phones, provision
 from customers.portal import door, registrations, views
 from customers.portal.door import fields, need, page, see_other, visitor
 from customers.portal.people import Member, Right
-from shared import problem
+from customers.provisioning import BadMacError, Make
+from shared import problem, settings
 from shared.brand import brand
+from shared.clock import to_iso
 from shared.problem import FieldProblem
 from shared.telemetry import count
 
@@ -80,6 +83,31 @@ def post_password(username: str) -> Response[str]:
     return _told(need(Right.TECHNIQUE), username)
 
 
+@door.post(PATH + "/{username}/instellen", "A provisioning address for a phone, told once", "make", "mac", "revoke")
+def post_provisioning(username: str) -> Response[str]:
+    """The page with the address and its QR code; with revoke=1 the one that there was works no more."""
+    who, sent, now = need(Right.TECHNIQUE), fields(), visitor().now
+    if sent.get("revoke"):
+        provision.revoke(who.customer.id, username, who.actor, now)
+        return see_other(f"{PATH}/{username}")
+    make = next((each for each in Make if each.value == sent.get("make")), Make.OTHER)
+    try:
+        issued = provision.issue(who.customer.id, username, make, sent.get("mac", ""), who.actor, now)
+    except BadMacError:
+        return _one(who, username, 422, mac=sent.get("mac", ""))
+    address = f"{settings.site_url()}{issued.path}"
+    scanned = f"{settings.site_url()}{issued.path_with_code}"
+    return page(
+        "provisioning",
+        phone=username,
+        address=address,
+        code=issued.code,
+        picture=f"data:image/svg+xml,{quote(provision.qr_code(scanned))}",
+        until=to_iso(issued.address.expires_at),
+        make=make.value,
+    )
+
+
 @door.post(PATH + "/{username}/blokkeren", "Revoke a phone's passwords at once")
 def post_revoke(username: str) -> Response[str]:
     """Back to the phone, which is out."""
@@ -108,7 +136,7 @@ def _list(who: Member, status: int = 200, *, wrong: str = "", labels: str = "") 
     return page("phones", status, phones=found, unit_cents=unit, served=served, wrong=wrong, labels=labels)
 
 
-def _one(who: Member, username: str) -> Response[str]:
+def _one(who: Member, username: str, status: int = 200, *, mac: str = "") -> Response[str]:
     account = who.account
     found = account.environment.phone(username)
     if found is None:
@@ -116,12 +144,29 @@ def _one(who: Member, username: str) -> Response[str]:
     after = phone.first_of_next_month(visitor().now.date())
     return page(
         "phone",
+        status,
+        mac=mac,
+        makes=[each.value for each in Make],
+        address=_address(account.id, username),
         phone=views.phone_view(account, found, registrations.of(account.id)),
         sites=views.site_list(account),
         numbers=[line.number for line in account.environment.lines],
         leaves=str(after),
         less_cents=account.srtp.unit_cents if account.srtp else 0,
     )
+
+
+def _address(customer_id: str, username: str) -> views.View | None:
+    """The provisioning address that a phone has, as far as may be told again: never its secret."""
+    for found in provision.addresses(customer_id):
+        if found.username == username:
+            return {
+                "make": found.make.value,
+                "uses": found.uses,
+                "until": to_iso(found.expires_at),
+                "usable": found.usable(visitor().now),
+            }
+    return None
 
 
 def _price(who: Member, labels: list[str], order_id: str, status: int = 200) -> Response[str]:

@@ -2,10 +2,16 @@
 
 from http import HTTPStatus
 
+from customers.account import UnknownProductError
+from customers.contacts import UnknownContactError
+from customers.contract import NothingToEndError, NoWithdrawalError
 from customers.delivery import CannotDeliverError
+from customers.line import UnknownLineError
 from customers.phone import NotServedError, NumberNotOursError, UnknownPhoneError, UnknownSiteError
+from customers.product import ProductRefusedError
+from customers.provisioning import BadMacError
 from shared import problem
-from shared.problem import Kind, Problem, ProblemTable
+from shared.problem import FieldProblem, Kind, Problem, ProblemTable
 
 PROBLEMS = ProblemTable()
 
@@ -38,3 +44,39 @@ def _not_served(_: NotServedError) -> Problem:
 @PROBLEMS.on(CannotDeliverError)
 def _cannot_deliver(error: CannotDeliverError) -> Problem:
     return Problem(_CANNOT, str(error))
+
+
+@PROBLEMS.on(UnknownLineError)
+def _unknown_line(_: UnknownLineError) -> Problem:
+    return Problem(problem.NOT_FOUND, "Dit nummer is niet van u, of niet in dienst.")
+
+
+@PROBLEMS.on(UnknownProductError)
+def _unknown_product(_: UnknownProductError) -> Problem:
+    return Problem(problem.NOT_FOUND, "Dit product hebt u niet.")
+
+
+@PROBLEMS.on(UnknownContactError)
+def _unknown_contact(_: UnknownContactError) -> Problem:
+    return Problem(problem.NOT_FOUND, "Deze contactpersoon of dit adres staat niet bij uw gegevens.")
+
+
+@PROBLEMS.on(NothingToEndError)
+def _nothing_to_end(_: NothingToEndError) -> Problem:
+    return Problem(_CANNOT, "Er loopt geen product waarvoor dit kan. Misschien is het al gedaan.")
+
+
+@PROBLEMS.on(ProductRefusedError)
+def _product_refused(_: ProductRefusedError) -> Problem:
+    return Problem(_CANNOT, "Dit kan niet meer met dit product. Bekijk hoe het er nu voor staat.")
+
+
+@PROBLEMS.on(NoWithdrawalError)
+def _no_withdrawal(_: NoWithdrawalError) -> Problem:
+    return Problem(_CANNOT, "De bedenktijd is voorbij, of geldt niet voor bedrijven. Opzeggen kan wel.")
+
+
+@PROBLEMS.on(BadMacError)
+def _bad_mac(_: BadMacError) -> Problem:
+    detail = "Een MAC-adres heeft 12 tekens, zoals 80:5e:c0:12:34:56; het staat op de onderkant van het toestel"
+    return Problem(problem.INVALID, f"{detail}.", [FieldProblem("mac", "invalid", detail)])

@@ -7,6 +7,7 @@ the hash.
 
 import base64
 import hmac
+import re
 import secrets
 import unicodedata
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ ASKED_PER_HOUR = 30
 """How often one source may ask for a link within an hour: an office shares one address."""
 FAILURES_PER_HOUR = 20
 """How many links that do not work one source may try within an hour."""
+_ADDRESS = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\"]+")
 LONGEST_ADDRESS = 320
 """Characters: 64 before the @, 255 after it (RFC 5321 section 4.5.3.1)."""
 
@@ -99,6 +101,11 @@ def use(found: SignIn | None, key: str, request_id: str, told: str, browser: str
     if now >= found.expires_at:
         raise LinkExpiredError
     return replace(found, used_at=now)
+
+
+def is_address(email: str) -> bool:
+    """Whether this can be a mail address, which only a mail to it can prove."""
+    return len(email) <= LONGEST_ADDRESS and _ADDRESS.fullmatch(comparable(email)) is not None
 
 
 def comparable(email: str) -> str:

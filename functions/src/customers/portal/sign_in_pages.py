@@ -30,7 +30,6 @@ from shared import html, http, settings
 from shared.routes import Caller
 from shared.telemetry import count, logger
 
-_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _BROWSER = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -49,7 +48,7 @@ def post_sign_in() -> Response[str]:
     email = sent.get("email", "")
     if not _BROWSER.fullmatch(whose.secret):
         return _with_browser_secret(400, email=email, problem="no_cookie")
-    if len(email) > sign_in.LONGEST_ADDRESS or not _ADDRESS.fullmatch(sign_in.comparable(email)):
+    if not sign_in.is_address(email):
         return page("sign-in", 422, email=email[: sign_in.LONGEST_ADDRESS], problem="address", ended=False)
     if store().count("ASKED", source_name(), whose.now) > sign_in.ASKED_PER_HOUR:
         return page("sign-in", 429, email=email, problem="often", ended=False)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from customers.portal.proof import Proof
 from customers.portal.sessions import Session
 from customers.portal.sign_in import LinkUsedError, SignIn
 from shared import dynamodb
@@ -76,6 +77,24 @@ class PortalStore:
         except _EndedError:
             return
 
+    def new_session(self, session: Session) -> None:
+        """Begin a session without a link: of somebody who is signed in already."""
+        dynamodb.client().put_item(TableName=self._table, Item=dynamodb.marshal(_from_session(session)))
+
+    def put_proof(self, proof: Proof) -> None:
+        """Keep a new mail address until its link is opened; the table's stream has it mailed."""
+        dynamodb.client().put_item(TableName=self._table, Item=dynamodb.marshal(_from_proof(proof)))
+
+    def proof(self, proof_id: str) -> Proof | None:
+        """A new mail address that waits for its link; None when there is none with this id."""
+        item = dynamodb.get(self._table, f"PROOF#{proof_id}", "PROOF")
+        return to_proof(item) if item else None
+
+    def end_proof(self, proof: Proof) -> None:
+        """Its link works no more."""
+        key = {"pk": f"PROOF#{proof.id}", "sk": "PROOF"}
+        dynamodb.client().delete_item(TableName=self._table, Key=dynamodb.marshal(key))
+
     def end(self, session: Session) -> None:
         """End a session; nothing happens when it was ended before."""
         key = {"pk": f"PERSON#{session.person}", "sk": f"SESSION#{session.secret_sha256}"}
@@ -112,6 +131,31 @@ def _from_sign_in(asked: SignIn) -> dynamodb.Item:
         "expiresAt": int((asked.asked_at + timedelta(days=1)).timestamp()),
     }
     return {**item, "usedAt": to_iso(asked.used_at)} if asked.used_at else item
+
+
+def to_proof(item: Mapping[str, Any]) -> Proof:
+    """The new mail address that an item holds."""
+    return Proof(
+        id=item["pk"].removeprefix("PROOF#"),
+        customer_id=item["customerId"],
+        contact_id=item["contactId"],
+        email=item["email"],
+        language=item["language"],
+        asked_at=from_iso(item["askedAt"]),
+    )
+
+
+def _from_proof(proof: Proof) -> dynamodb.Item:
+    return {
+        "pk": f"PROOF#{proof.id}",
+        "sk": "PROOF",
+        "customerId": proof.customer_id,
+        "contactId": proof.contact_id,
+        "email": proof.email,
+        "language": proof.language,
+        "askedAt": to_iso(proof.asked_at),
+        "expiresAt": int((proof.asked_at + timedelta(days=1)).timestamp()),
+    }
 
 
 def _to_session(item: Mapping[str, Any]) -> Session:

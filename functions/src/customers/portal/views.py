@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 
 from customers import phone as phones
-from customers.account import Account
-from customers.environment import Phone, name
+from customers.account import Account, Event, EventKind
+from customers.environment import Line, Phone, name
 from customers.portal.registrations import Registration
 from customers.portal.sessions import Session
 from customers.product import RUNNING, Product, State
@@ -155,3 +155,90 @@ def session_list(found: Sequence[Session], own: Session) -> list[View]:
         }
         for one in sorted(found, key=lambda one: one.id != own.id)
     ]
+
+
+def line_view(account: Account, found: Line) -> View:
+    """One number in service: whom it rings, and where calls go that nobody takes."""
+    return {
+        "number": found.number,
+        "order": found.order.value,
+        "ringSeconds": found.ring_seconds,
+        "noAnswerSeconds": found.no_answer_seconds,
+        "always": found.forward.always,
+        "busy": found.forward.busy,
+        "noAnswer": found.forward.no_answer,
+        "phones": [
+            {
+                "username": phone.username,
+                "extension": phone.extension,
+                "label": phone.label,
+                "rings": phone.username in found.rings,
+            }
+            for phone in sorted(account.environment.phones, key=lambda phone: phone.extension)
+        ],
+    }
+
+
+def company(account: Account) -> View:
+    """Who the customer is, as a document says it."""
+    found = account.customer
+    return {
+        "company": found.company,
+        "enterpriseNumber": found.enterprise_number,
+        "vatId": found.vat_id,
+        "id": found.id,
+        "country": found.country,
+        "kind": found.kind.value,
+    }
+
+
+_AGREED = {
+    EventKind.PRODUCT_CREATED: "contract",
+    EventKind.QUANTITY_CHANGED: "price",
+    EventKind.NOTICE_GIVEN: "notice",
+    EventKind.NOTICE_TAKEN_BACK: "noticeBack",
+    EventKind.PRODUCT_WITHDRAWN: "withdrawal",
+    EventKind.PRODUCT_ENDED: "end",
+}
+
+
+def documents(account: Account, history: Iterable[Event]) -> list[View]:
+    """What was agreed, newest first: for each event that changed what is paid, what it said at that moment."""
+    found = []
+    for event in history:
+        kind = _AGREED.get(event.kind)
+        if kind is None:
+            continue
+        facts = event.facts
+        offered = next((each for each in account.products if each.id == facts.get("productId")), None)
+        found.append(
+            {
+                "id": f"{event.version}",
+                "kind": kind,
+                "at": to_iso(event.at),
+                "orderId": str(facts.get("orderId", "")),
+                "name": str(facts.get("name", "")),
+                "quantity": _whole(facts.get("quantity")),
+                "before": _whole(facts.get("before")),
+                "unitCents": _whole(facts.get("unitCents")),
+                "monthlyCents": _whole(facts.get("quantity")) * _whole(facts.get("unitCents")),
+                "fees": [
+                    {"name": fee.name, "quantity": fee.quantity, "cents": fee.cents}
+                    for fee in (offered.fees if offered and kind == "contract" else ())
+                ],
+                "endsOn": str(facts.get("endsOn", "")),
+                "owedCents": _whole(facts.get("owedCents")),
+            }
+        )
+    return found[::-1]
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def numbers_lost(account: Account, ending: Sequence[Product]) -> list[str]:
+    """The numbers that go back when these products end: all, when no other plan is left."""
+    left = [each for each in account.products if each.served and each.unit == "number" and each not in ending]
+    lost = any(each.unit == "number" for each in ending) and not left
+    return [line.number for line in account.environment.lines] if lost else []

@@ -71,8 +71,10 @@ def signed_in(post: Post) -> SignIn:
 def bakery(post: Post, time: Clock) -> Account:
     """A bakery with an owner, a technician and a bookkeeper; in the same table a butcher that is none of its business."""
     settle(order("slager", OTHER, "Slagerij Vet", "9876543210", time()))
-    return settle(
+    found = settle(
         order("bakker", OWNER, "Bakkerij De Korst", "0123456789", time()),
         Contact("2", "Techniek", TECHNICAL, roles=frozenset({ContactRole.TECHNICAL})),
         Contact("3", "Boekhouding", BILLING, roles=frozenset({ContactRole.BILLING})),
     )
+    post.pass_over()
+    return found
