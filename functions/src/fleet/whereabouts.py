@@ -76,3 +76,15 @@ def of(environment_id: str) -> Serving | None:
     told = (report.get("assignments") or {}).get(environment_id) or {}
     standby = placement.standbys[0].node_id if placement.standbys else ""
     return Serving(node.id, node.state.value, node.address, standby, told.get("probe"))
+
+
+def registrations(environment_id: str) -> Mapping[str, Any]:
+    """What the node that serves an environment last wrote of its registered phones, by user name; empty while it is nowhere."""
+    store = FleetStore(settings.fleet_table())
+    placement = store.placement(environment_id)
+    primary = placement.primary if placement else None
+    if primary is None:
+        return {}
+    told = dynamodb.get(settings.fleet_table(), primary.instance_arn, f"REGISTRATIONS#{environment_id}") or {}
+    phones = told.get("phones")
+    return phones if isinstance(phones, Mapping) else {}

@@ -220,8 +220,16 @@ class CallvoipStack(Stack):
             may=[
                 *may_change_customers(customers),
                 allow(["dynamodb:UpdateItem"], customers.table_arn, conditions=_keys("LIMIT#*")),
+                allow([*READ], self._tables.cdr.table_arn),
+                # Which phones are registered, as the node that serves them says.
+                allow(["dynamodb:GetItem", "dynamodb:Query"], self._tables.fleet.table_arn),
             ],
-            environment={**environment, "CUSTOMERS_TABLE": customers.table_name},
+            environment={
+                **environment,
+                "CUSTOMERS_TABLE": customers.table_name,
+                "CDR_TABLE": self._tables.cdr.table_name,
+                "FLEET_TABLE": self._tables.fleet.table_name,
+            },
         )
 
     def _may_list_orders(self) -> iam.PolicyStatement:
