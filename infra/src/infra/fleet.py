@@ -19,7 +19,7 @@ from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
 from infra.reconciler import ReconcilerTriggers
 from infra.tables import CUSTOMERS_BY_LIST, Tables
 
-NODES, PLACEMENTS, PARTITIONS = "NODES", "PLACEMENTS#*", "arn:aws*:ec2:*"
+NODES, PLACEMENTS, PARTITIONS, RECEIPT_KEYS = "NODES", "PLACEMENTS#*", "arn:aws*:ec2:*", "RECEIPT_KEYS"
 """Partition keys of the fleet table: the ledger's two, and the nodes' own."""
 
 
@@ -144,7 +144,7 @@ def _ledger(tables: Tables) -> list[iam.PolicyStatement]:
     fleet = tables.fleet.table_arn
     return [
         allow(["dynamodb:Query"], fleet, conditions=_keys(NODES, PLACEMENTS)),
-        allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet, conditions=_keys(NODES, PLACEMENTS)),
+        allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet, conditions=_keys(NODES, PLACEMENTS, RECEIPT_KEYS)),
         allow(["dynamodb:DeleteItem"], fleet, conditions=_keys(PLACEMENTS, PARTITIONS)),
         allow(
             ["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"], fleet, conditions=_keys(PARTITIONS)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from callvoip.aws import zone
+from callvoip.aws.endpoint import Emulated
 from callvoip.process import die_with_parent
 
 START_SECONDS = 300.0
@@ -104,6 +106,10 @@ class LocalSystem:
             logs=Path(ready["logs"]),
             process=process,
         )
+
+    def resolve(self, host: str) -> str:
+        """The address that the zone gives a name now. Raises LookupError when it has none."""
+        return zone.resolve(Emulated(self.aws_endpoint, "us-east-1"), host)
 
     def stop(self) -> None:
         """As Ctrl-C does; returns when everything has stopped."""

@@ -180,7 +180,7 @@ def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]
         ),
         *(
             "--host",
-            sip["host"],
+            system.resolve(sip["host"]),
             "--port",
             str(sip["port"]),
             "--domain",
