@@ -81,7 +81,7 @@ def call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]])
         *(sys.executable, "-m", "media_node.probe", "--json", "--seconds", "1", "--ca-file", str(system.ca_file)),
         *(
             "--host",
-            system.resolve(sip["host"]),
+            system.locate(sip["host"])[0].host,
             "--port",
             str(sip["port"]),
             "--domain",

@@ -31,6 +31,7 @@ from callvoip.lambdas.runtime import Runtime
 from callvoip.lambdas.triggers import Triggers
 from callvoip.logs import follow, own_log
 from callvoip.nodes import ec2, operator_values
+from callvoip.nodes.names import NameServer
 from callvoip.nodes.operator_values import Trunk
 from callvoip.process import Child, base_environment, listening_socket
 
@@ -62,6 +63,8 @@ class Ready:
     console: str
     mail: str
     aws_endpoint: str
+    dns: str
+    """Where the SIP domain's name server listens: HOST:PORT, UDP."""
     sip: Sip
     sales: Sales
     logs: str
@@ -146,12 +149,14 @@ async def system(
                 publish=triggers.publish,
             )
         )
+        names = await stack.enter_async_context(NameServer(emulated))
         yield Ready(
             site=site,
             api=f"{site}/api",
             console=f"{site}/console/",
             mail=f"{site}{PATH}",
             aws_endpoint=emulated.endpoint,
+            dns=names.address,
             sip=Sip(
                 host=ec2.address(port, 1),
                 port=config["sip"]["port"],

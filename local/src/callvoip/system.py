@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from callvoip.aws import zone
-from callvoip.aws.endpoint import Emulated
+from callvoip.nodes.names import Server, locate
 from callvoip.process import die_with_parent
 
 START_SECONDS = 300.0
@@ -34,6 +33,7 @@ class LocalSystem:
     console: str
     mail: str
     aws_endpoint: str
+    dns: str
     sip_host: str
     sip_port: int
     sip_domain: str
@@ -97,6 +97,7 @@ class LocalSystem:
             console=ready["console"],
             mail=ready["mail"],
             aws_endpoint=ready["aws_endpoint"],
+            dns=ready["dns"],
             sip_host=ready["sip"]["host"],
             sip_port=ready["sip"]["port"],
             sip_domain=ready["sip"]["domain"],
@@ -107,9 +108,9 @@ class LocalSystem:
             process=process,
         )
 
-    def resolve(self, host: str) -> str:
-        """The address that the zone gives a name now. Raises LookupError when it has none."""
-        return zone.resolve(Emulated(self.aws_endpoint, "us-east-1"), host)
+    def locate(self, domain: str) -> list[Server]:
+        """Where phones of a SIP domain go, by the system's name server. Raises OSError when it knows none."""
+        return locate(self.dns, domain)
 
     def stop(self) -> None:
         """As Ctrl-C does; returns when everything has stopped."""

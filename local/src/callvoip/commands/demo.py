@@ -17,6 +17,7 @@ from typing import Any
 import requests
 
 from callvoip.client import Client, RequestRefusedError
+from callvoip.commands.failover import FailoverError, measure
 from callvoip.system import LocalSystem, StartError
 
 PHONES = 5
@@ -68,12 +69,17 @@ def main(arguments: list[str]) -> int:
     """Tell the story; exit status 0 only when every step held."""
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument(
+        "--kill-node",
+        action="store_true",
+        help="end the customer's node afterwards, and measure how soon it can call again",
+    )
     options = parser.parse_args(arguments)
     logs = Path(tempfile.mkdtemp(prefix="callvoip-demo-"))
     story = Story(quiet=options.json)
     try:
-        proof = tell(story, logs)
-    except (StepFailedError, StartError, RequestRefusedError, requests.RequestException) as error:
+        proof = tell(story, logs, kill_node=options.kill_node)
+    except (StepFailedError, FailoverError, StartError, RequestRefusedError, requests.RequestException) as error:
         print(f"./dev demo: the step '{story.step}' failed: {error}\nLogs: {logs}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -84,7 +90,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def tell(story: Story, logs: Path) -> dict[str, Any]:
+def tell(story: Story, logs: Path, *, kill_node: bool = False) -> dict[str, Any]:
     """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system
     raise.
     """
@@ -126,13 +132,16 @@ def tell(story: Story, logs: Path) -> dict[str, Any]:
             seen(f"extensions {phones[0]['extension']} to {phones[-1]['extension']}")
         with story.told(f"call {phones[1]['extension']} from {phones[0]['extension']} for {TALK_SECONDS} s") as seen:
             call = _call(system, order["sip"], phones[:2])
-            _hold(
-                bool(call["audio_ok"])
-                and call["plaintext_packets"] == 0
-                and all(leg["suite"] and leg["packets"] for leg in call["legs"]),
-                json.dumps(call),
-            )
+            _hold(_is_encrypted(call), json.dumps(call))
             seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
+        failover = None
+        if kill_node:
+            with story.told("end the node without warning; the standby takes over") as seen:
+                environment_id = order["sip"]["host"].partition(".")[0]
+                failover = measure(
+                    system, environment_id, lambda: _is_encrypted(_try_call(system, order["sip"], phones[:2]))
+                )
+                seen(json.dumps(failover))
     return {
         "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
         "node": {"id": node["id"], "state": node["state"]},
@@ -142,6 +151,7 @@ def tell(story: Story, logs: Path) -> dict[str, Any]:
             "order_to_approved": round(approved - ordered, 2),
             "approved_to_ready": round(ready - approved, 2),
         },
+        **({"failover": failover} if failover else {}),
     }
 
 
@@ -164,8 +174,24 @@ def _wait_until_completed(customer: Client, order_id: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
+def _is_encrypted(call: dict[str, Any]) -> bool:
+    legs = call.get("legs", [])
+    return bool(
+        call.get("audio_ok") and call["plaintext_packets"] == 0 and all(leg["suite"] and leg["packets"] for leg in legs)
+    )
+
+
+def _try_call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]) -> dict[str, Any]:
+    """A call, or an empty result while none goes through."""
+    try:
+        return _call(system, sip, phones)
+    except StepFailedError:
+        return {}
+
+
 def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]) -> dict[str, Any]:
     """A call between two phones by the node's own probe program, which says what arrived."""
+    server = system.locate(sip["host"])[0]
     caller, callee = (f"{phone['username']}:{phone['password']}" for phone in phones)
     command = [
         *(
@@ -180,9 +206,9 @@ def _call(system: LocalSystem, sip: dict[str, Any], phones: list[dict[str, str]]
         ),
         *(
             "--host",
-            system.resolve(sip["host"]),
+            server.host,
             "--port",
-            str(sip["port"]),
+            str(server.port),
             "--domain",
             sip["domain"],
             "--caller",

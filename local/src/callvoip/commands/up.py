@@ -141,6 +141,7 @@ def _for_people(ready: Ready, data: Path | None) -> str:
   mail      {ready.mail}
   phones    the first node will listen on {ready.sip.host}:{ready.sip.port} (TLS), domain {ready.sip.domain}
             authority to trust: {ready.sip.ca_file}
+  names     {ready.dns} (UDP) answers for the SIP domain, as its zone on AWS would
   AWS       {ready.aws_endpoint} (emulated)
   data      {lasting}
   logs      {ready.logs}
