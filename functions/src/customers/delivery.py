@@ -9,7 +9,7 @@ from customers import account as accounts
 from customers import extensions, product
 from customers.account import MOST_PHONES, Account, EventKind
 from customers.customer import Contact, ContactRole, Customer, Kind
-from customers.environment import Country, Environment, Phone
+from customers.environment import Country, Environment, Ha1, Phone
 from customers.product import SRTP, Fee, Product, State
 from customers.states import Actor
 
@@ -38,7 +38,9 @@ class Item:
 class Delivery:
     """What is to be delivered because of an order that sales approved; `placed_at` is when its customer pressed the button.
 
-    `at_once`: a consumer expressly asked to be served within the period of reflection; `brings` is a number (E.164) to be ported in.
+    `at_once`: a consumer expressly asked to be served within the period of reflection; `brings` is a number (E.164) to be ported in;
+    `proven_at` is when the mail address was proven; `known` are user names and hashes of phones that exist already: they keep both, and
+    get extensions that are allowed.
     """
 
     order_id: str
@@ -56,11 +58,20 @@ class Delivery:
     approved_at: datetime
     at_once: bool = False
     brings: str = ""
+    proven_at: datetime | None = None
+    known: tuple[tuple[str, Ha1 | None], ...] = ()
 
 
 def begin(delivery: Delivery, who: Actor, now: datetime) -> Account:
     """A new customer without products."""
-    contact = Contact("1", delivery.contact_name, delivery.email, delivery.telephone, frozenset({ContactRole.OWNER}))
+    contact = Contact(
+        id="1",
+        name=delivery.contact_name,
+        email=delivery.email,
+        telephone=delivery.telephone,
+        roles=frozenset({ContactRole.OWNER}),
+        proven_at=delivery.proven_at,
+    )
     customer = Customer(
         id=delivery.customer_id,
         company=delivery.company,
@@ -109,7 +120,7 @@ def _deliver_item(
     wanted = item.quantity if item.offering_id == SRTP else PHONES_OF_A_PLAN * item.quantity
     # Where SRTP counts the phones, a plan adds none: each would cost something that nobody agreed to.
     missing = 0 if encrypting else max(0, wanted - phones)
-    account, brought = add_phones(account, missing, delivery.order_id, who, now)
+    account, brought = add_phones(account, missing, delivery.order_id, who, now, known=delivery.known)
     made = Product(
         id=f"{delivery.order_id}-{item.offering_id}",
         order_id=delivery.order_id,
@@ -142,7 +153,13 @@ def _more_srtp(account: Account, before: Product, delivery: Delivery, item: Item
 
 
 def add_phones(
-    account: Account, count: int, order_id: str, who: Actor, now: datetime, labels: Sequence[str] = ()
+    account: Account,
+    count: int,
+    order_id: str,
+    who: Actor,
+    now: datetime,
+    labels: Sequence[str] = (),
+    known: Sequence[tuple[str, Ha1 | None]] = (),
 ) -> tuple[Account, tuple[str, ...]]:
     """The account with so many phones more, and their user names; raises CannotDeliverError when there would be too many."""
     if not count:
@@ -157,6 +174,10 @@ def add_phones(
     made = tuple(
         Phone(extensions.username(customer.id, extension), extension, label=labels[n] if n < len(labels) else "")
         for n, extension in enumerate(chosen)
+    )
+    made = tuple(
+        replace(phone, username=known[n][0], ha1=known[n][1], generation=1) if n < len(known) else phone
+        for n, phone in enumerate(made)
     )
     names = tuple(phone.username for phone in made)
     account = replace(

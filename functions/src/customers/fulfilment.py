@@ -13,7 +13,7 @@ from customers import contract, delivery, numbers, orders_behind
 from customers.account import Account, EventKind
 from customers.customer import Kind
 from customers.delivery import CannotDeliverError, Delivery
-from customers.environment import Country
+from customers.environment import Country, Ha1
 from customers.product import State as ProductState
 from customers.states import CLOCK, FLEET, Actor, Role
 from customers.store import TakenError, store
@@ -67,7 +67,8 @@ def fulfil(order: Order | None, now: datetime) -> None:
         account = _deliver(order, now)
         if account:
             orders_behind.tell(account, now)
-    elif order.state is State.COMPLETED:
+    elif order.state is State.COMPLETED and (not order.needs_node or store().of_order(order.id)):
+        # What a node serves was delivered before it could be completed; if not, it is older than customers: migration.py.
         adopt(order, now)
     elif order.state is State.PENDING_CANCELLATION:
         _cancel(order, now)
@@ -76,9 +77,12 @@ def fulfil(order: Order | None, now: datetime) -> None:
         _cancel(order, now)
 
 
-def adopt(order: Order, now: datetime) -> None:
-    """Let a completed order have its products, active since it was completed: by hand, or before customers were kept at all."""
-    account = _deliver(order, now)
+def adopt(order: Order, now: datetime, known: tuple[tuple[str, Ha1 | None], ...] = ()) -> None:
+    """Let a completed order have its products, active since it was completed: by hand, or before customers were kept at all.
+
+    `known` are user names and hashes of its phones, where there are any.
+    """
+    account = _deliver(order, now, known)
     if account is None or all(found.state is not ProductState.CREATED for found in account.of_order(order.id)):
         return
     since = order.completion_date or now
@@ -98,8 +102,8 @@ def adopt(order: Order, now: datetime) -> None:
     store().change(account.id, change)
 
 
-def _deliver(order: Order, now: datetime) -> Account | None:
-    wanted = to_delivery(order)
+def _deliver(order: Order, now: datetime, known: tuple[tuple[str, Ha1 | None], ...] = ()) -> Account | None:
+    wanted = replace(to_delivery(order), known=known)
     who = Actor(Role.SALES, order.last_change.who.name)
     for _ in range(_ATTEMPTS):
         customer_id = store().of_order(order.id) or wanted.customer_id
@@ -165,8 +169,8 @@ def _cancel(order: Order, now: datetime) -> None:
 def to_delivery(order: Order) -> Delivery:
     """What an order asks to be delivered."""
     details = {detail.name: detail.value for detail in order.details}
-    country: Country = "BE" if details.get("country", "").upper() == "BE" else "NL"
     party = order.related_party
+    country: Country = "BE" if party.country.upper() == "BE" else "NL"
     kind = details.get("customerKind") or (Kind.BUSINESS if party.kvk else Kind.CONSUMER)
     return Delivery(
         order_id=order.id,
@@ -175,8 +179,9 @@ def to_delivery(order: Order) -> Delivery:
         enterprise_number=party.kvk,
         contact_name=party.name,
         email=party.email,
+        proven_at=order.address_proven_at,
         telephone=party.telephone,
-        language=getattr(order, "language", "nl"),
+        language=order.language,
         country=country,
         kind=Kind(kind),
         items=tuple(

@@ -168,4 +168,4 @@ def event_from_item(item: Mapping[str, Any]) -> NumberEvent:
 
 
 if __name__ == "__main__":
-    print(markdown(TRANSITIONS, State))  # type: ignore[arg-type]
+    print(markdown(TRANSITIONS, State))

@@ -183,4 +183,4 @@ def from_item(item: Mapping[str, Any]) -> Product:
 
 
 if __name__ == "__main__":
-    print(markdown(TRANSITIONS, State))  # type: ignore[arg-type]
+    print(markdown(TRANSITIONS, State))

@@ -1,6 +1,6 @@
 """What the rest of the house tells an order: it is delivered, it has to wait, it goes on, its cancellation is done. Again does no harm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
 
@@ -21,6 +21,11 @@ def _orders() -> OrderStore:
 def find(order_id: str) -> Order | None:
     """The order as it is now; None when there is none."""
     return _orders().find(order_id)
+
+
+def completed() -> Iterator[Order]:
+    """All orders that are completed, newest first; one that cannot be read is left out and counted."""
+    return _orders().in_states(State.COMPLETED)
 
 
 def complete(order_id: str, node_id: str, host: str, now: datetime) -> None:
