@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from customers import contracts, due, environments, fulfilment, numbers, phones
+from customers import contracts, due, environments, fulfilment, number_blocks, numbers, phones
 from customers.account import EventKind
 from customers.contract import NothingToEndError
 from customers.number import State as NumberState
@@ -344,3 +345,14 @@ def _take(customer_id: str) -> str:
     except Exception as error:
         return type(error).__name__
     return customer_id
+
+
+def test_a_block_is_loaded_from_a_file(environment: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "block.txt"
+    file.write_text("\ufeff# granted in November\n+31855550120\n\n085 555 01 21\n+31855550122\n", encoding="utf-8")
+    assert number_blocks.main([str(file), "--name", "085-555"]) == 1
+    told = capsys.readouterr()
+    assert "2 numbers are new" in told.out
+    assert "block.txt:4" in told.err
+    assert number_blocks.main([str(file), "--name", "085-555"]) == 1
+    assert "0 numbers are new, 2 were known" in capsys.readouterr().out
