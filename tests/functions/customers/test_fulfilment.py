@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from customers import contracts, due, environments, fulfilment, number_blocks, numbers, phones
+from customers import contracts, due, environments, fulfilment, numbers, phones
 from customers.account import EventKind
 from customers.contract import NothingToEndError
 from customers.number import State as NumberState
@@ -296,32 +295,6 @@ def test_a_change_that_comes_before_the_schedule_finds_what_was_agreed(
     assert not store().get("abc234").environment.served
 
 
-def test_a_number_has_one_owner_whoever_is_quicker(
-    approved: Callable[..., Order], side_by_side: Callable[[list[Callable[[], Any]]], list[Any]]
-) -> None:
-    for order_id, customer_id, email in (
-        ("0123456789", "abc234", "a@example.nl"),
-        ("ABCDEFGHJK", "xyz789", "b@example.nl"),
-    ):
-        fulfilment.fulfil(approved(order_id, customer_id, "plan", email=email), NOW)
-    numbers.load([NUMBER], "block", OPERATOR, NOW)
-
-    got = side_by_side([partial(_take, each) for each in ("abc234", "xyz789") * 3])
-    owners = [each for each in ("abc234", "xyz789") if store().get(each).environment.lines]
-    number = numbers.find(NUMBER)
-    assert number and owners == [number.customer_id]
-    assert number.customer_id in got
-
-
-def test_a_file_of_numbers_says_which_lines_are_none(environment: None) -> None:
-    text = ["+31855550120", "0031 85 555 01 21", "+31 (85) 555-0122", "085 555 01 23", "", "=1+1", "+31855550120"]
-    added, odd = numbers.load(text, "2026-11", OPERATOR, NOW)
-    assert added == 3
-    assert odd == ["085 555 01 23", "", "=1+1"]
-    assert numbers.load(text, "2026-11", OPERATOR, NOW)[0] == 0
-    assert numbers.free("+31", "085") == ["+31855550120", "+31855550121", "+31855550122"]
-
-
 def test_passwords_are_told_once_and_kept_as_hashes(approved: Callable[..., Order], log: Any) -> None:
     fulfilment.fulfil(approved("0123456789", "abc234"), NOW)
     told = phones.hand_out("abc234", None, CUSTOMER, NOW)
@@ -336,23 +309,3 @@ def test_passwords_are_told_once_and_kept_as_hashes(approved: Callable[..., Orde
     again = phones.hand_out("abc234", ["abc234-202"], CUSTOMER, NOW)
     assert [each.username for each in again] == ["abc234-202"]
     assert again[0].password != told[1].password
-
-
-def _take(customer_id: str) -> str:
-    try:
-        numbers.reserve(NUMBER, customer_id, BY_SALES, NOW)
-        numbers.activate(NUMBER, customer_id, BY_SALES, NOW)
-    except Exception as error:
-        return type(error).__name__
-    return customer_id
-
-
-def test_a_block_is_loaded_from_a_file(environment: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "block.txt"
-    file.write_text("\ufeff# granted in November\n+31855550120\n\n085 555 01 21\n+31855550122\n", encoding="utf-8")
-    assert number_blocks.main([str(file), "--name", "085-555"]) == 1
-    told = capsys.readouterr()
-    assert "2 numbers are new" in told.out
-    assert "block.txt:4" in told.err
-    assert number_blocks.main([str(file), "--name", "085-555"]) == 1
-    assert "0 numbers are new, 2 were known" in capsys.readouterr().out
