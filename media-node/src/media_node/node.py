@@ -23,6 +23,7 @@ from media_node.control import assignments, aws, instance, parameters
 from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, StatusWriter, report
 from media_node.control.instance import Instance
+from media_node.control.lease import Lease
 from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
 from media_node.log import Event, log, log_from
@@ -74,6 +75,8 @@ class Node:
             log=log,
             suites=config.suites,
         )
+        self._lease = Lease()
+        self.exchange.leased = lambda: self._lease.fresh
         log_from(config.log_level)
         if config.trace is not None:
             self.exchange.transactions.trace = Trace(config.trace)
@@ -180,7 +183,9 @@ class Node:
     # Control: everything that speaks to AWS runs in a thread.
 
     async def _poll(self) -> None:
+        began = self._lease.now()
         found = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
+        self._lease.read(began)
         if found != self._assigned:
             self._take_over(found)
         self.exchange.looked()
@@ -207,6 +212,7 @@ class Node:
 
     async def _beat(self) -> None:
         await asyncio.to_thread(self._spool.alive)
+        began = self._lease.now()
         await asyncio.to_thread(
             self._status.beat,
             state="draining" if self.exchange.draining else "ready",
@@ -215,6 +221,7 @@ class Node:
             calls=len(self.exchange.calls),
             registrations=self.exchange.registrations,
         )
+        self._lease.heard(began)
 
     async def _tell_registrations(self) -> None:
         """Which phones are registered, for whoever looks at the environment; written when that changes."""

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a node is to an environment. Both take registrations and calls: names lead phones to the primary first."""
+    """What a node is to an environment. A standby has everything loaded and proves itself, but sends phones back to the
+    primary until it is made that itself; calls that run go on, and 112 is never refused.
+    """
 
     PRIMARY = "primary"
     STANDBY = "standby"
@@ -137,6 +139,11 @@ class Directory:
     def number(self, number: str) -> tuple[Environment, Number] | None:
         """The environment that a number (E.164) belongs to, and what rings for it."""
         return self._numbers.get(number)
+
+    def serves(self, phone: Phone) -> bool:
+        """Whether this node is the primary of the phone's environment; the probe's own phones are served by a standby too."""
+        environment = self._environments.get(phone.customer_id)
+        return environment is None or environment.role is Role.PRIMARY or phone in self.guests
 
     def environment(self, customer_id: str) -> Environment | None:
         """The customer's environment on this node."""

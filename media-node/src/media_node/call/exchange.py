@@ -52,6 +52,8 @@ class Exchange:
     suites: tuple[Suite, ...] = SUITES
     """SRTP suites that calls may use, the preferred first."""
     draining: bool = False
+    leased: Callable[[], bool] = lambda: True
+    """Whether the node may serve as primary at this moment (control/lease.py)."""
     registrar: Registrar = field(default_factory=Registrar)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,7 @@ class Exchange:
             running=self._running,
             directory=lambda: self.directory,
             draining=lambda: self.draining,
+            serves=self._serves,
             log=self.log,
         )
         self._registrations = Registrations(
@@ -93,6 +96,7 @@ class Exchange:
             self._registered,
             self.log,
             partial(answers, self.transactions, self.domain),
+            serves=self._serves,
         )
 
     # What the node tells it.
@@ -103,7 +107,18 @@ class Exchange:
             before, after = self.directory.phone(username), directory.phone(username)
             if after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
                 self.registrar.drop_user(username)
+            elif (
+                before is not None
+                and after is not None
+                and self.directory.serves(before)
+                and not directory.serves(after)
+            ):
+                # Another node serves it from now on: who is idle looks for it at once, who talks does when the call is over.
+                self._registrations.end(username, busy={each.plan.username for each in self.calls.values()})
         self.directory = directory
+
+    def _serves(self, phone: Phone) -> bool:
+        return self.directory.serves(phone) and not self.draining and (phone in self.directory.guests or self.leased())
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""

@@ -27,6 +27,7 @@ from media_node.call.policy import (
     route,
 )
 from media_node.call.record import mask
+from media_node.call.registration import RETRY_SECONDS
 from media_node.call.routing import Hunting
 from media_node.call.running import RunningCalls
 from media_node.call.transfer import Replaces
@@ -55,6 +56,8 @@ class Invites:
     directory: Callable[[], Directory]
     draining: Callable[[], bool]
     log: Log
+    serves: Callable[[Phone], bool] = lambda _: True
+    """Whether this node is who serves the phone now."""
 
     def invite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
@@ -68,6 +71,8 @@ class Invites:
             transaction.respond(482)
         elif caller is None:
             self._from_trunk(transaction)
+        elif not self.serves(caller) and not self.draining() and not emergency_number(request.uri):
+            transaction.respond(503, Retry_After=RETRY_SECONDS)
         elif request.headers.get("Replaces") is not None:
             self._replace(transaction, caller)
         elif pick_up := _PICK_UP.fullmatch(request.uri.user or ""):

@@ -19,6 +19,9 @@ from media_node.sip.transport import Connection
 MAX_PENDING_REGISTRATIONS: Final = 200
 """Registrations that may wait for the node's next look at its assignments."""
 
+RETRY_SECONDS: Final = "2"
+"""After so long a phone that this node does not serve may ask again (RFC 3261 section 20.33)."""
+
 
 Answers = Callable[[Connection, Binding], Awaitable[bool]]
 """Whether a phone still answers over its connection."""
@@ -46,6 +49,8 @@ class Registrations:
     registered: Callable[[Phone, Connection], None]
     log: Log
     answers: Answers | None = None
+    serves: Callable[[Phone], bool] = lambda _: True
+    """Whether this node is who serves the phone now."""
     seen: dict[str, Seen] = field(default_factory=dict)
     """By username."""
     _pending: list[ServerTransaction] = field(default_factory=list)
@@ -86,6 +91,10 @@ class Registrations:
         if request.to_address.uri.user != phone.username:
             transaction.respond(403, Warning=warning("A phone registers only itself"))
             return
+        if not self.serves(phone):
+            # Its names lead it to who does (RFC 3263 section 4.3); that node may be about to take over.
+            transaction.respond(503, Retry_After=RETRY_SECONDS)
+            return
         try:
             done = self.registrar.register(
                 request, username=phone.username, connection=connection.number, now=now, source=connection.peer.host
@@ -104,6 +113,16 @@ class Registrations:
         else:
             transaction.respond(200)
         self._let_go(done)
+
+    def end(self, username: str, busy: set[str]) -> None:
+        """A phone is served elsewhere from now on. The connection of one that is not in a call is closed, so that it looks at once."""
+        now = asyncio.get_running_loop().time()
+        bindings = self.registrar.lookup(username, now)
+        self.registrar.drop_user(username)
+        self.seen.pop(username, None)
+        for binding in bindings:
+            if username not in busy and (connection := self._connections.pop(binding.connection, None)) is not None:
+                connection.close()
 
     def _note(self, phone: Phone, transaction: ServerTransaction) -> None:
         now, request = datetime.now(UTC), transaction.request
