@@ -127,7 +127,8 @@ class World:
 
 
 DEEDS = (
-    "call", "call", "call", "pick up", "answers", "answers", "rings", "rings", "busy", "declines", "redirects", "answer", "answer", "hang up",
+    "call", "call", "call", "pick up", "answers", "answers", "rings", "rings", "busy", "declines", "redirects",
+    "answer", "answer", "hang up",
     "hold", "resume", "transfer", "transfer", "join", "lose connection", "come back", "silence", "wait", "wait",
 )  # fmt: skip
 

@@ -130,6 +130,11 @@ def log(event: Event, /, **fields: Any) -> None:
     if event.level < _threshold:
         return
     now = time.time()
-    line = {"at": f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z", "level": event.level.name.lower(), "event": event.value, **fields}
+    line = {
+        "at": f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z",
+        "level": event.level.name.lower(),
+        "event": event.value,
+        **fields,
+    }
     sys.stderr.write(_encode(line) + "\n")
     sys.stderr.flush()

@@ -174,7 +174,11 @@ class Call:
         """The accounts whose phones ring for this call now."""
         if self.answered_at is not None or self.hunt.fork is None:
             return []
-        return [branch.target.username for branch in self.hunt.fork.branches if branch.failed is None]
+        return [
+            branch.target.username
+            for branch in self.hunt.fork.branches
+            if branch.failed is None and not branch.abandoned
+        ]
 
     async def next_event(self) -> Event:
         """The next thing that happens to this call."""
@@ -300,6 +304,7 @@ class Call:
         if not party.username:
             self._trunk_leg = list(Side).index(side)
         self.control.bind(party.dialog, self, side)
+        self.control.changed()
         self.watch_session(party)
 
     def watch_session(self, party: Party) -> None:

@@ -14,7 +14,9 @@ from media_node.call.b2bua import Call
 from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.events import Acknowledged, FlowResumed, Lost, MediaSilent, Requested, Stop
 from media_node.call.invites import Invites
+from media_node.call.lamps import Lamps
 from media_node.call.liveness import answers
+from media_node.call.messages import Messages
 from media_node.call.outside import Outside
 from media_node.call.party import ALLOW, SUPPORTED
 from media_node.call.plan import MediaPlane, Side
@@ -89,6 +91,9 @@ class Exchange:
             serves=self._serves,
             log=self.log,
         )
+        self._messages = Messages(hunting, self.transactions, self._running)
+        self._lamps = Lamps(hunting, self.transactions, lambda: self.calls.values())
+        self._running.on_change = self._lamps.changed
         self._registrations = Registrations(
             self.domain,
             self.registrar,
@@ -201,6 +206,8 @@ class Exchange:
                 self._invites.invite(transaction)
             case "OPTIONS":
                 transaction.respond(200, Allow=ALLOW, Accept="application/sdp", Supported=SUPPORTED)
+            case "MESSAGE" | "SUBSCRIBE":
+                self._to_colleague(transaction)
             case "BYE" | "UPDATE" | "INFO" | "REFER" | "NOTIFY":
                 transaction.respond(481)
             case _:
@@ -209,7 +216,8 @@ class Exchange:
     def _within_dialog(self, transaction: ServerTransaction, ours: str) -> None:
         bound = self._running.dialogs.get((transaction.request.call_id, ours))
         if bound is None:
-            transaction.respond(481)
+            if transaction.request.method != "SUBSCRIBE" or not self._lamps.refresh(transaction):
+                transaction.respond(481)
             return
         call, side, dialog = bound
         party = call.party_of(dialog)
@@ -222,6 +230,17 @@ class Exchange:
                 return
             call.post(FlowResumed(party.username, party.instance, transaction.connection, proved=True))
         call.post(Requested(side, transaction))
+
+    def _to_colleague(self, transaction: ServerTransaction) -> None:
+        """A text message, or a lamp for a colleague's phone."""
+        caller = self._invites.caller(transaction)
+        if caller is None:
+            return
+        colleague = self.directory.colleague(caller, transaction.request.uri.user or "")
+        if transaction.request.method == "SUBSCRIBE":
+            self._lamps.subscribe(transaction, caller, colleague)
+        else:
+            self._running.spawn(self._messages.deliver(transaction, caller, colleague))
 
     def _is_theirs(self, transaction: ServerTransaction, username: str) -> bool:
         """Whether a request over another connection comes from this account; it is answered when not."""
@@ -247,6 +266,7 @@ class Exchange:
     def lost(self, connection: Connection) -> None:
         """A connection is gone, and so are its registrations; its calls wait for a while for it to come back."""
         self._registrations.lost(connection)
+        self._lamps.lost(connection)
         self._running.connections.pop(connection.number, None)
         for call in self.calls.values():
             call.post(Lost(connection))

@@ -144,6 +144,7 @@ class Hunt:
             call.invitation, destination, offer, None, self._local, call.transactions, lambda heard: call.post(heard)
         )
         self.fork.ring(targets)
+        call.control.changed()
         now = asyncio.get_running_loop().time()
         deadline = now + destination.seconds
         another = bool(name) and call.control.other_way(destination, name) is not None

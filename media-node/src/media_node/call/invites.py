@@ -62,7 +62,7 @@ class Invites:
     def invite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
         from_trunk = self.outside.trunks.of(transaction.connection) is not None
-        caller = None if from_trunk else self._caller(transaction)
+        caller = None if from_trunk else self.caller(transaction)
         if caller is None and not from_trunk:
             return
         if request.max_forwards == 0:
@@ -199,7 +199,7 @@ class Invites:
             allowed=self.directory().calls(customer_id),
         )
 
-    def _caller(self, transaction: ServerTransaction) -> Phone | None:
+    def caller(self, transaction: ServerTransaction) -> Phone | None:
         """Who calls: the phone registered over this very connection, else whoever the credentials name."""
         users = self.registrar.users(transaction.connection.number, _now())
         if users:

@@ -16,7 +16,7 @@ from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer
 from media_node.sip.transport import Connection
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, SUBSCRIBE"
 SUPPORTED: Final = "timer, replaces"
 
 

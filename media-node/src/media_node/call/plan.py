@@ -134,6 +134,9 @@ class CallControl(Protocol):
     def bind(self, dialog: Dialog, call: Call, side: Side) -> None:
         """Requests of this dialog go to this side of this call from now on."""
 
+    def changed(self) -> None:
+        """Something about a call changed that others may want to see."""
+
     def unbind(self, dialog: Dialog) -> None:
         """Requests of this dialog are answered 481 from now on."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from media_node.call.b2bua import Call
 from media_node.call.directory import Directory
@@ -46,6 +46,7 @@ class RunningCalls:
     calls: dict[str, Call] = field(default_factory=dict)
     connections: dict[int, Connection] = field(default_factory=dict)
     dialogs: dict[tuple[str, str], tuple[Call, Side, Dialog]] = field(default_factory=dict)
+    on_change: Callable[[], None] = lambda: None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def drain(self, patience: float, emergency_patience: float) -> None:
@@ -73,6 +74,10 @@ class RunningCalls:
     def bind(self, dialog: Dialog, call: Call, side: Side) -> None:
         """See CallControl."""
         self.dialogs[dialog.id.call_id, dialog.id.local_tag] = (call, side, dialog)
+
+    def changed(self) -> None:
+        """See CallControl."""
+        self.on_change()
 
     def unbind(self, dialog: Dialog) -> None:
         """See CallControl."""
@@ -145,12 +150,16 @@ class RunningCalls:
             self.ended(record)
         finally:
             del self.calls[call.id]
+            self.changed()
 
     def start(
         self, plan: Plan, transaction: ServerTransaction, outside: Identity | None, location: bytes = b""
     ) -> None:
         """Begins a call. `outside` is what a trunk is told of the caller, `location` where it calls 112 from."""
-        work = self._run(plan, transaction, outside, location)
+        self.spawn(self._run(plan, transaction, outside, location))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does something that takes a while; what goes wrong in it is logged, and the rest goes on."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
