@@ -51,6 +51,9 @@ class Algorithm(StrEnum):
         return self.hash(f"{username}:{realm}:{password}")
 
 
+_OFFERED: Final = tuple(algorithm.value for algorithm in Algorithm)
+_OFFERED_OLD: Final = (Algorithm.MD5.value,)
+
 Ha1 = Mapping[str, str]
 """H(A1) in hexadecimal by the name of its algorithm."""
 
@@ -185,12 +188,11 @@ class Authenticator:
 
     def challenges(self, now: float, *, stale: bool = False, agent: str = "") -> list[str]:
         """One header value per algorithm, the strongest first; `agent` is the User-Agent that is asked."""
-        nonce = self._nonce(now)
-        offered = (Algorithm.MD5,) if _ONLY_MD5.match(agent) else tuple(Algorithm)
-        suffix = ", stale=true" if stale else ""
-        return [
-            f'Digest realm="{self.realm}", nonce="{nonce}", algorithm={name}, qop="auth"{suffix}' for name in offered
-        ]
+        offered = _OFFERED_OLD if _ONLY_MD5.match(agent) else _OFFERED
+        begin, end = f'Digest realm="{self.realm}", nonce="{self._nonce(now)}", algorithm=', ', qop="auth"'
+        if stale:
+            end += ", stale=true"
+        return [begin + name + end for name in offered]
 
     def judge(
         self,

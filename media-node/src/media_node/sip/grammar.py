@@ -52,7 +52,7 @@ _MEDIA_TYPE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+/[ \t]*+([A-Z
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]]++")
 _MAX_HOST: Final = 255
 _SHORT: Final = 128
-"""Characters of a URI that is worth remembering: a phone's messages name the same few over and over."""
+"""Characters of a URI or an address that is worth remembering: a phone's messages name the same few over and over."""
 _URI_SAFE: Final = "-_.!~*'()[]/:&+$"
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/"
 _SIP: Final = ("sip", "sips")
@@ -72,6 +72,13 @@ class Parameters(sipmessage.Parameters):
 
     def __getitem__(self, key: str) -> str | None:
         return self._values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """The value, None for a parameter without one, `default` where there is no such parameter."""
+        return self._values.get(key, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -181,12 +188,12 @@ class Address(sipmessage.Address):
     @classmethod
     def parse(cls, value: str) -> Address:
         """The one address in `value`. Raises ValueError."""
-        return _one(cls._read, value)
+        return _short_address(value) if len(value) <= _SHORT else _one(cls._read, value)
 
     @classmethod
     def parse_many(cls, value: str) -> list[Address]:  # type: ignore[override]
         """The addresses in `value`, separated by commas. Raises ValueError."""
-        return _many(cls._read, value)
+        return list(_short_addresses(value)) if len(value) <= _SHORT else _many(cls._read, value)
 
     @classmethod
     def _read(cls, text: str, position: int) -> tuple[Address, int]:
@@ -317,6 +324,16 @@ def _skip(text: str, position: int) -> int:
 @lru_cache(maxsize=4096)
 def _short_uri(value: str) -> URI:
     return URI._read(value)
+
+
+@lru_cache(maxsize=4096)
+def _short_address(value: str) -> Address:
+    return _one(Address._read, value)
+
+
+@lru_cache(maxsize=4096)
+def _short_addresses(value: str) -> tuple[Address, ...]:
+    return tuple(_many(Address._read, value))
 
 
 def _host(text: str, position: int) -> tuple[str, int]:

@@ -168,7 +168,7 @@ class Listener:
     def _trim(self) -> None:
         """glibc keeps what was freed between two connections that stay, unless it is asked."""
         self._trimming = None
-        if self._most - len(self.gate) >= max(_TRIM_FROM, self._most // 4):
+        if self._most - len(self.gate) >= _TRIM_FROM:
             self._most = len(self.gate)
             _give_back()
         self._schedule_trim()
