@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from customers import account as accounts
-from customers import phone, product
+from customers import delivery, phone, product
 from customers.account import Account, EventKind
 from customers.billing import monthly_share
 from customers.customer import Kind
@@ -157,7 +157,7 @@ def carry_out(account: Account, now: datetime) -> Account:
 
 
 def _after_the_last(account: Account, now: datetime) -> Account:
-    """With nothing in service, the numbers go back and the clock of retention starts."""
+    """With nothing in service, the numbers go back, the phones are gone and the clock of retention starts."""
     served = [found for found in account.products if found.served]
     environment = account.environment
     if environment.lines and not any(found.unit == "number" for found in served):
@@ -167,6 +167,7 @@ def _after_the_last(account: Account, now: datetime) -> Account:
         account = replace(account, environment=replace(environment, lines=(), phones=phones))
     if served or not account.products or account.customer.retain_until:
         return account
+    account = delivery.remove_phones(account, [each.username for each in account.environment.phones], CLOCK, now)
     until = midnight(month_later(local_day(now), RETENTION_MONTHS))
     return replace(account, customer=replace(account.customer, retain_until=until))
 

@@ -104,7 +104,8 @@ class Environment:
     """The environment of one customer; `version` grows by one with each change of what a node must know.
 
     `served`: it has a product that is active or being activated. `awaits_proof`: a product waits for the proof call. `suspended`: calls out
-    are refused, but never 112. `call_history_days`: 0 means that nothing is written down.
+    are refused, but never 112. `call_history_days`: 0 means that nothing is written down. `aliases` are ids of environments that became
+    part of this one, whose names phones still know.
     """
 
     customer_id: str
@@ -119,6 +120,7 @@ class Environment:
     sites: tuple[Site, ...] = ()
     lines: tuple[Line, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    aliases: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -157,6 +159,7 @@ def to_item(environment: Environment) -> Item:
             "minutesPerDay": environment.limits.minutes_per_day,
             "destinations": [each.value for each in environment.limits.destinations],
         },
+        **present({"aliases": list(environment.aliases)}),
     }
 
 
@@ -182,6 +185,7 @@ def from_item(item: Mapping[str, Any]) -> Environment:
             limits["minutesPerDay"],
             tuple(Destination(each) for each in limits["destinations"]),
         ),
+        aliases=tuple(item.get("aliases", [])),
     )
 
 

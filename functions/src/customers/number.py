@@ -120,6 +120,16 @@ def move(number: Number, target: State, who: Actor, now: datetime, *, customer_i
     return replace(number, state=target, version=event.version, customer_id=owner, news=(*number.news, event))
 
 
+def hand_over(number: Number, customer_id: str, who: Actor, now: datetime, why: str = "") -> Number:
+    """The number as another customer's, with which its owner was joined; raises NumberRefusedError unless it is active."""
+    if number.state is not State.ACTIVE:
+        raise NumberRefusedError(number, State.ACTIVE)
+    if number.customer_id == customer_id:
+        return number
+    event = NumberEvent(number.version + 1, now, State.ACTIVE, State.ACTIVE, who, customer_id, why)
+    return replace(number, version=event.version, customer_id=customer_id, news=(*number.news, event))
+
+
 def to_item(number: Number) -> Item:
     """The attributes of a number, without its keys."""
     return present(
