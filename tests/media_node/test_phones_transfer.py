@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,3 +126,24 @@ def test_linphone_consults_a_colleague_and_joins_the_two(
     target.wait_for("CALL_CLOSED")
     for phone in (caller, target):
         assert all(count > 100 for count in phone.packets()), phone.text()[-3000:]
+
+
+@pytest.mark.needs("baresip", "ss")
+def test_baresip_loses_its_connection_and_its_call_goes_on(new_node: NodeFactory, handset: Handset) -> None:
+    node = new_node()
+    caller, callee, _ = three(node, handset)
+    caller.command("dial", "102")
+    callee.wait_for("CALL_ESTABLISHED")
+    time.sleep(1)
+    (mine, *_) = re.findall(r"rport=(\d+)", caller.text())
+    subprocess.run(["ss", "-K", "dst", node.address, "dport", "=", "5061", "sport", "=", mine], check=True)
+    wait_until(lambda: node.events("flow lost"), 10)
+    wait_until(lambda: node.events("flow resumed"), 60, lambda: caller.text()[-3000:])
+    time.sleep(2)
+    assert not ended(callee)
+    callee.command("hangup")
+    caller.wait_for("CALL_CLOSED")
+    for phone in (caller, callee):
+        assert all(count > 150 for count in phone.packets())
+    (record,) = wait_until(lambda: node.records(CUSTOMER))
+    assert record["reason"] == "completed"

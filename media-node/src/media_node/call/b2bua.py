@@ -170,6 +170,10 @@ class Call:
             (each for each in (*self.parties.values(), *self.transfers.departing) if each.dialog is dialog), None
         )
 
+    def has_party(self, username: str) -> bool:
+        """Whether a phone of this account is in the call."""
+        return any(party.username == username for party in self.parties.values())
+
     def ringing(self) -> list[str]:
         """The accounts whose phones ring for this call now."""
         if self.answered_at is not None or self.hunt.fork is None:

@@ -275,7 +275,7 @@ class Exchange:
         """A phone registered: calls of its whose connection was lost go on over this one."""
         for binding in self.registrar.lookup(phone.username, _now()):
             if binding.connection == connection.number:
-                for call in self.calls.values():
+                for call in [each for each in self.calls.values() if each.has_party(phone.username)]:
                     call.post(FlowResumed(phone.username, binding.instance, connection, binding.contact))
 
 
