@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from customers import account as accounts
-from customers import environments, phone
+from customers import environments, phone, preferences
 from customers.account import Account, EventKind
 from customers.environment import Line
 from customers.phone import (
@@ -137,3 +137,13 @@ def test_without_a_product_there_are_no_passwords(account: Account) -> None:
     assert all(each.ha1 is None for each in void.environment.phones)
     with pytest.raises(NotServedError):
         phone.hand_out(void, {FIRST: NEW}, CUSTOMER, NOW)
+
+
+def test_how_long_calls_are_kept_is_the_customers_choice(account: Account) -> None:
+    none = preferences.keep_calls(account, 0, CUSTOMER, NOW)
+    assert none.environment.call_history_days == 0
+    assert accounts.settle(account, none).environment.version == account.environment.version + 1
+    assert preferences.keep_calls(none, 0, CUSTOMER, NOW) == none
+    for days in (-1, 366):
+        with pytest.raises(preferences.DaysRefusedError):
+            preferences.keep_calls(account, days, CUSTOMER, NOW)
