@@ -184,20 +184,20 @@ class Node:
 
     async def _poll(self) -> None:
         began = self._lease.now()
-        found = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
+        assigned = await asyncio.to_thread(assignments.read, self._dynamodb, self._config.fleet_table, self._here.arn)
         self._lease.read(began)
-        if found != self._assigned:
-            self._take_over(found)
+        if assigned != self._assigned:
+            self._take_over(assigned)
         self.exchange.looked()
 
-    def _take_over(self, found: assignments.Assigned) -> None:
-        self._probe.watch(found.environments)
-        self._assigned = found
+    def _take_over(self, assigned: assignments.Assigned) -> None:
+        self._probe.watch(assigned.environments)
+        self._assigned = assigned
         self._assign()
-        phones = sum(len(environment.phones) for environment in found.environments)
-        for error in found.errors:
+        phones = sum(len(environment.phones) for environment in assigned.environments)
+        for error in assigned.errors:
             log(Event.ASSIGNMENT_REFUSED, error=error)
-        log(Event.ASSIGNMENTS_LOADED, environments=len(found.environments), phones=phones, errors=found.errors)
+        log(Event.ASSIGNMENTS_LOADED, environments=len(assigned.environments), phones=phones, errors=assigned.errors)
         self._changed.set()
 
     def _door(self) -> Door:
@@ -265,11 +265,11 @@ class Node:
 
     async def _recover(self) -> None:
         """Ends the records of the calls that were running when the process before this one ended without a word."""
-        found = await asyncio.to_thread(self._spool.recover)
-        for name, item, last_seen in found:
+        recovered = await asyncio.to_thread(self._spool.recover)
+        for name, item, last_seen in recovered:
             self._keep(name, cut_short(item, last_seen, _days_begun_for(item)))
-        if found:
-            log(Event.RECORDS_RECOVERED, records=len(found))
+        if recovered:
+            log(Event.RECORDS_RECOVERED, records=len(recovered))
 
     @staticmethod
     def _is_probe(record: CallRecord) -> bool:

@@ -180,13 +180,13 @@ class Handshakes:
         announced = list(self._legs.legs(source)) if running.owner is None else [running.owner]
         announced.sort(key=lambda leg: not leg.lacks_keys(rtcp=port is leg.rtcp))
         for legs, several in ((announced, True), (list(self._waiting), False)):
-            found = [
+            finished = [
                 Finished(leg, port is leg.rtcp, keys)
                 for leg in legs
                 if leg.dtls is not None
                 and port in (leg.rtp, leg.rtcp)
                 and (keys := running.association.keys(leg.dtls.fingerprint))
             ]
-            if len(found) == 1 or (found and several):
-                return found[0]
+            if len(finished) == 1 or (finished and several):
+                return finished[0]
         return None

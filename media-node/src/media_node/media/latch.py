@@ -20,7 +20,7 @@ PROOFS = 3
 """Packets that must verify in a row: a 32-bit tag accepts one forgery in 2**32, three in a row 2**96."""
 
 SILENCE_S = 0.5
-"""Seconds a believed source must be silent before another may take its place: 25 packets of 20 ms."""
+"""Seconds a latched address must be silent before another may take its place: 25 packets of 20 ms."""
 
 
 REDIRECT_S = 10.0
@@ -28,7 +28,7 @@ REDIRECT_S = 10.0
 
 
 class LatchState(StrEnum):
-    """How far a leg's source is believed."""
+    """How far the address of a leg's media is authenticated."""
 
     PENDING = "pending"
     PROBATION = "probation"
@@ -69,7 +69,7 @@ class Latch(Generic[Address]):
     silence: float = SILENCE_S
     state: LatchState = LatchState.PENDING
     address: Address | None = None
-    """The believed address; None until latched."""
+    """The latched address; None before."""
 
     _heard: float = 0.0
     _open_until: float = float("-inf")
@@ -77,7 +77,7 @@ class Latch(Generic[Address]):
     _proved: int = 0
 
     def admits(self, source: Address, now: float) -> bool:
-        """Whether a packet from `source` may be tried at all: not while the believed source is alive elsewhere.
+        """Whether a packet from `source` may be tried at all: not while the latched address is alive elsewhere.
 
         Asked before decryption, so that a copy which overtakes the real packet does not use up its place in the replay
         list.
@@ -90,7 +90,7 @@ class Latch(Generic[Address]):
         )
 
     def verified(self, source: Address, newer: bool, now: float) -> bool:
-        """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the believed
+        """A packet from `source` verified; `newer` tells that its index lies beyond all before. True when the latched
         source changed.
         """
         if source == self.address:
@@ -113,13 +113,13 @@ class Latch(Generic[Address]):
         return True
 
     def redirect(self, now: float) -> None:
-        """The signalling announced another address: whoever proves itself soon is believed without waiting for
+        """The signalling announced another address: whoever authenticates soon is latched to without waiting for
         silence.
         """
         self._open_until = now + REDIRECT_S
 
     def heard(self, now: float) -> None:
-        """Packets of the believed source verified until `now`; what the relay's fast path tells instead of `verified`
+        """Packets from the latched address verified until `now`; what the relay's fast path tells instead of `verified`
         for each.
         """
         self._heard = max(self._heard, now)

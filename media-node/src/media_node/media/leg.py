@@ -1,4 +1,4 @@
-"""One side of a call: what was negotiated, the keys, what is believed of its whereabouts, and what it saw."""
+"""One side of a call: what was negotiated, the keys, which address it is latched to, and what it saw."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DropReason(StrEnum):
     REPLAYED = "replayed"
     TOO_OLD = "too-old"
     SOURCE_ALIVE = "source-alive"
-    """Another address claims a leg whose believed source is still heard."""
+    """Another address claims a leg whose latched address is still heard."""
     NOT_NEGOTIATED = "not-negotiated"
     """Plain RTP from another address than the signalling named."""
     STRANGER = "stranger"
@@ -79,8 +79,8 @@ REASONS = {MalformedPacket: DropReason.MALFORMED, Replayed: DropReason.REPLAYED,
 
 def drop_reason(error: SrtpError, packet: bytes) -> DropReason:
     """The counter of a packet libsrtp refused. Whether it was sent in clear can only be guessed from its looks."""
-    found = REASONS.get(type(error), DropReason.UNAUTHENTICATED)
-    return DropReason.PLAINTEXT if found is not DropReason.MALFORMED and looks_plain(packet) else found
+    why = REASONS.get(type(error), DropReason.UNAUTHENTICATED)
+    return DropReason.PLAINTEXT if why is not DropReason.MALFORMED and looks_plain(packet) else why
 
 
 class Leg:
@@ -103,7 +103,7 @@ class Leg:
         """Of RTCP that DTLS keyed on a port of its own; else RTCP has the keys of RTP."""
         self.drops: Counter[DropReason] = Counter()
         self.heard = now
-        """When anything of this leg was last believed, or its silence last excused."""
+        """When a packet of this leg last authenticated, or its silence was last excused."""
         self.silent = False
         """Whether its silence has been reported."""
         self.report_due = now
@@ -246,7 +246,7 @@ class Leg:
         return self.rtcp_latch.address or self._vouched(self.remote.rtcp_port)
 
     def tell_latch(self) -> None:
-        """Let the latch know how recently the fast path, which only carries the believed source, heard it."""
+        """Let the latch know how recently the fast path, which only carries the latched address, heard it."""
         for stream in self.inbound.values():
             if stream.routed:
                 self.latch.heard(stream.heard)
@@ -254,14 +254,14 @@ class Leg:
     def hosts(self) -> set[Hashable]:
         """Where an SRTP leg is likely to send from before it has proved it: its announced host and its signalling's."""
         remote = self.remote
-        found = [self._source(host, 1) for host in (remote.address, remote.peer)] if remote else []
-        return {host_of(source) for source in found if source is not None}
+        sources = [self._source(host, 1) for host in (remote.address, remote.peer)] if remote else []
+        return {host_of(source) for source in sources if source is not None}
 
     def announced(self) -> set[TransportAddress]:
         """The exact addresses it announced, for RTP and for RTCP."""
         remote = self.remote
-        found = [self._source(remote.address, port) for port in (remote.port, remote.rtcp_port)] if remote else []
-        return {source for source in found if source is not None}
+        sources = [self._source(remote.address, port) for port in (remote.port, remote.rtcp_port)] if remote else []
+        return {source for source in sources if source is not None}
 
     def accepts_source(self, source: TransportAddress, *, rtcp: bool) -> bool:
         """Of a plain leg, whose only proof is its address: whether `source` is what was negotiated, or may pass for it
@@ -379,7 +379,7 @@ class Leg:
         return Report(out.ssrc, sender, blocks)
 
     def last_heard(self) -> float:
-        """When anything of this leg was last believed."""
+        """When a packet of this leg last authenticated."""
         return max([self.heard, *(stream.heard for stream in self.inbound.values())])
 
     @property

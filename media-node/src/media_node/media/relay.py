@@ -54,7 +54,7 @@ class Relay:
         }
         self.calls: dict[str, RelayedCall] = {}
         self.drops: Counter[DropReason] = Counter()
-        """Packets that could not be laid at any call's door."""
+        """Drops that belong to no call."""
         self.received = 0
         self._shared = shared
         self._new_pair = new_pair

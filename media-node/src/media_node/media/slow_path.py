@@ -58,7 +58,7 @@ class SlowPath:
                     {Kind.DTLS: DropReason.DTLS, Kind.STUN: DropReason.STUN}.get(kind, DropReason.MALFORMED),
                 )
         except Exception:
-            log.exception("a packet could not be considered")
+            log.exception("a packet could not be handled")
             self._drops[DropReason.INTERNAL] += 1
         return None
 
@@ -71,10 +71,10 @@ class SlowPath:
         ssrc, sequence = rtp.ssrc_of(packet, False), int.from_bytes(packet[2:4], "big")
         timestamp, payload_type = int.from_bytes(packet[4:8], "big"), packet[1] & 0x7F
         if receiving.leg is None:
-            found = self._authenticate(packet, ssrc, sequence, source, now)
-            if found is None:
+            authenticated = self._authenticate(packet, ssrc, sequence, source, now)
+            if authenticated is None:
                 return None
-            leg, plain, context = found
+            leg, plain, context = authenticated
         else:
             leg, plain, context = receiving.leg, packet, None
             if not leg.accepts_source(source, rtcp=False):
@@ -160,10 +160,10 @@ class SlowPath:
         leg = receiving.leg
         plain = packet
         if leg is None:
-            found = self._authenticate_rtcp(receiving, packet, source, now)
-            if found is None:
+            authenticated = self._authenticate_rtcp(receiving, packet, source, now)
+            if authenticated is None:
                 return
-            leg, plain = found
+            leg, plain = authenticated
         elif not leg.accepts_source(source, rtcp=receiving.rtcp):
             leg.drops[DropReason.NOT_NEGOTIATED] += 1
             return

@@ -53,11 +53,11 @@ class Inbound(Reception):
         self.sequence_offset = 0
         self.timestamp_offset = 0
         self.held = 0
-        """Packets believed but not carried over: the other side was not there or did not want them."""
+        """Packets authenticated but not carried over: the other side was not there or did not want them."""
         self.paused = False
         """The peer announced that it stops sending; what it then skips is not lost."""
         self.routed = False
-        """Whether it is on the fast path, which it is only from the leg's believed source."""
+        """Whether it is on the fast path, which it is only from the leg's latched address."""
         self._restart: int | None = None
         self._octets = self._measured = self._size = 0
 
@@ -78,7 +78,7 @@ class Inbound(Reception):
             self.out.carry_on(self, sequence, timestamp, now)
         back = self.highest - sequence & 0xFFFF
         if MAX_MISORDER < back < 0x8000:
-            # From so far back only two in a row are believed to be a source that started over (RFC 3550 appendix A.1).
+            # From so far back only two in a row count as a source that started over (RFC 3550 appendix A.1).
             if sequence == self._restart:
                 self.out.carry_on(self, sequence, timestamp, now)
                 self.rebase(sequence)

@@ -53,7 +53,7 @@ class LegDescription:
     rtcp_mux: bool = False
     direction: str = "sendrecv"
     symmetric: bool = False
-    """A plain leg behind NAT: believe whatever port of `peer` the media comes from. Never needed on an SRTP leg."""
+    """A plain leg behind NAT: accept whatever port of `peer` the media comes from. Never needed on an SRTP leg."""
     dtls: Dtls | None = None
 
     @property
@@ -75,7 +75,7 @@ class LocalTransport:
 
 @dataclass(frozen=True, kw_only=True)
 class LegStats:
-    """What one leg saw: packets received and believed, sent, and refused by reason; RFC 3550 figures of the
+    """What one leg saw: packets received and authenticated, sent, and dropped by reason; RFC 3550 figures of the
     receiver.
     """
 
@@ -128,7 +128,7 @@ class WorkerLoad:
 #   close   {call: str}                                     -> {"a": LegStats, "b": LegStats}
 #   load    {}                                              -> WorkerLoad
 # Events:
-#   {"event": "timeout", "call": str, "leg": "a"|"b"}        nothing believed from a leg for the media timeout
+#   {"event": "timeout", "call": str, "leg": "a"|"b"}        no packet of a leg authenticated for the media timeout
 #   {"event": "gone", "worker": int, "calls": [str]}         by the client: the process ended, its calls with it
 
 
