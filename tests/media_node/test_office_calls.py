@@ -19,6 +19,7 @@ from tests.support.office import (
     NUMBER,
     DeskPhone,
     Office,
+    RulefulMedia,
     desk_phone,
     environment,
     invite,
@@ -168,6 +169,27 @@ async def test_an_attended_transfer_joins_the_two_calls(office: Office) -> None:
     await until(lambda: len(office.records) == 2)
     assert {record.reason for record in office.records} == {"completed", "transferred"}
     assert not office.media.secure
+
+
+async def test_an_attended_transfer_joins_calls_of_two_workers(office: Office) -> None:
+    second_worker = RulefulMedia()
+    transferor, ours, theirs = await connected(office)
+    target = await desk_phone(office, "103")
+    await theirs.change(Direction.SENDONLY)
+    office.exchange.media = lambda: second_worker
+    second = await transferor.call("103")
+    third = await target.answered()
+    key = third._secured_with
+    assert second.dialog is not None
+    ids = second.dialog.id
+    replaces = f"{ids.call_id}%3Bto-tag%3D{ids.remote_tag}%3Bfrom-tag%3D{ids.local_tag}"
+    assert (await ask(theirs, refer(theirs, f"<sip:103@{DOMAIN}?Replaces={replaces}>"))).code == 202
+    await asyncio.wait_for(theirs.ended.wait(), 5)
+    await until(lambda: ours.directions[-1] is Direction.SENDRECV and third._secured_with != key)
+    await ours.hang_up()
+    await asyncio.wait_for(third.ended.wait(), 5)
+    await until(lambda: len(office.records) == 2)
+    assert not office.media.secure and not second_worker.secure
 
 
 async def test_an_attended_transfer_of_a_call_that_is_no_more_is_a_blind_one(office: Office) -> None:

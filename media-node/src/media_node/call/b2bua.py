@@ -287,9 +287,8 @@ class Call:
             return None
         try:
             before = await self.relayed.give(event.side, event.to, event.as_side)
-        except Exception:  # on another worker, or that is gone: the leg stays here, and so does the call
-            event.party.set_result(None)
-            return None
+        except MediaFailed:
+            before = None  # the calls are on two workers: the party goes without its leg
         del self.parties[event.side]
         if event.party.done():
             party.bye()  # too late: nobody waits for it any more

@@ -143,13 +143,13 @@ class Joins:
 @dataclass(frozen=True)
 class Surrender:
     """The call `to` takes this side's party over, leg and all, to its side `as_side` (attended transfer); the future
-    gets it, and what the leg saw whose place its leg has taken, or None.
+    gets it, and what the leg saw whose place its leg has taken (None where that could not move), or None.
     """
 
     side: Side
     to: str
     as_side: Side
-    party: asyncio.Future[tuple[Party, LegStats] | None] = field(compare=False)
+    party: asyncio.Future[tuple[Party, LegStats | None] | None] = field(compare=False)
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,12 @@ class LegMedia:
             )
         )
 
+    def at(self, local: LocalTransport) -> LegMedia:
+        """The same end of the same dialog on another worker: at another place, under new keys, to be offered anew."""
+        moved = LegMedia(local, self.suites, remote=self.remote)
+        moved._id, moved._version = self._id, self._version
+        return moved
+
     def leg(self, peer: str) -> protocol.LegDescription:
         """What the media worker has to know of this leg. Raises ValueError before there is a description in force."""
         if self.remote is None:

@@ -110,7 +110,7 @@ class Transfers:
 
     async def _attended(self, side: Side, other: Call, referrers: Side) -> None:
         call, referrer = self.call, self.call.parties[side]
-        surrendered: asyncio.Future[tuple[Party, LegStats] | None] = asyncio.get_running_loop().create_future()
+        surrendered: asyncio.Future[tuple[Party, LegStats | None] | None] = asyncio.get_running_loop().create_future()
         other.post(Surrender(referrers.other, call.id, side, surrendered))
         given = None
         with contextlib.suppress(TimeoutError):
@@ -119,7 +119,10 @@ class Transfers:
             self._notify(referrer, "481 Call/Transaction Does Not Exist", ended=True)
             return
         party, before = given
-        call.relayed.note(before)
+        if before is not None:
+            call.relayed.note(before)
+        else:
+            party.media = party.media.at(await call.relayed.reopen(side, secure=party.media.secure))
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
         self._leave(referrer)
         call.seat(side, party)
