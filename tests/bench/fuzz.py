@@ -3,8 +3,9 @@
     python tests/bench/fuzz.py [--runs 200000] [--live 20000] [--keep] [--json]
 
 `guided`: runs without an exception, how many inputs reach something new, and how much memory grew after the first tenth.
-`live`: messages sent by strangers over TLS while a registered phone sends OPTIONS: the longest it waited in milliseconds,
-what the node's memory grew by in MB, and whether it lives. --keep adds what reached something new to the corpus.
+`live`: messages sent by strangers over TLS while a registered phone sends OPTIONS: the longest it waited in milliseconds
+(`without` strangers too, which is the machine's own share), what the node's memory grew by in MB, and whether it lives.
+--keep adds what reached something new to the corpus.
 """
 
 from __future__ import annotations
@@ -127,6 +128,8 @@ def live(number: int) -> dict[str, Any]:
         phone = WirePhone(0, served.port, ELSEWHERE, trusting())
         phone.connect()
         phone.register()
+        with Watch(phone) as quiet:
+            time.sleep(3)
         sent = connections = 0
         stranger: WirePhone | None = None
         grown = rss = 0.0
@@ -155,6 +158,7 @@ def live(number: int) -> dict[str, Any]:
             "sent": sent,
             "connections": connections,
             **{**watch.figures(), "longest": round(longest, 1)},
+            "without": {**quiet.figures(), "longest": round(max(quiet.waits, default=0.0) * 1000, 1)},
             "growth_mb": round(grown, 1),
             "lives": lives,
         }

@@ -98,6 +98,42 @@ async def test_a_stranger_s_flood_does_not_keep_a_registered_phone_from_its_answ
         writer.close()
 
 
+async def heads(office: Office, requests: list[bytes]) -> list[bytes]:
+    """The answers to a stranger's requests without what differs by itself: branch, tags, nonces and Call-ID."""
+    context = office.certificates.client_context()
+    reader, writer = await asyncio.open_connection("127.0.0.1", office.port, ssl=context, server_hostname=DOMAIN)
+    answers = []
+    for request in requests:
+        writer.write(request)
+        head = b"SIP/2.0 100"
+        while head.startswith(b"SIP/2.0 100"):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        lines = [line.partition(b", nonce=")[0] for line in head.split(b"\r\n")]
+        own = (b"Via", b"To", b"From", b"Call-ID")
+        answers.append(b"\n".join(line for line in lines if not line.startswith(own)))
+    writer.close()
+    return answers
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE"])
+async def test_a_scanner_learns_from_no_answer_which_accounts_exist(office: Office, method: str) -> None:
+    """What SIPVicious's svwar does: the same request for account after account, to see which answer differs."""
+
+    def scan(number: int, account: str) -> bytes:
+        uri = f"sip:{DOMAIN}" if method == "REGISTER" else f"sip:{account}@{DOMAIN}"
+        return (
+            f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/TLS 192.0.2.9;branch=z9hG4bK{number};rport\r\n"
+            f"From: <sip:{account}@{DOMAIN}>;tag={number}\r\nTo: <sip:{account}@{DOMAIN}>\r\nCall-ID: {number}\r\n"
+            f"CSeq: 1 {method}\r\nContact: <sip:{account}@192.0.2.9>\r\nMax-Forwards: 70\r\n"
+            f"User-Agent: friendly-scanner\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
+
+    await office.handset("101")
+    accounts = (f"{CUSTOMER}-101", f"{CUSTOMER}-102", f"{CUSTOMER}-999", "nobody", "100", "112", "1000")
+    answers = await heads(office, [scan(number, account) for number, account in enumerate(accounts)])
+    assert len(set(answers)) == 1
+
+
 _HALF_OPEN = """
 import asyncio, socket, subprocess, sys
 from media_node.sip import listener
