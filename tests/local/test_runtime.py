@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,15 @@ from callvoip.lambdas.runtime import FunctionError, Runtime
 
 CODE = """
 import os, sys, time
+from datetime import UTC, datetime
 print("started")
 
 def echo(event, context):
     return {"event": event, "pid": os.getpid(), "table": os.environ["TABLE"], "region": os.environ["AWS_REGION"],
             "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis(), "home": os.environ["LAMBDA_TASK_ROOT"]}
+
+def now(event, context):
+    return datetime.now(UTC).isoformat()
 
 def fail(event, context):
     raise ValueError("no such thing")
@@ -52,7 +57,8 @@ async def runtime(deployment, emulated: Emulated, tmp_path: Path) -> AsyncIterat
         return "AWS::Lambda::Function", name, properties
 
     made = deployment(
-        ROLE, function("echo"), function("fail"), function("leave"), function("sleep", timeout=0.5), function("missing", "nothing.handler"),
+        ROLE, function("echo"), function("now"),
+        function("fail"), function("leave"), function("sleep", timeout=0.5), function("missing", "nothing.handler"),
         assets={"hash": code},
     )  # fmt: skip
     async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path) as running:
@@ -137,3 +143,17 @@ async def test_leaving_ends_every_process(deployment, emulated, tmp_path):
         pid = (await running.invoke("echo", {}))["pid"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_function_whose_clock_was_moved_lives_later_and_the_others_do_not(runtime):
+    async def said(name: str) -> float:
+        return (datetime.fromisoformat(await runtime.invoke(name, {})) - datetime.now(UTC)).total_seconds()
+
+    assert abs(await said("now")) < 300
+    runtime.move_clock("now", 86400 * 32)
+    assert 86400 * 32 - 300 < await said("now") < 86400 * 32 + 300
+    assert (await runtime.invoke("echo", 1))["left"] > 0, "deadlines keep the real time"
+    runtime.move_clock("now", 0)
+    assert abs(await said("now")) < 300
+    with pytest.raises(LookupError, match="no function nobody"):
+        runtime.move_clock("nobody", 1)

@@ -25,6 +25,7 @@ from callvoip.aws.endpoint import Emulated
 from callvoip.aws.permissions import Principal
 from callvoip.data import Data, opened
 from callvoip.edge import front, sign_in
+from callvoip.edge.clock import MovedClock
 from callvoip.edge.functions import EdgeFunctions
 from callvoip.edge.mail_page import PATH, MailPage
 from callvoip.lambdas.runtime import Runtime
@@ -133,12 +134,15 @@ async def system(
             Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch)
         )
         edge = await stack.enter_async_context(EdgeFunctions())
-        mails = MailPage(emulated, aliases)
-        served = front.application(front.Front(deployment, runtime, edge, signer.keys, aliases), mails.routes())
+        mails, clock = MailPage(emulated, aliases), MovedClock(runtime)
+        served = front.application(
+            front.Front(deployment, runtime, edge, signer.keys, aliases), [*mails.routes(), *clock.routes()]
+        )
         await _serve(stack, served, site_socket)
         triggers = await stack.enter_async_context(
             Triggers(deployment, emulated, runtime, kept.positions if kept else None)
         )
+        clock.triggers = triggers
         await stack.enter_async_context(
             ec2.Ec2(
                 emulated,

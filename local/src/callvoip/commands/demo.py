@@ -18,6 +18,8 @@ import requests
 
 from callvoip.client import Client, RequestRefusedError
 from callvoip.commands.failover import FailoverError, measure
+from callvoip.commands.life import Life, LifeError
+from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
 
 PHONES = 5
@@ -74,12 +76,25 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="end the customer's node afterwards, and measure how soon it can call again",
     )
+    parser.add_argument(
+        "--life",
+        action="store_true",
+        help="go on in Mijn omgeving: one phone more, a new password, receipts, notice, and the end a month later",
+    )
     options = parser.parse_args(arguments)
     logs = Path(tempfile.mkdtemp(prefix="callvoip-demo-"))
     story = Story(quiet=options.json)
     try:
-        proof = tell(story, logs, kill_node=options.kill_node)
-    except (StepFailedError, FailoverError, StartError, RequestRefusedError, requests.RequestException) as error:
+        proof = tell(story, logs, kill_node=options.kill_node, life=options.life)
+    except (
+        StepFailedError,
+        FailoverError,
+        LifeError,
+        PortalError,
+        StartError,
+        RequestRefusedError,
+        requests.RequestException,
+    ) as error:
         print(f"./dev demo: the step '{story.step}' failed: {error}\nLogs: {logs}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -90,7 +105,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def tell(story: Story, logs: Path, *, kill_node: bool = False) -> dict[str, Any]:
+def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = False) -> dict[str, Any]:
     """Every step on a system of its own; returns the proof. Raises StepFailedError and what the client and the system
     raise.
     """
@@ -142,6 +157,7 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False) -> dict[str, Any]
                     system, environment_id, lambda: _is_encrypted(_try_call(system, order["sip"], phones[:2]))
                 )
                 seen(json.dumps(failover))
+        lived = _life(story, Life(system, order, phones, str(ORDER["email"]), _try_call)) if life else None
     return {
         "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
         "node": {"id": node["id"], "state": node["state"]},
@@ -152,6 +168,36 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False) -> dict[str, Any]
             "approved_to_ready": round(ready - approved, 2),
         },
         **({"failover": failover} if failover else {}),
+        **({"life": lived} if lived else {}),
+    }
+
+
+def _life(story: Story, life: Life) -> dict[str, Any]:
+    """One customer's life after the first call, told step by step."""
+    with story.told("sign in to Mijn omgeving by the link in a mail") as seen:
+        seen(life.sign_in())
+    with story.told("add a phone") as seen:
+        monthly_cents = life.add_a_phone()
+        seen(f"{_euro(monthly_cents[0])} a month becomes {_euro(monthly_cents[1])}")
+    with story.told("make a new password for a phone, and call with it") as seen:
+        rotated = life.rotate()
+        _hold(life.calls(_is_encrypted), f"{rotated} cannot call with its new password")
+        seen(rotated)
+    with story.told("verify the receipts of the calls by the published keys") as seen:
+        receipts = life.receipts()
+        seen(f"{receipts} genuine")
+    with story.told("give notice; a month later") as seen:
+        ended_state = life.end()
+        seen(ended_state)
+    with story.told("register after the end") as seen:
+        registration_after = life.registration()
+        seen(str(registration_after))
+    return {
+        "monthly_cents": monthly_cents,
+        "rotated": rotated,
+        "receipts": receipts,
+        "ended_state": ended_state,
+        "registration_after": registration_after,
     }
 
 

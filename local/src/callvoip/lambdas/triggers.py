@@ -142,6 +142,12 @@ class Triggers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def run_schedules(self) -> None:
+        """Run everything that is scheduled once more, now: the clock was moved."""
+        for rule in self._rules:
+            if rule.schedule is not None:
+                self._deliver(rule, self._scheduled(rule))
+
     def publish(self, happened: Mapping[str, Any]) -> None:
         """Put an event on the default bus: every rule whose pattern matches it gets it."""
         for rule in self._rules:
@@ -155,9 +161,12 @@ class Triggers:
         while due is not None:
             while (left := (due - datetime.now(UTC)).total_seconds()) > 0:  # noqa: ASYNC110 (a clock sets no event)
                 await asyncio.sleep(min(left, LONGEST_SLEEP_SECONDS))
-            now = datetime.now(UTC)
-            self._deliver(rule, event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=now))
-            due = schedule.after(now)
+            self._deliver(rule, self._scheduled(rule))
+            due = schedule.after(datetime.now(UTC))
+
+    def _scheduled(self, rule: Rule) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        return event("aws.events", "Scheduled Event", {}, [rule.arn], region=self._region, now=now)
 
     def _deliver(self, rule: Rule, happened: Mapping[str, Any]) -> None:
         for target in rule.targets:

@@ -1,0 +1,176 @@
+"""What becomes of a customer after the first call: for `./dev demo --life`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import boto3
+import requests
+
+from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
+from callvoip.commands.verify_receipt import NotGenuineError, gaps, verify
+from callvoip.nodes.names import Server
+from callvoip.portal import Portal
+from callvoip.system import LocalSystem
+
+LONGEST_SECONDS = 120.0
+HANDED_OVER_SECONDS = 30.0
+REGION = "eu-central-1"
+# Notice is a month; a day more, whatever the month.
+A_MONTH_LATER_SECONDS = 32 * 86400
+TIMEOUT_S = 30.0
+
+Phone = Mapping[str, str]
+Call = Callable[[LocalSystem, dict[str, Any], list[dict[str, str]]], dict[str, Any]]
+"""Makes a call between two phones; what arrived, empty when it did not come about."""
+
+
+class LifeError(Exception):
+    """Something did not come to pass in time; the text says what."""
+
+
+class Life:
+    """The steps of one customer's life, each to be told by whoever runs them."""
+
+    def __init__(
+        self, system: LocalSystem, order: Mapping[str, Any], phones: Sequence[Phone], address: str, call: Call
+    ) -> None:
+        self._system = system
+        self._call = call
+        self._sip = order["sip"]
+        self._monthly_cents = int(order["monthlyTotalCents"])
+        self._environment = order["sip"]["host"].partition(".")[0]
+        self._phones = [dict(phone) for phone in phones]
+        self._address = address
+        self._portal = Portal(system.site)
+        self._server: Server | None = None
+
+    @property
+    def phones(self) -> list[dict[str, str]]:
+        """The phones with the passwords that hold now."""
+        return self._phones
+
+    def sign_in(self) -> str:
+        """By the link in a mail; where that leads."""
+        return self._portal.sign_in(self._address, f"{self._system.site}/_local/mail.json").path
+
+    def add_a_phone(self) -> list[int]:
+        """What a month costs before and after, in cents, as the pages say it."""
+        page = self._portal.get("/mijn/telefoons")
+        price = self._portal.send(page, "/mijn/telefoons/toevoegen", labels="Balie", step="check")
+        after = int(price.forms["/mijn/telefoons/toevoegen"]["monthlyTotalCents"])
+        self._portal.send(price, "/mijn/telefoons/toevoegen")
+        page = self._portal.get("/mijn/telefoons")
+        again = self._portal.send(page, "/mijn/telefoons/toevoegen", labels="Magazijn", step="check")
+        two_more, before = int(again.forms["/mijn/telefoons/toevoegen"]["monthlyTotalCents"]), self._monthly_cents
+        if two_more - after != after - before:
+            raise LifeError(f"the phone is not on the account: {before}, {after}, and with one more {two_more} cents")
+        return [before, after]
+
+    def rotate(self) -> str:
+        """A new password for the first phone, which it uses from now on; its user name."""
+        username = self._phones[0]["username"]
+        page = self._portal.get(f"/mijn/telefoons/{username}")
+        told = self._portal.send(page, f"/mijn/telefoons/{username}/wachtwoord")
+        passwords = dict(zip(told.attributes("data-username"), told.attributes("data-password"), strict=True))
+        if passwords.get(username) in (None, self._phones[0]["password"]):
+            raise LifeError(f"the page tells no new password for {username}")
+        self._phones[0]["password"] = passwords[username]
+        return username
+
+    def calls(self, encrypted: Callable[[Any], bool]) -> bool:
+        """Whether the first phone reaches the second with the passwords that hold now; a node may take a moment."""
+        return bool(
+            _until(lambda: encrypted(self._call(self._system, self._sip, self._phones[:2])), "no call got through")
+        )
+
+    def receipts(self) -> int:
+        """How many receipts of this customer's calls are genuine by the published keys; LifeError when one is not."""
+        found = _until(self._signed, "no call record has a receipt")
+        keys = requests.get(f"{self._system.site}/.well-known/call-receipt-keys.json", timeout=TIMEOUT_S).json()["keys"]
+        for receipt in found:
+            if not any(_genuine(receipt, key) for key in keys):
+                raise LifeError("a receipt is signed by no published key")
+        if missing := gaps(found):
+            raise LifeError("; ".join(missing))
+        return len(found)
+
+    def end(self) -> str:
+        """Notice on all products, and the clock of what carries it out a month later; the products' state then."""
+        # Its name is gone afterwards; a phone that is on knows where it was.
+        self._server = self._system.locate(self._sip["host"])[0]
+        page = self._portal.get("/mijn/opzeggen")
+        products = {name: "1" for name in page.attributes("name") if name.startswith("product-")}
+        check = self._portal.send(page, "/mijn/opzeggen", **products)
+        self._portal.send(check, "/mijn/opzeggen")
+        moved: dict[str, Any] = {"functions": ["due"], "ahead_s": A_MONTH_LATER_SECONDS}
+        requests.post(f"{self._system.site}/_local/clock", json=moved, timeout=TIMEOUT_S).raise_for_status()
+
+        def ended() -> str:
+            states = set(self._portal.get("/mijn/producten").attributes("data-state"))
+            return states.pop() if len(states) == 1 and "terminated" in states else ""
+
+        return str(_until(ended, "the products did not end"))
+
+    def registration(self) -> int:
+        """The SIP status of a phone that registers where it did before the end, as soon as it is refused.
+
+        503 sends a phone elsewhere while a node hands over; it is the answer when no other comes in time.
+        """
+        deadline, code = time.monotonic() + HANDED_OVER_SECONDS, 0
+        while code in (0, 503) and time.monotonic() < deadline:
+            code = self._register() or code
+            time.sleep(0.5)
+        if not code:
+            raise LifeError("the phone may still register, or nobody answers it")
+        return code
+
+    def _register(self) -> int:
+        """The status of a refusal, 0 for none: an attempt without encryption registers first and is refused by 488 then."""
+        server = self._server or self._system.locate(self._sip["host"])[0]
+        caller, callee = (f"{phone['username']}:{phone['password']}" for phone in self._phones[:2])
+        command = [
+            *(sys.executable, "-m", "media_node.probe", "--json", "--attempt", "no-crypto"),
+            *("--host", server.host, "--port", str(server.port), "--domain", self._sip["domain"]),
+            *("--ca-file", str(self._system.ca_file), "--caller", caller, "--callee", callee),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        code = int(json.loads(done.stdout or "{}").get("refused", {}).get("code", 0))
+        return 0 if code == 488 else code
+
+    def _signed(self) -> list[str]:
+        client: Any = boto3.client(
+            "dynamodb",
+            endpoint_url=self._system.aws_endpoint,
+            region_name=REGION,
+            aws_access_key_id=OPERATOR_KEY,
+            aws_secret_access_key=SECRET_KEY,
+        )
+        table = next(name for name in client.list_tables()["TableNames"] if "Cdr" in name)
+        answer = client.query(
+            TableName=table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"CUSTOMER#{self._environment}"}},
+        )
+        return [item["receipt"]["S"] for item in answer["Items"] if "S" in item.get("receipt", {})]
+
+
+def _genuine(receipt: str, key: Mapping[str, str]) -> bool:
+    try:
+        return bool(verify(receipt, key))
+    except NotGenuineError:
+        return False
+
+
+def _until(seen: Callable[[], Any], otherwise: str) -> Any:
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not (found := seen()):
+        if time.monotonic() > deadline:
+            raise LifeError(f"{otherwise} within {LONGEST_SECONDS:.0f} s")
+        time.sleep(0.2)
+    return found
