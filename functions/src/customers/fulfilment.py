@@ -163,7 +163,12 @@ def _noted(reason: str, order_id: str, now: datetime) -> Callable[[Account], Acc
 def _cancel(order: Order, now: datetime) -> None:
     customer_id = store().of_order(order.id)
     if customer_id and store().find(customer_id):
-        store().change(customer_id, lambda found: delivery.cancel(found, order.id, FLEET, now, order.last_change.why))
+
+        def change(found: Account) -> Account:
+            # With nothing left, what follows the end of a contract follows here as well.
+            return contract.carry_out(delivery.cancel(found, order.id, FLEET, now, order.last_change.why), now)
+
+        store().change(customer_id, change)
 
 
 def to_delivery(order: Order) -> Delivery:

@@ -5,12 +5,15 @@ from datetime import datetime
 from functools import cache
 
 from ordering import order
-from ordering.order import FLEET, Order, Role, SipServer, State
+from ordering.order import FLEET, Actor, Order, Role, SipServer, State
 from ordering.store import OrderStore
 from shared import settings
 
 SIP_PORT = 5061
 """SIP over TLS (RFC 3261 section 19.1.2); the names of environments have SRV records for others."""
+
+_WITHDRAWAL = Actor(Role.SALES, "herroeping")
+"""Grants a cancellation as sales does, because the law has decided."""
 
 
 @cache
@@ -70,6 +73,17 @@ def cancelled(order_id: str, now: datetime) -> None:
             order.move(found, State.CANCELLED, FLEET, now) if found.state is State.PENDING_CANCELLATION else found
         ),
     )
+
+
+def withdrawn(order_id: str, now: datetime) -> None:
+    """A consumer withdrew before the order was in service, which nobody can refuse: it is cancelled, without review by sales."""
+
+    def change(found: Order) -> Order:
+        if found.state in (State.IN_PROGRESS, State.HELD):
+            found = order.cancel(found, _WITHDRAWAL, now, "Herroepen")
+        return order.move(found, State.CANCELLED, FLEET, now) if found.state is State.PENDING_CANCELLATION else found
+
+    _change(order_id, change)
 
 
 def _change(order_id: str, change: Callable[[Order], Order]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from customers import contracts, due, environments, fulfilment, numbers, phones
 from customers.account import EventKind
-from customers.contract import NothingToEndError
+from customers.contract import NothingToEndError, NoWithdrawalError
 from customers.number import State as NumberState
 from customers.number_store import NumberStore
 from customers.product import State as ProductState
@@ -309,3 +309,26 @@ def test_passwords_are_told_once_and_kept_as_hashes(approved: Callable[..., Orde
     again = phones.hand_out("abc234", ["abc234-202"], CUSTOMER, NOW)
     assert [each.username for each in again] == ["abc234-202"]
     assert again[0].password != told[1].password
+
+
+@pytest.mark.parametrize("category", ["srtp", "plan"])
+def test_a_consumer_withdraws_from_what_is_still_being_delivered(
+    approved: Callable[..., Order], order_store: OrderStore, category: str
+) -> None:
+    order = approved("0123456789", "abc234", category, kvk="")
+    fulfilment.fulfil(order, NOW)
+    [product] = store().get("abc234").products
+    after = contracts.withdraw("abc234", product.id, CUSTOMER, NOW)
+    assert [found.state for found in after.products] == [ProductState.TERMINATED]
+    assert not after.environment.served and not after.environment.phones
+    assert after.customer.retain_until
+    assert order_store.get(order.id).state is State.CANCELLED
+    with pytest.raises(NoWithdrawalError):
+        contracts.withdraw("abc234", product.id, CUSTOMER, NOW)
+
+
+def test_a_business_cannot_withdraw(approved: Callable[..., Order]) -> None:
+    fulfilment.fulfil(approved("0123456789", "abc234"), NOW)
+    [product] = store().get("abc234").products
+    with pytest.raises(NoWithdrawalError):
+        contracts.withdraw("abc234", product.id, CUSTOMER, NOW)
