@@ -12,6 +12,7 @@ from media_node.probe.phone import Phone as Handset
 from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
+from media_node.sip.message import reply
 from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transaction_layer import ServerTransaction
 from tests.support.node import DOMAIN
@@ -190,3 +191,22 @@ async def _acknowledge(
         assert answered is not None
         attach(ack, answered)
     caller.transactions.acknowledge(caller.connection, ack)
+
+
+async def test_a_phone_that_described_itself_while_it_rang_need_not_do_so_again(office: Office) -> None:
+    callee, caller = await office.handset("102", answers=lambda transaction: 180), await office.handset("101")
+    calling = asyncio.create_task(caller.call("102"))
+    await until(lambda: bool(callee.rang))
+    (transaction,) = callee.rang
+    early = await callee._conversation(voice=1)
+    description = early.answer(Session.parse(transaction.request.body))
+    assert description is not None
+    for status in (183, 200):
+        response = reply(transaction.request, status, to_tag=transaction.tag)
+        response.contact = [callee.contact]
+        if status == 183:
+            attach(response, description)
+        transaction.send(response)
+    ours = await calling
+    assert ours.suite == early.suite
+    early.close("done")

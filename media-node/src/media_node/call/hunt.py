@@ -241,9 +241,12 @@ class Hunt:
         call.seat(Side.B, party)
         try:
             session = described(response)
-            if session is None:
+            if session is not None:
+                answer = await self._take_answer(branch, session)
+            elif branch.media.remote is not None:
+                answer = await self._answer_caller(branch.media.remote)  # it answered early, and says it once
+            else:
                 raise CallRefused(502, "The called phone answered without a description")
-            answer = await self._take_answer(branch, session)
         except CallRefused:
             del call.parties[Side.B]
             party.bye(because(488, "The answer cannot be used"))
