@@ -65,8 +65,10 @@ def test_install_sets_a_node_up_without_network_and_twice_is_as_good_as_once(tmp
         "jmespath",
         "dateutil",
         "urllib3",
+        "cryptography",
     ):
         shutil.copytree(SITE / name, packages / name, ignore=shutil.ignore_patterns("data", "__pycache__"))
+    shutil.copytree(SITE / "phonenumbers", packages / "phonenumbers", ignore=shutil.ignore_patterns("__pycache__"))
     for pattern in ("six.py", "_cffi_backend*", "sipmessage-*", "pylibsrtp-*"):
         for path in SITE.glob(pattern):
             (shutil.copytree if path.is_dir() else shutil.copy)(path, packages / path.name)
