@@ -90,6 +90,7 @@ def from_placement(placement: Placement) -> Item:
         },
         "held": placement.held and placement.held.value,
         "dedicated": placement.dedicated or None,
+        "leaves": placement.leaves or None,
     }
     return {name: value for name, value in attributes.items() if value is not None}
 
@@ -106,6 +107,7 @@ def to_placement(item: Mapping[str, Any]) -> Placement:
         proven=Told(proven["version"], proven["nodeId"], from_iso(proven["at"])) if proven else None,
         held=HoldReason(item["held"]) if "held" in item else None,
         dedicated=item.get("dedicated", False),
+        leaves=item.get("leaves", ""),
     )
 
 

@@ -66,6 +66,8 @@ class Placement:
     held: HoldReason | None = None
     dedicated: bool = False
     """Its nodes serve nobody else."""
+    leaves: str = ""
+    """The node that an operator wants it to be served by no longer."""
 
     @property
     def primary(self) -> Assignment | None:
@@ -97,7 +99,8 @@ def give(placement: Placement, node_id: str, role: Role, now: datetime) -> Place
         replace(one, role=role, epoch=epoch, assigned_at=now, demoted=demoted) if one.node_id == node_id else one
         for one in placement.assignments
     )
-    return replace(placement, epoch=epoch, assignments=changed)
+    leaves = "" if role is Role.PRIMARY else placement.leaves
+    return replace(placement, epoch=epoch, assignments=changed, leaves=leaves)
 
 
 def _next_epoch(placement: Placement, now: datetime) -> int:

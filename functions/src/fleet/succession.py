@@ -191,11 +191,14 @@ class Succession:
     def _should_go(self, primary: Assignment) -> bool:
         """Whether its node should not go on serving it."""
         leaves = self._node(primary).state is NodeState.DRAINING or not self._is_heard(primary)
+        leaves = leaves or self.placement.leaves == primary.node_id
         return leaves or self._is_cramped(primary) or self._has_failed(primary) or not self._is_alone(primary)
 
     def _is_good(self, standby: Assignment) -> bool:
         """Whether it can be relied on as a standby."""
         node = self._node(standby)
+        if self.placement.leaves == standby.node_id:
+            return False
         leaves = node.state is NodeState.DRAINING or not self._is_heard(standby) or not self._is_alone(standby)
         return (
             not leaves

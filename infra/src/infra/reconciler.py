@@ -52,6 +52,12 @@ class ReconcilerTriggers(Construct):
                         "NewImage": {"reason": {"S": [{"prefix": "operator"}]}},
                     }
                 },
+                {
+                    "dynamodb": {
+                        "Keys": {"pk": {"S": [{"prefix": "PLACEMENTS#"}]}},
+                        "NewImage": {"leaves": {"S": [{"exists": True}]}},
+                    }
+                },
             ],
         )
         self._on_event(

@@ -11,6 +11,7 @@ COMMANDS = {
     "bench": "benchmarks, each as a ratio against a peer or a floor",
     "synth": "CloudFormation into cdk.out/, without AWS credentials",
     "deploy": "deploy to AWS with CDK",
+    "fleet": "nodes and where environments are: list, show, cordon, uncordon, drain, roll, move",
     "verify-receipt": "whether call receipts are genuine and complete, offline",
     "lock": "pin all packages anew in requirements.txt",
 }

@@ -40,6 +40,7 @@ events = st.one_of(
         st.integers(0, 8),
     ),
     st.tuples(st.just("operator"), st.integers(0, 5), st.sampled_from(["cordon", "drain", "uncordon"])),
+    st.tuples(st.just("move"), st.sampled_from(NAMES)),
     st.tuples(st.just("release"), st.sampled_from(["", "r1", "r2"])),
 )
 
@@ -90,6 +91,12 @@ def happen(cloud: Cloud, event: Event) -> None:
             nodes = cloud.store.nodes()
             if number < len(nodes) and (after := operator.wish(nodes[number], wish, cloud.now)):
                 cloud.store.rows[after.id] = after
+        case "move", name:
+            placed = cloud.store.placed.get(name)
+            if placed and placed.primary:
+                wished = replace(placed, version=placed.version + 1, leaves=placed.primary.node_id)
+                cloud.store.placed[name] = wished
+            cloud.look()
         case "release", release:
             cloud.limits = replace(cloud.limits, release=release)
         case what, number, value:

@@ -153,6 +153,14 @@ def test_draining_hands_over_waits_for_calls_and_ends_the_node(either: Cloud) ->
     assert cloud.ec2.all["i-0001"].ended
 
 
+def test_an_environment_moves_to_its_standby_when_an_operator_wishes_it(cloud: Cloud) -> None:
+    served(cloud, 20)
+    cloud.store.placed["enva23"] = replace(place(cloud, "enva23"), version=99, leaves="n0001")
+    later(cloud, seconds=60)
+    assert nodes_of(place(cloud, "enva23")) == ("n0002", ["n0001"])
+    assert place(cloud, "enva23").leaves == ""
+
+
 def test_a_cordoned_node_gets_nothing_new_and_keeps_what_it_has(cloud: Cloud) -> None:
     served(cloud, 20)
     for name in ("n0001", "n0002"):
