@@ -131,7 +131,7 @@ class Capacity:
         subnets = self.limits.subnet_ids
         count = dict.fromkeys(range(len(subnets)), 0)
         for node in self.rooms.nodes.values():
-            if node.state in OCCUPYING:
+            if node.state in OCCUPYING and node.state is not NodeState.DRAINING:
                 count[subnets.index(node.zone) if node.zone in subnets else node.home % len(subnets)] += 1
         return min(count, key=lambda number: (count[number], number))
 

@@ -19,7 +19,7 @@ from infra.functions import allow
 from infra.places import Brand, read_retention
 
 # Debian publishes the newest image of a release under this name.
-IMAGE_PARAMETER = "/aws/service/debian/release/12/latest/arm64"
+IMAGE_PARAMETER = "/aws/service/debian/release/13/latest/arm64"
 # The values are the operator's (docs/runbook.md); the template and the user data hold the names only.
 CERTIFICATE_PARAMETER = "/callvoip/sip/certificate"
 PRIVATE_KEY_PARAMETER = "/callvoip/sip/private-key"
