@@ -156,15 +156,17 @@ def customer(browser: Browser, system: LocalSystem, told: set[str]) -> Customer:
             accounts[attributes[0]] = SipAccount(*attributes)
         told |= {ANOTHER_PROVIDERS_NUMBER, *(account.password for account in accounts.values())}
 
-        for name in ("telefoons.txt", "yealink-101.cfg", "snom-101.xml"):
+        for name in ("telefoons.txt", "yealink-201.cfg", "snom-201.xml"):
             with page.expect_download() as download:
                 page.get_by_role("link", name=name).click()
-            assert accounts["101"].password in download.value.path().read_text()
+            assert accounts["201"].password in download.value.path().read_text()
 
         page.reload()
         expect(state).to_have_attribute("data-state", "completed")
         assert not any(account.password in page.content() for account in accounts.values()), "passwords are shown once"
-    return Customer(accounts, system.sip_host, system.sip_port, system.sip_domain, system.ca_file)
+    environment = accounts["201"].username.partition("-")[0]
+    server = system.locate(f"{environment}.{system.sip_domain}")[0]
+    return Customer(accounts, server.host, server.port, system.sip_domain, system.ca_file)
 
 
 def call(caller: Baresip, callee: Baresip, address: str) -> None:
@@ -182,12 +184,12 @@ def test_colleagues_call_each_other_with_srtp_on_both_legs(
     customer: Customer, tmp_path: Path, microphone: Path
 ) -> None:
     with (
-        customer.phone(tmp_path, "101", microphone) as caller,
-        customer.phone(tmp_path, "102", microphone) as callee,
+        customer.phone(tmp_path, "201", microphone) as caller,
+        customer.phone(tmp_path, "202", microphone) as callee,
         capture(customer.host, tmp_path / "wire.pcapng") as wire,
     ):
         callee.wait_for("REGISTER_OK")
-        call(caller, callee, f"sip:102@{customer.domain}")
+        call(caller, callee, f"sip:202@{customer.domain}")
 
     voice = [datagram for datagram in wire.datagrams if datagram.is_rtp]
     assert len(voice) > 4 * 50 * (TALK_SECONDS - 1), "both directions of both legs were on the wire"
@@ -219,7 +221,7 @@ def test_a_call_to_another_provider_is_encrypted_as_far_as_the_exchange(
             microphone=microphone,
             sip_port=trunk_port,
         ) as trunk,
-        customer.phone(tmp_path, "103", microphone) as caller,
+        customer.phone(tmp_path, "203", microphone) as caller,
         capture(customer.host, tmp_path / "wire.pcapng") as wire,
     ):
         call(caller, trunk, f"sip:{ANOTHER_PROVIDERS_NUMBER}@{customer.domain}")
@@ -238,19 +240,19 @@ def test_a_phone_that_offers_no_encryption_is_refused_with_488(
     customer: Customer, tmp_path: Path, microphone: Path
 ) -> None:
     with (
-        customer.phone(tmp_path, "104", microphone, encryption="") as caller,
-        customer.phone(tmp_path, "105", microphone) as callee,
+        customer.phone(tmp_path, "204", microphone, encryption="") as caller,
+        customer.phone(tmp_path, "205", microphone) as callee,
     ):
         for phone in (caller, callee):
             phone.wait_for("REGISTER_OK")
-        caller.command("dial", f"sip:105@{customer.domain}")
+        caller.command("dial", f"sip:205@{customer.domain}")
         caller.wait_for("CALL_CLOSED")
         assert re.search(r"SIP/2\.0 488 ", caller.text())
         assert "CALL_INCOMING" not in {event["type"] for event in callee.events}
 
 
 def test_a_wrong_password_does_not_register(customer: Customer, tmp_path: Path, microphone: Path) -> None:
-    with customer.phone(tmp_path, "101", microphone, password="guessed") as phone:
+    with customer.phone(tmp_path, "201", microphone, password="guessed") as phone:
         assert re.search(r"SIP/2\.0 403 ", phone.wait_for_text(r"reg: .*403 Forbidden"))
 
 
