@@ -254,7 +254,9 @@ def test_the_trap_is_seen_by_programs_only(page: Page, origin: Origin) -> None:
 def test_the_form_can_be_filled_in_with_the_keyboard_alone(page: Page, origin: Origin) -> None:
     page.goto(origin.url + SRTP)
     page.focus("#company")
-    for value in example().values():
+    for name, value in example().items():
+        if name == "kvk":
+            page.keyboard.press("Tab")  # the country is chosen already
         page.keyboard.type(str(value))
         page.keyboard.press("Tab")
     for _ in range(3):  # terms, privacy, button
@@ -263,14 +265,19 @@ def test_the_form_can_be_filled_in_with_the_keyboard_alone(page: Page, origin: O
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#check-title")).to_be_focused()
-    for _ in range(3):
+    for _ in range(4):  # summary of the contract, terms, privacy, button
         page.keyboard.press("Tab")
     expect(page.locator("#place-order")).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/bestelling/**")
 
 
-PLAN = {"company": "Bakkerij De Oven", "name": "A. Bakker", "email": "bakker@example.nl", "telephone": "085 555 01 00"}
+PLAN = {
+    "company": "Bakkerij De Oven",
+    "name": "A. Bakker",
+    "email": "bakker@example.nl",
+    "telephone": "+31 85 555 01 00",
+}
 
 
 def fill_in_plan(page: Page) -> None:
@@ -297,7 +304,7 @@ def test_a_plan_asks_for_the_number_that_is_taken_along_and_names_both_prices(pa
     send(page)
     expect(page.locator("#check .bill")).to_contain_text("€ 28,00")
     expect(page.locator("#check .bill")).to_contain_text("Eenmalig, excl. btw")
-    expect(page.locator("#check .facts")).to_contain_text("België")
+    expect(page.locator("#check > .facts")).to_contain_text("België")
     place(page)
     page.wait_for_url("**/bestelling/**")
     expect(page.locator("h1")).to_have_text("Uw bestelling van een belplan")
@@ -385,6 +392,7 @@ def test_without_javascript_a_choice_comes_back_as_it_was(plain: Page, origin: O
     expect(plain.locator("#error-summary a")).to_have_text("Vul het nummer in dat u meeneemt")
     expect(plain.locator("[name=country][value=be]")).to_be_checked()
     plain.check("[name=porting][value=no]")
+    plain.fill("#areaCode", "03")
     order(plain)
     plain.wait_for_url("**/bestelling/**")
 
@@ -403,3 +411,54 @@ def test_an_address_fills_in_only_what_the_form_offers(page: Page, origin: Origi
     expect(page.locator("[name=offering]:checked")).to_have_count(0)
     expect(page.locator("#company")).to_have_value("")
     expect(page.locator("[name=porting][value=yes]")).to_be_checked()
+
+
+def test_a_reload_in_the_check_step_loses_nothing(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page, company="Café De Oven")
+    send(page)
+    expect(page.locator("#check-title")).to_be_visible()
+    key = page.get_attribute("#check-form [name=idempotencyKey]", "value")
+    page.reload()
+    expect(page.locator("#check > .facts")).to_contain_text("Café De Oven")
+    assert page.get_attribute("#check-form [name=idempotencyKey]", "value") == key
+    page.click("#change-order")
+    expect(page.locator("#company")).to_have_value("Café De Oven")
+
+
+def test_back_from_the_order_and_ordering_again_is_one_order(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page)
+    order(page)
+    page.wait_for_url("**/bestelling/**")
+    first = page.url.partition("?")[0]
+    page.go_back()
+    expect(page.locator("#check-title")).to_be_visible()
+    page.click("#place-order")
+    page.wait_for_url("**/bestelling/**")
+    assert page.url.partition("?")[0] == first
+    assert len(origin.orders) == 1
+
+
+def test_what_the_other_answers_leave_nothing_to_ask_about_is_not_asked(page: Page, origin: Origin) -> None:
+    page.goto(f"{origin.url}/nummer-aanvragen/")
+    page.check("[name=porting][value=yes]")
+    expect(page.locator("#areaCode")).to_be_hidden()
+    expect(page.locator("#portingNumber")).to_be_visible()
+    page.check("[name=porting][value=no]")
+    expect(page.locator("#areaCode")).to_be_visible()
+    expect(page.locator("#portingNumber")).to_be_hidden()
+
+
+def test_the_summary_of_the_contract_stands_before_the_button(page: Page, origin: Origin) -> None:
+    page.goto(origin.url + SRTP)
+    fill(page)
+    send(page)
+    assert page.evaluate(
+        "Boolean(document.querySelector('#contract-summary').compareDocumentPosition(document.querySelector('#place-order'))"
+        " & Node.DOCUMENT_POSITION_FOLLOWING)"
+    )
+    page.click("#contract-summary > summary")
+    expect(page.locator("#contract-summary")).to_contain_text("Duur, verlenging en beëindiging")
+    expect(page.locator("#check [aria-current=step]")).to_have_text("Controleren")
+    expect(page).to_have_title(re.compile("Controleer"))

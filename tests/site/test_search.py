@@ -62,7 +62,7 @@ HELP, NUMBER, TERMS, WITHDRAW, CONTACT = "/hulp/", "/nummer-aanvragen/", "/voorw
         ("inloggen", {HELP}),
         ("storing", {HELP}),
         ("kapot", {HELP}),
-        ("toestel instellen", {HELP}),
+        ("toestel instellen", {HELP, PRICES}),
         ("helpdesk", {HELP, CONTACT, PRICES}),
         ("opzeggen", {TERMS, HELP}),
         ("stoppen", {TERMS, HELP}),

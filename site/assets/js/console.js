@@ -68,6 +68,7 @@ startKeys({
   select: () => current() && toggleRow(current()),
   approve: () => focusIfShown("approve"),
   text: () => focusIfShown("reason"),
+  note: () => focusIfShown("note"),
   back: () => asked().order && byId("back").click(),
   help: () => byId("keys").showModal(),
 });

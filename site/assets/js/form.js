@@ -4,7 +4,7 @@
 
 import words from "@params";
 import { solve, within } from "./challenge.js";
-import { check } from "./check.js";
+import { check, isAsked } from "./check.js";
 import { byId, element, fill, pageData } from "./dom.js";
 import { price } from "./form-price.js";
 import { euro, includingVat } from "./money.js";
@@ -37,6 +37,12 @@ function showTotal() {
   const percent = definition.prices.vatRatePercent;
   const gross = element("span", { class: "total__gross" }, fill(words.form_total_gross, { gross: euro(includingVat(cents.monthly, percent)), percent }));
   output.replaceChildren(element("strong", {}, euro(cents.monthly)), ` ${words.form_total_month} `, gross);
+}
+
+/** A field that the other answers leave nothing to ask about is not there. */
+function showAsked() {
+  const filledIn = values();
+  for (const field of definition.field) byId(`${field.name}-error`).closest(".field").hidden = !isAsked(field, filledIn);
 }
 
 function showFieldErrors(errors) {
@@ -73,9 +79,18 @@ function clearErrors() {
 
 // --- the step in which the answers are checked
 
+/** The key of an order goes with the form from the first check on: however often it is sent, it is one order. */
+function keepKey(key) {
+  form.querySelector("[name=idempotencyKey]")?.remove();
+  if (key) form.append(element("input", { type: "hidden", name: "idempotencyKey", value: key }));
+}
+
 /** Show the check step in the place of the form; `html` is the page that the server makes of it. */
 function showCheck(html) {
-  const step = document.adoptNode(new DOMParser().parseFromString(html, "text/html").getElementById("check"));
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const step = document.adoptNode(page.getElementById("check"));
+  const key = step.querySelector("[name=idempotencyKey]")?.value;
+  keepKey(key);
   byId("check")?.remove();
   for (const child of place.children) child.hidden = true;
   place.append(step);
@@ -84,7 +99,11 @@ function showCheck(html) {
     if (event.submitter?.id === "change-order") history.back();
     else order(event.target);
   });
-  if (location.hash !== CHECKING) history.pushState(null, "", CHECKING);
+  // What was filled in goes with the step, in the browser's own history: a reload finds it again.
+  const kept = { values: values(), key };
+  if (location.hash === CHECKING) history.replaceState(kept, "");
+  else history.pushState(kept, "", CHECKING);
+  document.title = page.title;
   byId("check-title").focus();
   place.scrollIntoView();
 }
@@ -92,6 +111,7 @@ function showCheck(html) {
 function showForm() {
   if (!byId("check")) return;
   byId("check").remove();
+  document.title = plainTitle;
   for (const child of place.children) child.hidden = child.id === "error-summary";
   byId(definition.field[0].name).focus();
 }
@@ -145,9 +165,9 @@ async function order(step) {
   busy = true; // until a problem: after success the browser is leaving, and a second click must not send again
   byId("check-problem").hidden = true;
   byId("check-status").textContent = words.form_sending;
-  const { idempotencyKey, monthlyTotalCents, ...fields } = Object.fromEntries(new FormData(step));
+  const { idempotencyKey, ...fields } = Object.fromEntries(new FormData(step));
   fields.altcha = await within(startProof(), PROOF_MS);
-  if (monthlyTotalCents !== undefined) fields.monthlyTotalCents = Number(monthlyTotalCents);
+  for (const amount of ["monthlyTotalCents", "oneTimeTotalCents"]) if (amount in fields) fields[amount] = Number(fields[amount]);
   try {
     const response = await fetch(step.action, {
       method: "POST",
@@ -164,8 +184,9 @@ async function order(step) {
       return;
     }
     const problem = await problemOf(response);
-    if (problem.clientMonthlyTotalCents !== undefined) {
-      const { html } = await askCheck(); // with the price as it is now
+    if (problem.type?.endsWith("idempotency-key-reused")) keepKey(""); // what was ordered before differs: this is another order
+    if (problem.clientMonthlyTotalCents !== undefined || problem.clientOneTimeTotalCents !== undefined || problem.type?.endsWith("idempotency-key-reused")) {
+      const { html } = await askCheck(); // with the price as it is now, or a key of its own
       if (html) showCheck(html);
     }
     showCheckProblem(problem);
@@ -180,8 +201,20 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!busy) submit();
 });
-// Loaded anew in the check step: that step is gone, the form stands here.
-if (location.hash === CHECKING) history.replaceState(null, "", location.pathname + location.search);
+/** Fill in what a reload of the check step, or coming back to it, left in the browser's history. */
+function restore({ values: kept, key }) {
+  for (const { name, type } of definition.field) {
+    const control = form.elements[name];
+    if (type === "checkbox") control.checked = kept[name] === control.value;
+    else if (kept[name] !== undefined) control.value = kept[name];
+  }
+  showAsked();
+  keepKey(key);
+  submit();
+}
+
+if (location.hash === CHECKING && history.state?.values) restore(history.state);
+else if (location.hash === CHECKING) history.replaceState(null, "", location.pathname + location.search);
 
 /** What an address asks for is chosen: ?offering=… or ?phones=…; only what the form itself offers, and only where nothing is filled in. */
 function prefill() {
@@ -194,9 +227,13 @@ function prefill() {
   }
 }
 prefill();
+showAsked();
 
 form.addEventListener("focusin", startProof, { once: true });
-form.addEventListener("input", showTotal);
+form.addEventListener("input", () => {
+  showAsked();
+  showTotal();
+});
 
 byId("error-summary").addEventListener("click", (event) => {
   const link = event.target.closest("a");

@@ -36,6 +36,7 @@ function takeOver(html) {
     if (!part.isEqualNode(fresh)) part.replaceWith(document.adoptNode(fresh));
   }
   Object.assign(page.dataset, newer.getElementById("order").dataset);
+  offerCopies();
 }
 
 async function htmlOf(response) {
@@ -83,10 +84,29 @@ async function send(form) {
   button.removeAttribute("aria-disabled");
 }
 
+/** Buttons that copy are there when the browser can. */
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of page.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+}
+
+page.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    say(`${words.order_copied}: ${button.getAttribute("aria-label")}`);
+    button.dataset.copied = "";
+  } catch {
+    getSelection().selectAllChildren(button.previousElementSibling); // copying is not allowed here: it is selected
+  }
+});
+
 page.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-send]")) return;
   event.preventDefault();
   send(event.target);
 });
 
+offerCopies();
 follow();

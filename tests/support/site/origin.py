@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from fleet.whereabouts import Serving
-from ordering import catalogue, credentials, export_csv, form, order, pricing, queue, views
+from ordering import catalogue, credentials, export_csv, form, mail, order, pricing, queue, views
 from ordering.order import (
     CUSTOMER,
     Actor,
@@ -36,6 +36,7 @@ from ordering.order import (
 )
 from ordering.problems import PROBLEMS, PriceChangedError
 from shared import clock, html
+from shared.brand import brand
 from shared.problem import FieldProblem, Kind, Problem, ProblemError, invalid, not_found
 from tests.support.own_data import DATA
 
@@ -121,6 +122,12 @@ class Origin:
     placed: dict[str, str] = field(default_factory=dict)
     forms: list[dict[str, object]] = field(default_factory=list)
     """All fields of each order that was placed, as they arrived."""
+    changed: list[str] = field(default_factory=list)
+    """The order of each change, in time."""
+    unreadable: set[str] = field(default_factory=set)
+    """Orders that the API can show no more of than their id."""
+    asked: list[str] = field(default_factory=list)
+    """What of the sales API was asked, in time."""
     posts: int = 0
     """How many times an order was posted, replays included; asking for the check step is not posting."""
     difficulty: int | None = 500
@@ -287,7 +294,11 @@ class Origin:
 
     def _check_page(self, fields: Mapping[str, str]) -> Answer:
         definition, checked, price = self.check(fields)
-        hidden = {**fields, "category": definition.id, "idempotencyKey": secrets.token_urlsafe(32)}
+        hidden = {
+            **fields,
+            "category": definition.id,
+            "idempotencyKey": fields.get("idempotencyKey") or secrets.token_urlsafe(32),
+        }
         page = html.render(
             "check",
             spoken(fields),
@@ -347,9 +358,15 @@ class Origin:
     def _sales(
         self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None
     ) -> Answer:
+        self.asked.append(f"{method} {'/'.join(rest)}")
+        counts = {state.value: sum(one.state is state for one in self.orders.values()) for state in State}
         match method, rest:
+            case "GET", ["changes"]:
+                since = query.get("since")
+                found_ids = dict.fromkeys(self.changed[int(since) :]) if since else {}
+                items = [self._summary(order_id) for order_id in found_ids]
+                return _json(200, {"items": items, "counts": counts, "until": str(len(self.changed)), "more": False})
             case "GET", ["orders"]:
-                counts = {state.value: sum(one.state is state for one in self.orders.values()) for state in State}
                 sort = queue.Sort(query.get("sort", "orderDate"))
                 found, following = queue.page(
                     self._arranged(query),
@@ -358,8 +375,16 @@ class Origin:
                     int(query.get("limit", 50)),
                     query.get("cursor"),
                 )
-                items = [views.sales_summary(self.orders[one.order_id], SIP_DOMAIN) for one in found]
-                return _json(200, {"items": items, "counts": counts, "next": following})
+                items = [self._summary(one.order_id) for one in found]
+                return _json(200, {"items": items, "counts": counts, "next": following, "complete": True})
+            case "GET", ["orders", order_id, "related"]:
+                email = self.orders[order_id].related_party.email
+                same = [
+                    one.id for one in self.orders.values() if one.related_party.email == email and one.id != order_id
+                ]
+                return _json(200, {"items": [self._summary(one) for one in same], "complete": True})
+            case "POST", ["orders", order_id, "preview"]:
+                return _json(200, self._preview(self.orders[order_id], body))
             case "GET", ["export"]:
                 chosen = [self.orders[one.order_id] for one in self._arranged(query)]
                 return Answer(200, export_csv.table(chosen), {"Content-Type": "text/csv; charset=utf-8"})
@@ -384,6 +409,23 @@ class Origin:
             raise not_found("Wij kennen deze bestelling niet.")
         node = self.serving if found_order.sip else None
         return _json(200, views.sales_order(found_order, self.events[rest[1]], node, SIP_DOMAIN))
+
+    def _summary(self, order_id: str) -> dict[str, Any]:
+        if order_id in self.unreadable:
+            return {"id": order_id, "unreadable": True, "state": None, "orderDate": None}
+        return views.sales_summary(self.orders[order_id], SIP_DOMAIN)
+
+    def _preview(self, found: Order, body: Mapping[str, str]) -> dict[str, str | None]:
+        after = _decision(body["decision"], {"reason": body.get("reason", ""), "question": body.get("reason", "")})(
+            found
+        )
+        kinds = [kind for event in after.news if (kind := mail.kind(event, after))]
+        told = mail.compose(kinds[-1], after, f"{self.url}/bestelling/{found.id}", brand(), self.url) if kinds else None
+        return {
+            "to": found.related_party.email,
+            "subject": told.subject if told else None,
+            "text": told.text if told else None,
+        }
 
     def _arranged(self, query: Mapping[str, str]) -> list[queue.Entry]:
         wanted = queue.Filter(
@@ -463,6 +505,7 @@ class Origin:
     def _keep(self, changed: Order) -> Order:
         self.orders[changed.id] = replace(changed, news=())
         self.events.setdefault(changed.id, []).extend(changed.news)
+        self.changed.append(changed.id)
         return changed
 
     def _catalogue(self) -> catalogue.Catalogue:
@@ -505,6 +548,7 @@ def _entry(found: Order) -> queue.Entry:
 def _decision(action: str, body: Mapping[str, str]) -> Callable[[Order], Order]:
     """What an action of sales does to an order; raises ProblemError when its text is missing."""
     text = body.get({"ask": "question", "notes": "text"}.get(action, "reason"), "")
+    note = body.get("note", "")
     if action in {"reject", "ask", "hold", "cancel", "notes"} and not text:
         raise invalid([FieldProblem("reason", "missing", "Vul in waarom")])
     now = clock.now()
@@ -512,13 +556,26 @@ def _decision(action: str, body: Mapping[str, str]) -> Callable[[Order], Order]:
         case "notes":
             return lambda found: order.add_note(found, text, SALES, now)
         case "cancel":
-            return lambda found: order.cancel(found, SALES, now, text)
+            return lambda found: order.cancel(found, SALES, now, text, note)
         case "complete":
             return lambda found: order.complete_by_hand(found, SALES, now)
         case "resume":
-            return lambda found: order.resume(found, SALES, now, text)
+            return lambda found: order.resume(found, SALES, now, text, note)
+        case "correct":
+            wrong = (
+                [FieldProblem("email", "invalid", "Vul een e-mailadres in")]
+                if "@" not in body.get("email", "@")
+                else []
+            )
+            if wrong:
+                raise invalid(wrong)
+            return lambda found: order.correct(found, replace(found.related_party, **body), SALES, now)
+        case "mail":
+            return lambda found: order.send_mail_again(found, SALES, now)
+        case "credentials":
+            return lambda found: order.offer_credentials(found, SALES, now)
     target = {"reject": State.REJECTED, "ask": State.PENDING, "hold": State.HELD}.get(action, State.IN_PROGRESS)
-    return lambda found: order.move(found, target, SALES, now, text)
+    return lambda found: order.move(found, target, SALES, now, text, note)
 
 
 def _answered(found: Order, text: str) -> Order:

@@ -2,13 +2,16 @@
 
 import { byId } from "../dom.js";
 
-/** Ask; resolves to whether it was confirmed. The browser's own dialog keeps the focus in and gives it back. */
-export function confirmed({ title, detail, quote = "", yes, bad = false }) {
+/** Ask; resolves to whether it was confirmed. The browser's own dialog keeps the focus in and gives it back. `mail` is {to, subject, text}. */
+export function confirmed({ title, detail, quote = "", mail = null, yes, bad = false }) {
   const dialog = byId("confirm");
+  const text = mail?.text ?? quote;
   byId("confirm-title").textContent = title;
   byId("confirm-detail").textContent = detail;
-  byId("confirm-quote").textContent = quote;
-  byId("confirm-quote").hidden = !quote;
+  byId("confirm-mail").textContent = mail?.text ? `E-mail aan ${mail.to}: ${mail.subject}` : "";
+  byId("confirm-mail").hidden = !mail?.text;
+  byId("confirm-quote").textContent = text;
+  byId("confirm-quote").hidden = !text;
   byId("confirm-yes").textContent = yes;
   byId("confirm-yes").classList.toggle("button--bad", bad);
   dialog.returnValue = "";

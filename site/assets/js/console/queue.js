@@ -10,13 +10,14 @@ import * as sales from "./sales.js";
 import { deselect, isSelected, select, selection } from "./selection.js";
 import { arrange, steadily } from "./steady.js";
 import { attempt, showProblem } from "./trouble.js";
-import { kindOf, nameOf, phonesOf, SUSPICIOUS, toneOf } from "./words.js";
+import { kindOf, nameOf, phonesOf, SUSPICIOUS, toneOf, words } from "./words.js";
 
 const AT_ONCE = 50; // as many orders the API approves in one request
 
 const PAGES = "console.pages";
-let drawn = []; // what the list shows, to leave it alone when nothing changed
+let drawn = ""; // what the list shows, to leave it alone when nothing changed
 let cursors; // of the further pages that were asked for
+let loaded = null; // {of: the filter, items, counts, next, until}: the list as it was asked for whole, and kept up to date since
 let items = [];
 const drawnRows = new Map(); // id -> [what it shows, row]
 
@@ -24,32 +25,67 @@ const drawnRows = new Map(); // id -> [what it shows, row]
 
 function row(order) {
   const link = element("a", { href: addressWith({ order: order.id }), class: "code" }, order.id);
-  const box =
-    order.state === "acknowledged"
-      ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${order.relatedParty.company}` })
-      : "";
+  const name = order.relatedParty.company;
+  const box = order.state === "acknowledged" ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${name}` }) : "";
   const time = () => element("time", { datetime: order.orderDate }, briefly(order.orderDate));
   const about = [kindOf(order.category), phonesOf(order)].filter(Boolean).join(" · ");
   const score = order.spam?.score ?? 0;
+  const waits = order.attention && words.attention[order.attention];
   return element(
     "tr",
-    { "data-order-id": order.id, "aria-current": order.id === asked().order ? "true" : null },
+    { "data-order-id": order.id },
     element("td", { class: "select-cell" }, box),
     element("th", { scope: "row" }, link, asked().state === "all" ? element("small", {}, element("span", { class: `badge badge--${toneOf(order.state)}` }, nameOf(order.state))) : ""),
-    element("td", {}, order.relatedParty.company, element("small", {}, about), element("small", { class: "narrow" }, time(), ` · ${euro(order.monthlyTotalCents)}`), score >= SUSPICIOUS ? element("span", { class: "badge badge--bad" }, `Spamscore ${score}`) : ""),
+    element(
+      "td",
+      { class: "company" },
+      name,
+      waits ? element("small", {}, element("span", { class: "badge badge--warn" }, waits)) : "",
+      element("small", {}, about),
+      element("small", { class: "narrow" }, time(), ` · ${euro(order.monthlyTotalCents)}`),
+      score >= SUSPICIOUS ? element("span", { class: "badge badge--bad" }, `Spamscore ${score}`) : "",
+    ),
     element("td", { class: "wide" }, time()),
     element("td", { class: "wide number" }, euro(order.monthlyTotalCents)),
   );
 }
 
+/** The row of an order that cannot be read: its id, so that somebody can look into it; the others are not held up. */
+const unreadable = ({ id, orderDate }) =>
+  element(
+    "tr",
+    { "data-unreadable": id },
+    element("td", { class: "select-cell" }),
+    element("th", { scope: "row" }, element("span", { class: "code" }, id)),
+    element("td", { class: "company" }, element("span", { class: "badge badge--bad" }, "Onleesbaar"), element("small", {}, "Geef dit nummer door aan de beheerder.")),
+    element("td", { class: "wide" }, orderDate ? element("time", { datetime: orderDate }, briefly(orderDate)) : "–"),
+    element("td", { class: "wide number" }, "–"),
+  );
+
+function anyRow(order) {
+  try {
+    return order.unreadable ? unreadable(order) : row(order);
+  } catch {
+    return unreadable({ id: order.id });
+  }
+}
+
 /** The row of an order; the one that stands there, if it shows the same. */
 function rowOf(order) {
-  const shows = JSON.stringify([location.search, order]);
+  const shows = JSON.stringify([addressWith({ order: "" }), order]);
   const [before, made] = drawnRows.get(order.id) ?? [];
   if (shows === before) return made;
-  const fresh = row(order);
+  const fresh = anyRow(order);
   drawnRows.set(order.id, [shows, fresh]);
   return fresh;
+}
+
+/** Mark the row of the order that is open. */
+function showCurrent() {
+  for (const row of rows()) {
+    if (row.dataset.orderId === asked().order) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  }
 }
 
 function showFilters(counts) {
@@ -70,6 +106,15 @@ function showFilters(counts) {
   const chip = ([change, label]) =>
     element("li", {}, element("a", { class: "chip", href: addressWith({ ...change, order: "" }), "aria-label": `Filter weghalen: ${label}` }, label, element("span", { "aria-hidden": "true" }, " ×")));
   byId("chips").replaceChildren(...chips.map(chip));
+  showWaiting(counts);
+}
+
+/** What waits for somebody, whatever the filter shows. */
+function showWaiting(counts) {
+  const some = words.waiting.filter(({ state }) => counts[state] > 0);
+  const link = ({ state, label }) => element("li", {}, element("a", { href: addressWith({ state, category: "", q: "", order: "" }) }, `${label}: `, element("strong", {}, String(counts[state]))));
+  byId("waiting").replaceChildren(...some.map(link));
+  byId("waiting").hidden = some.length === 0;
 }
 
 /** Fill the search form from the address, but not what is being typed in it. */
@@ -92,34 +137,71 @@ function showSelection() {
   byId("select-all").indeterminate = number > 0 && !byId("select-all").checked;
 }
 
-/** Ask for the queue as the address filters it, and show it. */
-export async function showQueue() {
-  const wanted = String(filter());
+/** Ask for the whole list: the first page and those that were asked for after it. */
+async function load(wanted) {
   cursors ??= keptPages();
+  const { until } = await sales.changes(); // from here on; what changes while we ask comes again
   const pages = [await sales.orders(filter())];
   for (const cursor of cursors) pages.push(await sales.orders(filter(), cursor));
+  const all = new Map(pages.flatMap((page) => page.items).map((order) => [order.id, order]));
+  return { of: wanted, items: [...all.values()], counts: pages[0].counts ?? {}, next: pages.at(-1).next, complete: pages[0].complete ?? true, until };
+}
+
+/** Bring the list up to date: one question, and the first page when something changed, however long the list is. */
+async function update(list) {
+  const found = await sales.changes(list.until);
+  if (found.items.length === 0 && !found.more) return { ...list, counts: found.counts, until: found.until };
+  const first = await sales.orders(filter());
+  const changed = new Map([...found.items, ...first.items].map((order) => [order.id, order]));
+  const onFirst = new Set(first.items.map(({ id }) => id));
+  const { state } = asked();
+  const after = list.items
+    .filter(({ id }) => !onFirst.has(id))
+    .map((order) => changed.get(order.id) ?? order)
+    .filter((order) => state === "all" || order.unreadable || order.state === state);
+  return { ...list, items: [...first.items, ...after], counts: found.counts, next: after.length > 0 ? list.next : first.next, until: found.until };
+}
+
+/** Show the queue as the address filters it. */
+export async function showQueue() {
+  const wanted = String(filter());
+  const list = loaded?.of === wanted ? await update(loaded) : await load(wanted);
   if (wanted !== String(filter())) return; // the visitor went on while we asked
-  items = [...new Map(pages.flatMap((page) => page.items).map((order) => [order.id, order])).values()];
+  loaded = list;
+  items = list.items;
   showSearch();
   byId("list-title").textContent = asked().state === "all" ? "Alle bestellingen" : nameOf(asked().state);
   byId("empty").hidden = items.length > 0;
   const filtered = asked().q || asked().category;
   byId("empty-filtered").hidden = !filtered;
   byId("empty-review").hidden = filtered || asked().state !== "acknowledged";
-  byId("more").hidden = !pages.at(-1).next;
-  byId("more").dataset.cursor = pages.at(-1).next ?? "";
-  const now = [location.search, ...pages];
-  if (now.length === drawn.length && now.every((one, index) => one === drawn[index])) return;
+  byId("incomplete").hidden = list.complete;
+  byId("more").hidden = !list.next;
+  byId("more").dataset.cursor = list.next ?? "";
+  const now = JSON.stringify([location.search, items, list.counts]);
+  if (now === drawn) return;
   drawn = now;
   const focused = document.activeElement?.closest("[data-order-id]")?.dataset.orderId;
   const onBox = document.activeElement?.matches(".select");
-  showFilters(pages[0].counts ?? {});
+  showFilters(list.counts);
   steadily(byId("list"), () => {
     arrange(byId("orders"), items.map(rowOf));
+    showCurrent();
     for (const id of drawnRows.keys()) if (!items.some((order) => order.id === id)) drawnRows.delete(id);
     showSelection();
   });
   if (focused && !document.activeElement.closest("[data-order-id]")) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
+}
+
+/** Add the page that follows to the list. */
+async function more() {
+  const list = loaded;
+  const page = await sales.orders(filter(), list.next);
+  if (loaded?.of !== list.of) return;
+  keepPages([...cursors, list.next]);
+  const known = new Set(loaded.items.map(({ id }) => id));
+  loaded = { ...loaded, items: [...loaded.items, ...page.items.filter(({ id }) => !known.has(id))], next: page.next };
+  await showQueue();
 }
 
 function keepPages(further) {
@@ -136,6 +218,7 @@ function keptPages() {
 /** The address is another one. */
 export function forgetPages() {
   cursors = keptPages();
+  if (loaded?.of !== String(filter())) loaded = null;
 }
 
 /** The rows that are shown, in their order. */
@@ -155,7 +238,7 @@ export const toggleRow = (id) => toggle(id, !isSelected(id));
 
 async function approveSelected() {
   const chosen = selection().slice(0, AT_ONCE);
-  const few = chosen.length < selection().length ? ` De API neemt er ${AT_ONCE} tegelijk.` : "";
+  const few = chosen.length < selection().length ? ` Meer dan ${AT_ONCE} tegelijk kan niet.` : "";
   const names = chosen.map(({ id }) => `${id}  ${items.find((order) => order.id === id)?.relatedParty.company ?? ""}`).join("\n");
   const title = `${chosen.length} ${chosen.length === 1 ? "bestelling" : "bestellingen"} goedkeuren?`;
   if (!(await confirmed({ title, detail: `Alleen deze worden goedgekeurd; alle klanten krijgen bericht.${few}`, quote: names, yes: "Goedkeuren" }))) return;
@@ -198,7 +281,7 @@ export function startQueue(goTo) {
     const [sort, direction] = byId("sort").value.split(" ");
     go({ sort, direction });
   });
-  for (const list of ["filters", "chips"]) {
+  for (const list of ["filters", "chips", "waiting"]) {
     byId(list).addEventListener("click", (click) => {
       const link = click.target.closest("a");
       if (!link || click.metaKey || click.ctrlKey) return;
@@ -215,7 +298,12 @@ export function startQueue(goTo) {
   });
   byId("orders").addEventListener("change", (change) => toggle(change.target.closest("tr").dataset.orderId, change.target.checked));
   byId("select-all").addEventListener("change", () => {
-    for (const one of items) toggle(one.id, byId("select-all").checked);
+    const on = byId("select-all").checked; // showing the selection sets it
+    for (const order of items.filter(({ state }) => state === "acknowledged")) {
+      if (on) select(order);
+      else deselect([order.id]);
+    }
+    showSelection();
   });
   byId("bulk-approve").addEventListener("click", approveSelected);
   byId("bulk-clear").addEventListener("click", () => {
@@ -225,7 +313,6 @@ export function startQueue(goTo) {
   });
   byId("export").addEventListener("click", download);
   byId("more").addEventListener("click", () => {
-    keepPages([...cursors, byId("more").dataset.cursor]);
-    attempt(showQueue);
+    attempt(more);
   });
 }

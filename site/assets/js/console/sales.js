@@ -44,14 +44,22 @@ const post = (path, body, headers = {}) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 const pathOf = (id) => `/orders/${encodeURIComponent(id)}`;
 
-/** What the API calls the text of each action. */
-const TEXT = { ask: "question", hold: "reason", reject: "reason", cancel: "reason", notes: "text" };
-
 /** A page of the queue; `filter` is a URLSearchParams of address.js. */
 export const orders = (filter, cursor) => get(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
+/** Which orders changed since an earlier answer's `until`, and how many there are in each state: {items, counts, until, more}. */
+export const changes = (since) => call(`/changes${since ? `?${new URLSearchParams({ since })}` : ""}`);
 export const order = (id) => get(pathOf(id));
-export const act = ({ id, version }, action, text) =>
-  post(`${pathOf(id)}/${action}`, TEXT[action] ? { [TEXT[action]]: text } : {}, { "If-Match": `"${version}"` });
+/** The other orders of who placed this one. */
+export const related = (id) => call(`${pathOf(id)}/related`);
+/** The mail {to, subject, text} that the customer would get of a decision; text is null when none is sent. */
+export const preview = ({ id }, decision, reason) => post(`${pathOf(id)}/preview`, { decision, ...(reason ? { reason } : {}) });
+
+const change = ({ id, version }, path, body) => post(`${pathOf(id)}/${path}`, body, { "If-Match": `"${version}"` });
+/** Do an action of data/console.toml: `text` is what the customer reads, `note` what colleagues read. */
+export const act = (order, { id, path = id, text: field }, text, note) =>
+  change(order, path, { ...(field ? { [field]: text } : {}), ...(note ? { note } : {}) });
+export const note = (order, text) => change(order, "notes", { text });
+export const correct = (order, fields) => change(order, "correct", fields);
 /** Approve several at once: [{id, version}] -> [{id, status, problem?}]. */
 export const approveAll = async (orders) => (await post("/approvals", { orders })).results;
 export const overview = (month) => get(`/overview?${new URLSearchParams({ month })}`);

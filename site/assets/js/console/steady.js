@@ -28,7 +28,9 @@ export function steadily(part, change) {
   const [kept, before] = places.find(([element]) => element.isConnected && element.getClientRects().length > 0) ?? [];
   if (!kept) return;
   const moved = () => kept.getBoundingClientRect().top - before;
-  scrollBy({ top: moved(), behavior: "instant" });
+  const inside = part.contains(kept) && getComputedStyle(part).position === "sticky"; // what stays beside the list scrolls by itself
+  (inside ? part : window).scrollBy({ top: moved(), behavior: "instant" });
+  if (inside) return;
   const gap = -moved(); // the page cannot be scrolled above its beginning: room is made until the pointer leaves
   if (gap > 0.5) {
     part.style.paddingBlockStart = `${gap + parseFloat(getComputedStyle(part).paddingBlockStart)}px`;

@@ -5,6 +5,8 @@ import { pageData } from "../dom.js";
 export const states = pageData("order-states");
 export const kinds = pageData("order-kinds");
 export const actions = pageData("console-actions");
+/** The further words of data/console.toml: attention, event, node_state, waiting, correctable. */
+export const words = pageData("console-words");
 export const nameOf = (state) => states[state]?.sales_name ?? state;
 export const kindOf = (category) => kinds[category]?.sales_name ?? category;
 const WAITING = ["pending", "held", "assessingCancellation"];
