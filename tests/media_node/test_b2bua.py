@@ -209,6 +209,7 @@ async def test_a_phone_without_usable_srtp_is_told_why(office: Office, suites: t
     assert text in refusal.warning
 
 
+@pytest.mark.promise("srtp-verplicht")
 async def test_a_called_phone_that_answers_without_srtp_ends_the_call(office: Office) -> None:
     callee = await office.handset("102", suites=())
     caller = await office.handset("101")

@@ -111,6 +111,8 @@ def test_each_drawing_has_a_title_and_a_description(site: Path) -> None:
 
 def test_the_provider_can_be_identified_on_every_page(site: Path) -> None:
     for address, text in _texts(site).items():
+        if address == "/console/":  # for staff, in a frame of its own
+            continue
         english = address.startswith("/en/")
         assert ("(KvK) 00000000" if english else "KvK 00000000") in text, address
         assert ("VAT number NL000000000B00" if english else "Btw-id NL000000000B00") in text, address

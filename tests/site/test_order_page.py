@@ -78,7 +78,7 @@ def test_credentials_that_were_taken_elsewhere_are_said_to_be(
     expect(other.locator("#credentials")).to_be_visible()
     page.reload()
     expect(page.locator("main")).to_contain_text("De inloggegevens zijn opgehaald op")
-    expect(page.locator("#issue-credentials")).to_have_text("Maak nieuwe inloggegevens")
+    expect(page.locator("#issue-credentials")).to_have_text("Nieuwe inloggegevens maken")
 
 
 def test_credentials_without_javascript(chromium: Browser, origin: Origin, href: str, order_id: str) -> None:

@@ -146,7 +146,7 @@ def test_the_button_for_credentials_is_there_only_when_they_are(views: Path) -> 
     assert "issue-credentials" in order_page(order=order_view(credentials="available")).ids
     assert "issue-credentials" not in order_page().ids
     issued = order_page(order=order_view(credentials="issued", credentialsIssuedAt="2026-11-21T17:07:00.000Z"))
-    assert "issue-credentials" in issued.ids and "Maak nieuwe inloggegevens" in issued.text
+    assert "issue-credentials" in issued.ids and "Nieuwe inloggegevens maken" in issued.text
     assert "21 november 2026 om 18.07 uur" in issued.text
 
 

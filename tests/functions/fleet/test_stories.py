@@ -73,6 +73,7 @@ def state_of(cloud: Cloud, node_id: str) -> NodeState:
     return state
 
 
+@pytest.mark.promise("testgesprek")
 def test_an_environment_gets_a_primary_a_standby_in_another_zone_a_proof_and_names(either: Cloud) -> None:
     cloud = either
     served(cloud, 20)
@@ -218,6 +219,7 @@ def test_no_capacity_anywhere_holds_it_until_there_is(cloud: Cloud) -> None:
     assert cloud.customers.told_proven and not cloud.customers.told_held
 
 
+@pytest.mark.promise("testgesprek")
 def test_a_failed_probe_holds_a_new_environment(cloud: Cloud) -> None:
     cloud.next_passes = False
     want(cloud, "enva23", 20)
