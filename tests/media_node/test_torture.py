@@ -40,7 +40,7 @@ KEPT = {
     "valid_longreq": 407,
     "valid_semiuri": 200,
     "valid_transports": 200,
-    "valid_mpart01": 405,
+    "valid_mpart01": 407,
     "valid_unreason": NOTHING,
     "valid_noreason": NOTHING,
     # 3.1.2, invalid.
@@ -226,3 +226,15 @@ async def test_a_stranger_s_requests_that_wait_for_an_ack_are_few_and_all_are_an
         wire.send(invite.replace(b"z9hG4bKafter", b"z9hG4bK%d" % number))
     statuses = [(await wire.response())[0] for _ in range(40)]
     assert statuses == [407] * MAX_OF_A_STRANGER + [503] * (40 - MAX_OF_A_STRANGER)
+
+
+async def test_all_messages_that_leave_the_connection_open_fit_one_after_the_other_on_one_connection(
+    wire: Wire,
+) -> None:
+    for name in KEPT:
+        data = _read(name)
+        wire.send(data if b"\r\n\r\n" in data else data + b"\r\n")
+    wire.send(OPTIONS)
+    statuses = [(await wire.response())[0] for status in KEPT.values() if status != NOTHING]
+    assert statuses == [status for status in KEPT.values() if status != NOTHING]
+    assert (await wire.response())[0] == 200

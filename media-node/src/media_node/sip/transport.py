@@ -24,9 +24,9 @@ MESSAGE_TIMEOUT: Final = 20.0
 """Seconds from a message's first octet to its last; whoever needs longer only holds the connection."""
 IDLE_TIMEOUT: Final = 660.0
 """Seconds without a message after which a known phone's connection is dead: two registrations, and a minute."""
-MALFORMED: Final = (20, 0.5)
+MALFORMED: Final = (60, 1)
 """Malformed messages that are answered: at once, and a second."""
-STRANGERS_MESSAGES: Final = (60, 5)
+STRANGERS_MESSAGES: Final = (120, 10)
 """Valid messages of one stranger's connection: at once, and a second."""
 
 _numbers = count(1)
