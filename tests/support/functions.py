@@ -47,7 +47,20 @@ BY_LIST: dict[str, Any] = {
     "KeySchema": [{"AttributeName": "list", "KeyType": "HASH"}, {"AttributeName": "listKey", "KeyType": "RANGE"}],
     "Projection": {
         "ProjectionType": "INCLUDE",
-        "NonKeyAttributes": ["company", "environmentId", "monthlyCents", "number", "phoneCount", "search", "version"],
+        "NonKeyAttributes": [
+            "company",
+            "endsOn",
+            "environmentId",
+            "monthlyCents",
+            "number",
+            "offeringId",
+            "phoneCount",
+            "quantity",
+            "search",
+            "startedOn",
+            "unitCents",
+            "version",
+        ],
     },
 }
 TABLES: dict[str, dict[str, Any]] = {

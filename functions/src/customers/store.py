@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from customers import account as accounts
-from customers import agenda, customer, environment, product
+from customers import agenda, customer, environment, overview, product, recognition
 from customers.account import Account, Event
 from customers.documents import present
 from customers.environment import Environment
@@ -139,7 +139,11 @@ class CustomerStore:
         known = {found.id: found for found in before.products} if before else {}
         for found in after.products:
             if known.get(found.id) != found:
-                writes.append(self._put({"pk": pk, "sk": f"PRODUCT#{found.id}", **product.to_item(found)}))
+                writes.append(
+                    self._put(
+                        {"pk": pk, "sk": f"PRODUCT#{found.id}", **product.to_item(found), **overview.listed(found)}
+                    )
+                )
         if after.news:  # those of one change in one item, as they are one write and cost one
             key = {"pk": f"HISTORY#{after.id}", "sk": f"EVENT#{after.news[0].version:08d}"}
             item = {**key, "events": [accounts.event_to_item(event) for event in after.news]}
@@ -161,7 +165,10 @@ class CustomerStore:
 
     def _identities(self, before: Account | None, after: Account) -> list[Write]:
         """By what this customer is found, or recognised as probably another one."""
-        then, now = identities(before.customer) if before else frozenset(), identities(after.customer)
+        then, now = (
+            recognition.identities(before.customer) if before else frozenset(),
+            recognition.identities(after.customer),
+        )
         sk = f"CUSTOMER#{after.id}"
         gone = [
             dynamodb.delete(self.table, {"pk": each, "sk": sk}, lambda _: _ChangedMeanwhileError(), _WHATEVER)
@@ -189,18 +196,18 @@ class CustomerStore:
             ),
             "list": "CUSTOMERS",
             "listKey": f"{to_iso(account.customer.created_at)}#{account.id}",
-            "search": search_text(account),
+            "search": recognition.search_text(account),
             "phoneCount": len(account.environment.phones),
             "monthlyCents": account.monthly_cents,
         }
 
     def with_contact(self, email: str) -> list[str]:
         """The ids of the customers that have a contact with this mail address."""
-        return self._identified(_contact_key(email))
+        return self._identified(recognition.contact_key(email))
 
     def look_alikes(self, wanted: customer.Customer) -> frozenset[str]:
         """The ids of customers that share a mail address, telephone or enterprise number with this one."""
-        found = {each for key in identities(wanted) for each in self._identified(key)}
+        found = {each for key in recognition.identities(wanted) for each in self._identified(key)}
         return frozenset(found - {wanted.id})
 
     def _identified(self, key: str) -> list[str]:
@@ -259,11 +266,13 @@ class CustomerStore:
                 item["monthlyCents"],
             )
 
-    def listed(self, name: str, *, until: str = "", newest_first: bool = False) -> Iterator[Item]:
-        """What the index has in one of its lists, in the order of its keys, as far as `until`."""
+    def listed(self, name: str, *, until: str = "", since: str = "", newest_first: bool = False) -> Iterator[Item]:
+        """What the index has in one of its lists, in the order of its keys, from `since` or as far as `until`."""
         condition, values = "#list = :list", {":list": name}
         if until:
             condition, values = "#list = :list AND listKey <= :until", {**values, ":until": until}
+        elif since:
+            condition, values = "#list = :list AND listKey >= :since", {**values, ":since": since}
         query: dict[str, Any] = {
             "TableName": self.table,
             "IndexName": BY_LIST,
@@ -275,6 +284,11 @@ class CustomerStore:
         for page in dynamodb.pages(**query):
             yield from map(unmarshal, page["Items"])
 
+    def products(self, which: overview.List, since: str = "") -> Iterator[overview.Row]:
+        """The products of a list as the index has them; of those that ended, from a day on (ISO 8601)."""
+        for item in self.listed(which.value, since=since):
+            yield overview.to_row(item)
+
     def purge(self, customer_id: str) -> None:
         """Delete all that is known of a customer but its bills, which stand under keys of their own."""
         account = self.find(customer_id)
@@ -285,7 +299,8 @@ class CustomerStore:
         ]
         if account:
             keys = [
-                {"pk": each, "sk": f"CUSTOMER#{customer_id}"} for each in sorted(identities(account.customer))
+                {"pk": each, "sk": f"CUSTOMER#{customer_id}"}
+                for each in sorted(recognition.identities(account.customer))
             ] + keys
         # The customer's own item last: who dies halfway begins anew.
         keys.sort(key=lambda key: key["sk"] == "CUSTOMER" or key["sk"] == "DUE")
@@ -297,24 +312,6 @@ class CustomerStore:
 def store() -> CustomerStore:
     """The customers of this deployment."""
     return CustomerStore(settings.customers_table())
-
-
-def identities(found: customer.Customer) -> frozenset[str]:
-    """The keys under which a customer is recognised: hashed, so that no key tells an address or a number."""
-    keys = {_contact_key(contact.email) for contact in found.contacts}
-    keys |= {_key("TELEPHONE", contact.telephone) for contact in found.contacts if contact.telephone}
-    if found.enterprise_number:
-        keys.add(_key("ENTERPRISE", f"{found.country}{found.enterprise_number}"))
-    return frozenset(keys)
-
-
-def search_text(account: Account) -> str:
-    """What a search compares: company, numbers, addresses and id, folded, on a line each."""
-    found = account.customer
-    parts = [found.company, found.enterprise_number, found.id]
-    parts += [part for contact in found.contacts for part in (contact.name, contact.email, contact.telephone)]
-    parts += [line.number for line in account.environment.lines]
-    return "\n".join(part.casefold() for part in parts if part)
 
 
 def _account(items: Iterable[Item]) -> Account | None:
@@ -348,14 +345,6 @@ def _shard(environment_id: str) -> int:
 
 def _partition(customer_id: str) -> str:
     return f"CUSTOMER#{customer_id}"
-
-
-def _contact_key(email: str) -> str:
-    return _key("CONTACT", email.casefold())
-
-
-def _key(kind: str, text: str) -> str:
-    return f"{kind}#{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _odd(what: str, which: str) -> None:

@@ -40,11 +40,16 @@ class Tables(Construct):
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=[
                 "company",
+                "endsOn",
                 "environmentId",
                 "monthlyCents",
                 "number",
+                "offeringId",
                 "phoneCount",
+                "quantity",
                 "search",
+                "startedOn",
+                "unitCents",
                 "version",
             ],
         )
