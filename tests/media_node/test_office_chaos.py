@@ -133,6 +133,7 @@ DEEDS = (
 )  # fmt: skip
 
 
+@pytest.mark.usefixtures("processes")  # for the time it takes: not for the fast loop
 @given(st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 7), st.integers(0, 7)), min_size=4, max_size=25))
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
