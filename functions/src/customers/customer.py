@@ -99,25 +99,6 @@ class InvalidNumberError(ValueError):
         self.value = value
 
 
-def clean_enterprise_number(value: str, country: Country) -> str:
-    """A KvK number (8 digits) or a Belgian enterprise number (10 digits with check digits), bare; raises InvalidNumberError."""
-    if not value:
-        return ""
-    from stdnum.be import vat as kbo
-    from stdnum.exceptions import ValidationError
-    from stdnum.util import clean
-
-    if country == "BE":
-        try:
-            return str(kbo.validate(value))
-        except ValidationError:
-            raise InvalidNumberError("enterpriseNumber", value) from None
-    digits = str(clean(value, " .-/"))
-    if len(digits) != 8 or not digits.isascii() or not digits.isdigit():
-        raise InvalidNumberError("enterpriseNumber", value)
-    return digits
-
-
 def clean_vat_id(value: str, country: Country) -> str:
     """A VAT id with its country in front (NL001234567B01, BE0123456749), checked by its check digits; raises InvalidNumberError."""
     if not value:

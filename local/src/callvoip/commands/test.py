@@ -1,4 +1,4 @@
-"""`./dev test`: lint, types, dependency rules; then the fast tests, then all others.
+"""`./dev test`: lint, types, dependency rules, dead code; then the fast tests, then all others.
 
 The first step that fails ends the run with its name. With arguments only pytest runs, with those arguments.
 """
@@ -23,6 +23,7 @@ CHECKS: Sequence[Mapping[str, list[str]]] = (
         "lint": [BIN + "ruff", "check", "--quiet", "."],
         "format": [BIN + "ruff", "format", "--check", "--quiet", "."],
         "dependency rules": [BIN + "lint-imports", "--no-cache"],
+        "dead code": [BIN + "python", "-m", "tests.support.dead_code"],
         "build": [BIN + "callvoip", "synth"],
     },
     {"types": [BIN + "mypy"]},
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """Run the checks and the tests that are asked for; 0 when all are well."""
     parser = argparse.ArgumentParser(
         prog="./dev test",
-        description="Lint, types and dependency rules, then the fast tests, then all others.",
+        description="Lint, types, dependency rules and dead code, then the fast tests, then all others.",
         epilog="Whatever else is given goes to pytest, which then runs alone: ./dev test tests/local -k streams",
         allow_abbrev=False,
     )

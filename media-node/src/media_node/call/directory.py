@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -152,10 +152,6 @@ class Directory:
     def calls(self, customer_id: str) -> int:
         """How many calls the customer may have at a time, over all environments; 0 when none of them says."""
         return sum(environment.calls for environment in self.environments if environment.customer_id == customer_id)
-
-    def with_guests(self, guests: Iterable[Phone]) -> Directory:
-        """The same environments with these guests."""
-        return Directory(self.environments, tuple(guests))
 
     def usernames(self) -> frozenset[str]:
         """Every username on the node."""

@@ -107,11 +107,6 @@ def e164(dialled: str, country: str = "NL") -> str:
     return f"+{digits}" if digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15 else ""
 
 
-def is_emergency(dialled: str) -> bool:
-    """Whether this is an emergency number of one of the two countries, however it is written."""
-    return bool(dialled_emergency(dialled))
-
-
 def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occupancy: Occupancy) -> Decision:
     """Where the call goes; `trunk` says whether there is one."""
     number = normalised(dialled)
