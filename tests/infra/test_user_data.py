@@ -66,8 +66,8 @@ def test_its_configuration_is_one_that_the_node_takes(cloud_config):
 def test_an_instance_comes_up_from_it(cloud_config, tmp_path, monkeypatch):
     if os.geteuid() != 0 or subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode:
         pytest.skip("needs root and mount namespaces")
-    if not Path("/usr/bin/python3").resolve().name.endswith(build.NODE_PYTHON):
-        pytest.skip(f"this system's Python is not the nodes' {build.NODE_PYTHON}")
+    # The bundle for this system's own Python: what is tried is the way up, not the release of Debian.
+    monkeypatch.setattr(build, "NODE_PYTHON", Path("/usr/bin/python3").resolve().name.removeprefix("python"))
     monkeypatch.setattr(build, "PLATFORM", f"{platform.machine()}-manylinux_2_28")
     given = tmp_path / "given"
     build._media_node(tmp_path / "bundle")

@@ -22,7 +22,7 @@ from callvoip.texts import check as texts
 
 # What Lambda and the nodes run on.
 LAMBDA_PYTHON = "3.13"
-NODE_PYTHON = "3.11"  # Debian 12's
+NODE_PYTHON = "3.13"  # Debian 13's
 PLATFORM = "aarch64-manylinux_2_28"
 
 Say = Callable[[str], None]
