@@ -8,8 +8,8 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser as regex  # type: ignore[attr-defined]
+from re import _constants as op
+from re import _parser as regex
 from typing import Any
 
 import pytest
