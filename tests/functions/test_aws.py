@@ -9,7 +9,12 @@ from botocore.session import Session
 from shared import aws
 from tests.support.functions import forget
 
-SERVICES = {"dynamodb": "DescribeTable", "ec2": "DescribeInstances", "sesv2": "SendEmail"}
+SERVICES = {
+    "dynamodb": "DescribeTable",
+    "ec2": "DescribeInstances",
+    "secretsmanager": "GetSecretValue",
+    "sesv2": "SendEmail",
+}
 
 
 @pytest.fixture(autouse=True)

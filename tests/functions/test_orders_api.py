@@ -11,7 +11,9 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from customers import environments, fulfilment
 from ordering import challenge, credentials, placing
@@ -753,6 +755,21 @@ def test_a_link_in_mail_opens_the_order_also_after_the_key_was_replaced(api, mon
     assert [
         api.get(f"/api/orders/{body['id']}", headers=bearer(token)).status for token in (mailed, body["token"])
     ] == [200, 200]
+
+
+def test_a_new_key_is_read_from_its_store_and_links_of_the_old_one_go_on(api, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = placed(api)
+    old = settings.order_key()
+    with mock_aws(config={"core": {"passthrough": {"urls": [".*127.0.0.1.*"]}}}):
+        store = boto3.client("secretsmanager", "eu-central-1")
+        store.create_secret(Name="Callvoip/order-key", SecretString=f"the next key,{old}")
+        monkeypatch.setenv("ORDER_KEY_SECRET", "Callvoip/order-key")
+        settings.order_keys.cache_clear()
+        assert settings.order_keys() == ("the next key", old)
+    mailed = [credentials.order_token(key, body["id"]) for key in settings.order_keys()]
+    path = f"/api/orders/{body['id']}"
+    assert [api.get(path, headers=bearer(token)).status for token in (*mailed, "x")] == [200, 200, 404]
+    settings.order_keys.cache_clear()
 
 
 # --- spam and abuse

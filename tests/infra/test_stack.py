@@ -512,3 +512,17 @@ def test_what_a_function_answers_as_500_and_every_5xx_of_the_api_is_heard_of(tem
 def test_who_waits_for_a_function_waits_for_the_store_less_than_three_seconds(template, functions):
     for handler in _declared(template):
         assert 0 < float(functions[handler]["Environment"]["Variables"]["STORE_TIMEOUT_S"]) < 3, handler
+
+
+def test_the_key_of_orders_links_stands_in_its_store_only_and_who_needs_it_may_read_it(template, functions):
+    [key] = [name for name, secret in template.resources("AWS::SecretsManager::Secret").items() if "OrderKey" in name]
+    told = {handler for handler, each in functions.items() if "ORDER_KEY_SECRET" in each["Environment"]["Variables"]}
+    assert told >= {"ordering.orders_api.handler", "ordering.mailer.handler"}
+    for handler, each in functions.items():
+        assert key not in json.dumps(each["Environment"]), handler
+    readers = [
+        name
+        for name, s in template.statements()
+        if "secretsmanager:GetSecretValue" in as_list(s["Action"]) and key in json.dumps(s["Resource"])
+    ]
+    assert len(readers) == len(told)

@@ -18,7 +18,7 @@ class _OursOnly(Loader):
     endpoint of AWS: ours all follow the one pattern, as the tests hold against the megabyte.
     """
 
-    SERVICES: ClassVar[list[str]] = ["dynamodb", "ec2", "route53", "sesv2", "ssm"]
+    SERVICES: ClassVar[list[str]] = ["dynamodb", "ec2", "route53", "secretsmanager", "sesv2", "ssm"]
     ENDPOINTS: ClassVar[dict[str, Any]] = {
         "version": 3,
         "partitions": [

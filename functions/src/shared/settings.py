@@ -137,8 +137,17 @@ def order_key() -> str:
 
 @cache
 def order_keys() -> tuple[str, ...]:
-    """The secrets by which tokens are known, newest first: a link that was mailed works for as long as its key is kept."""
-    return _list(required("ORDER_KEY"))
+    """The secrets by which tokens are known, newest first: a link that was mailed works for as long as its key is kept.
+
+    From the secret that ORDER_KEY_SECRET names, read once when it is first asked for, or else from ORDER_KEY itself.
+    """
+    name = os.environ.get("ORDER_KEY_SECRET")
+    if not name:
+        return _list(required("ORDER_KEY"))
+    from shared import aws
+
+    store = aws.client("secretsmanager", connect_timeout_s=1, read_timeout_s=2, attempts=2)
+    return _list(store.get_secret_value(SecretId=name)["SecretString"])
 
 
 @cache

@@ -60,9 +60,9 @@ class MailTrigger(Construct):
                 table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=10,
-                # An hour of SES being out; a mail that SES refuses for good keeps the mails after it waiting no longer.
+                # Three tries: one that SES refuses becomes a dead letter, and sales can have it sent again.
                 max_record_age=Duration.hours(1),
-                retry_attempts=20,
+                retry_attempts=3,
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,
                 on_failure=SqsDlq(self.dead_letters),

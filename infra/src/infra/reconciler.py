@@ -80,7 +80,7 @@ class ReconcilerTriggers(Construct):
                 table,
                 starting_position=lambda_.StartingPosition.TRIM_HORIZON,
                 batch_size=100,
-                retry_attempts=5,
+                retry_attempts=3,
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,
                 on_failure=SqsDlq(self.dead_letters),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from aws_cdk import CfnOutput, Duration, Stack, triggers
@@ -30,6 +31,14 @@ READ = ("dynamodb:GetItem", "dynamodb:Query")
 
 STORE_TIMEOUT_S = "2.5"
 """How long a function that a person waits for waits for DynamoDB, once: whoever waits has an answer within 3 seconds."""
+
+
+@dataclass(frozen=True)
+class OrderKey:
+    """What a function needs to make orders' tokens: where the key stands, and that it may read it."""
+
+    environment: Mapping[str, str]
+    may: iam.PolicyStatement
 
 
 class CallvoipStack(Stack):
@@ -121,20 +130,22 @@ class CallvoipStack(Stack):
         CfnOutput(self, "Site", value=website.url)
         CfnOutput(self, "SipZone", value=fleet.zone.hosted_zone_id)
 
-    def _order_key(self) -> str:
-        """What orders' tokens are made from: a reference that CloudFormation resolves, as the origin's secret is."""
+    def _order_key(self) -> OrderKey:
+        """What orders' tokens are made from; functions read it when they start, and it is in no configuration."""
         secret = Secret(
             self,
             "OrderKey",
-            description="Links to orders and challenges are made from it",
+            secret_name=f"{self.stack_name}/order-key",
+            description="Links to orders and challenges are made from it: keys, newest first, with commas (docs/runbook.md)",
             generate_secret_string=SecretStringGenerator(exclude_punctuation=True, password_length=64),
         )
         acknowledge(
-            secret,
-            "Links that were mailed before would stop working; the order's own page keeps the hash of its token.",
-            "SMG4",
+            secret, "A key is added by hand and the old ones stay: links that were mailed must go on working.", "SMG4"
         )
-        return secret.secret_value.unsafe_unwrap()
+        return OrderKey(
+            {"ORDER_KEY_SECRET": f"{self.stack_name}/order-key"},
+            allow(["secretsmanager:GetSecretValue"], secret.secret_arn),
+        )
 
     def _serve(
         self,
@@ -143,7 +154,7 @@ class CallvoipStack(Stack):
         *,
         authorizer: HttpJwtAuthorizer,
         origin: ISecret,
-        order_key: str,
+        order_key: OrderKey,
         site_url: str,
     ) -> None:
         """The functions behind the API. They are called synchronously: who calls sees the failure."""
@@ -167,10 +178,11 @@ class CallvoipStack(Stack):
                 # Where the order is served, and the hashes of its phones' passwords.
                 allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
                 *may_change_customers(self._tables.customers),
+                order_key.may,
             ],
             environment={
                 **through,
-                "ORDER_KEY": order_key,
+                **order_key.environment,
                 "ORDERS_TABLE": orders.table_name,
                 "CATALOGUE_TABLE": catalogue.table_name,
                 "CUSTOMERS_TABLE": self._tables.customers.table_name,
@@ -185,7 +197,7 @@ class CallvoipStack(Stack):
                 self._may_end_open_orders(),
                 self._may_list_orders(),
                 self._may_count_orders(),
-                allow([*READ], fleet.table_arn),
+                allow([*READ, "dynamodb:BatchGetItem"], fleet.table_arn),
             ],
             environment={
                 **through,
@@ -207,11 +219,11 @@ class CallvoipStack(Stack):
             may=[allow(["dynamodb:Query"], fleet.table_arn, conditions=_keys("RECEIPT_KEYS"))],
             environment={**through, "FLEET_TABLE": fleet.table_name},
         )
-        self._add_portal({**through, "ORDER_KEY": order_key, "SITE_URL": site_url})
+        self._add_portal({**through, **order_key.environment, "SITE_URL": site_url}, order_key)
         api.serve(self._functions.by_handler, routes, authorizer)
         api.serve_all_else(orders_function)
 
-    def _add_portal(self, environment: Mapping[str, str]) -> None:
+    def _add_portal(self, environment: Mapping[str, str], order_key: OrderKey) -> None:
         """Mijn omgeving: it shows what a customer has and changes it."""
         customers = self._tables.customers
         self._functions.add(
@@ -219,6 +231,7 @@ class CallvoipStack(Stack):
             "customers.portal_api.handler",
             may=[
                 *may_change_customers(customers),
+                order_key.may,
                 allow(["dynamodb:UpdateItem"], customers.table_arn, conditions=_keys("LIMIT#*")),
                 allow([*READ], self._tables.cdr.table_arn),
                 # Which phones are registered, as the node that serves them says.
@@ -244,7 +257,7 @@ class CallvoipStack(Stack):
         """When an order ends, so does the mark that its customer has one open; nothing else is ever deleted."""
         return allow(["dynamodb:DeleteItem"], self._tables.orders.table_arn, conditions=_keys("OPEN#*"))
 
-    def _mail(self, sender: MailSender, *, site_url: str, order_key: str) -> Queue:
+    def _mail(self, sender: MailSender, *, site_url: str, order_key: OrderKey) -> Queue:
         """The mailer on the orders' stream; answers the queue of what it could not send."""
         orders = self._tables.orders
         mailer = self._functions.add(
@@ -252,12 +265,13 @@ class CallvoipStack(Stack):
             "ordering.mailer.handler",
             may=[
                 allow(["dynamodb:GetItem"], orders.table_arn),
+                order_key.may,
                 allow(["dynamodb:PutItem"], orders.table_arn, conditions=_keys("MAIL#*")),
                 allow(["ses:SendEmail"], sender.identity.email_identity_arn),
             ],
             environment={
                 "ORDERS_TABLE": orders.table_name,
-                "ORDER_KEY": order_key,
+                **order_key.environment,
                 "SITE_URL": site_url,
                 "MAIL_FROM": sender.address,
             },
@@ -268,7 +282,7 @@ class CallvoipStack(Stack):
         acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
         return MailTrigger(self, "MailTrigger", mailer, orders, MAILED).dead_letters
 
-    def _customer_mail(self, sender: MailSender, *, site_url: str, order_key: str) -> Queue:
+    def _customer_mail(self, sender: MailSender, *, site_url: str, order_key: OrderKey) -> Queue:
         """The mailer on the customers' stream; answers the queue of what it could not send."""
         customers = self._tables.customers
         mailer = self._functions.add(
@@ -276,12 +290,13 @@ class CallvoipStack(Stack):
             "customers.mailer.handler",
             may=[
                 *may_read_customers(customers),
+                order_key.may,
                 allow(["dynamodb:PutItem"], customers.table_arn, conditions=_keys("MAIL#*")),
                 allow(["ses:SendEmail"], sender.identity.email_identity_arn),
             ],
             environment={
                 "CUSTOMERS_TABLE": customers.table_name,
-                "ORDER_KEY": order_key,
+                **order_key.environment,
                 "SITE_URL": site_url,
                 "MAIL_FROM": sender.address,
             },

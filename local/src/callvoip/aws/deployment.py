@@ -135,6 +135,12 @@ def deploy(assembly: Assembly, emulated: Emulated, kept_secrets: Path | None = N
         resources += [_deployed(scope, resource) for resource in stack.resources.values() if scope.exists(resource)]
     names = [resource.name for resource in resources if resource.type == "AWS::SecretsManager::Secret"]
     values = _secrets(names, kept_secrets)
+    for resource in resources:
+        if resource.type == "AWS::SecretsManager::Secret" and "Name" in resource.properties:
+            # What a function reads by itself when it starts.
+            emulated.client("secretsmanager").create_secret(
+                Name=resource.properties["Name"], SecretString=values[resource.name]
+            )
     return Deployment(region=assembly.stacks[0].region, resources=tuple(resources), assembly=assembly, secrets=values)
 
 
