@@ -77,11 +77,6 @@ class Fork:
         failures = [each.failed for each in self.branches if each.failed is not None]
         return best(failures) if len(failures) == len(self.branches) else None
 
-    def redirect(self, branch: Branch, target: Target) -> None:
-        """One more place to ring in the place of a branch."""
-        self.branches.remove(branch)
-        self._invite(target)
-
     def again_with_dtls(self, branch: Branch, response: Response) -> bool:
         """Invites a phone that knows no SDES once more, if this response says so: perhaps it knows DTLS
         (docs/decisions/0023).
