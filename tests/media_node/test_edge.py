@@ -10,12 +10,13 @@ from typing import cast
 
 import pytest
 
-from media_node.call import liveness
+from media_node.call import authentication, liveness
 from media_node.call.directory import Directory, Phone
 from media_node.probe.phone import RequestRefused
 from media_node.sip.digest import Algorithm
+from media_node.sip.headers import Request, Response
 from media_node.sip.registrar import MANY_ALIKE
-from media_node.sip.transport import StreamConnection
+from media_node.sip.transport import Connection, StreamConnection
 from tests.support.node import DOMAIN
 from tests.support.office import CUSTOMER, PASSWORD, Office, environment, refused, until
 
@@ -96,6 +97,22 @@ async def test_a_stranger_s_flood_does_not_keep_a_registered_phone_from_its_answ
         await phone.register()
     for writer in writers:
         writer.close()
+
+
+async def test_one_password_does_not_take_all_places(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "MAX_KNOWN", 3)
+    transactions, seen = office.exchange.transactions, dict[Connection, None]()
+    received = transactions.received
+
+    def watched(connection: Connection, message: Request | Response) -> None:
+        seen[connection] = None
+        received(connection, message)
+
+    monkeypatch.setattr(transactions, "received", watched)
+    await office.handset("102")
+    for _ in range(5):
+        await office.handset("101")
+    assert [connection.known for connection in seen] == [True, False, False, True, True, True]
 
 
 async def heads(office: Office, requests: list[bytes]) -> list[bytes]:

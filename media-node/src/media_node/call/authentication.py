@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+from weakref import ref
 
 from media_node.call.directory import Directory, Phone
 from media_node.log import Event, Log, mask_address
@@ -18,7 +19,10 @@ from media_node.sip.lockout import Lockout
 from media_node.sip.message import reply, warning
 from media_node.sip.rates import Throttle
 from media_node.sip.transaction_layer import ServerTransaction
+from media_node.sip.transport import Connection
 
+MAX_KNOWN: Final = 32
+"""Connections of one account that are not a stranger's: with a stolen password nobody takes all places."""
 _ORDER: Final = {algorithm: number for number, algorithm in enumerate(Algorithm)}
 
 
@@ -43,6 +47,8 @@ class RequestAuthenticator:
     directory: Callable[[], Directory]
     log: Log
     lockout: Lockout = field(default_factory=Lockout)
+    _known: dict[str, list[ref[Connection]]] = field(default_factory=dict)
+    """The connections on which each account has shown its password, the oldest first."""
     _lines: Throttle = field(default_factory=Throttle)
     _rotated: dict[str, str] = field(default_factory=dict)
     """The new H(A1) of each phone that has used it: its previous password is worth nothing any more."""
@@ -116,6 +122,19 @@ class RequestAuthenticator:
         transaction.respond(503, Retry_After=str(max(1, round(wait.seconds))))
         return True
 
+    def _trust(self, connection: Connection, account: str) -> None:
+        """The connection is a known phone's from now on; of an account's many connections only the newest are."""
+        known = [
+            held
+            for held in self._known.get(account, ())
+            if (each := held()) is not None and not each.closed and each is not connection
+        ]
+        while len(known) >= MAX_KNOWN:
+            if (oldest := known.pop(0)()) is not None:
+                oldest.distrust()
+        self._known[account] = [*known, ref(connection)]
+        connection.trust(account)
+
     def _warn(self, event: Event, host: str, now: float, **fields: object) -> None:
         """A line about a source; one that fails often gets a line now and then, which fail2ban counts as well."""
         left_out = self._lines.allow(source_of(host), now)
@@ -125,7 +144,7 @@ class RequestAuthenticator:
 
     def _succeeded(self, transaction: ServerTransaction, credentials: Credentials, now: float) -> None:
         connection = transaction.connection
-        connection.trust(credentials.username)
+        self._trust(connection, credentials.username)
         self.lockout.succeeded(credentials.username, source_of(connection.peer.host), now)
         self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=transaction.request.method)
 
