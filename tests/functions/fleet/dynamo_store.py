@@ -8,7 +8,7 @@ from fleet.observed import Heartbeat, Proof
 from fleet.placement import Placement, Role
 from fleet.store import FleetStore
 from shared import dynamodb, settings
-from tests.functions.fleet.simulated_cloud import Writes
+from tests.functions.fleet.memory_store import Writes
 
 
 class DynamoStore(FleetStore):
