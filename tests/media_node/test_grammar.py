@@ -8,8 +8,6 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as op
-from re import _parser as regex
 from typing import Any
 
 import pytest
@@ -19,6 +17,8 @@ from hypothesis import strategies as st
 import media_node.sip
 from media_node.sip.grammar import URI, Address, CSeq, Parameters, Via, media_type, quoted, unquoted
 
+op: Any = importlib.import_module("re._constants")
+regex: Any = importlib.import_module("re._parser")
 SIP = Path(media_node.sip.__path__[0])
 BOUND = 64
 """How often a repetition may go back."""
