@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from customers import account as accounts
-from customers import delivery, environments
+from customers import delivery, environments, numbers
 from customers.account import Account, EventKind
 from customers.customer import Contact, Kind
 from customers.states import Actor, Role
@@ -21,6 +21,8 @@ TECHNICAL = "techniek@bakkerij.example.nl"
 BILLING = "boekhouding@bakkerij.example.nl"
 OTHER = "baas@slagerij.example.nl"
 SALES = Actor(Role.SALES, "verkoop@example.nl")
+OPERATOR = Actor(Role.OPERATOR, "beheer@example.nl")
+NUMBER = "+31855550123"
 
 
 @dataclass
@@ -125,3 +127,12 @@ def settle(told: delivery.Delivery, *contacts: Contact) -> Account:
         store().change(told.customer_id, add)
     # What stands behind an order is told to ordering, which has none here.
     return store().change(told.customer_id, lambda one: accounts.told(one, told.order_id))
+
+
+def with_number(found: Account) -> Account:
+    """The customer with a plan, and its number in service."""
+    plan = replace(order(found.id, OWNER, "", "PLAN123456", NOW), items=(PLAN_ITEM,))
+    store().change(found.id, lambda one: accounts.told(delivery.deliver(one, plan, SALES, NOW), "PLAN123456"))
+    numbers.load([NUMBER], "block", OPERATOR, NOW)
+    numbers.reserve(NUMBER, found.id, OPERATOR, NOW)
+    return numbers.activate(NUMBER, found.id, OPERATOR, NOW)

@@ -141,7 +141,7 @@ class Browser:
         follow: bool = True,
     ) -> Seen:
         """One request, and those that its redirects ask for."""
-        event = self._event(method, target, fields, headers or {})
+        event = self.event(method, target, fields, headers or {})
         module = importlib.import_module("customers.portal_api")
         answer = module.handler(event, Context())
         self._keep(answer.get("cookies", []))
@@ -153,7 +153,7 @@ class Browser:
             body = base64.b64decode(body).decode()
         return Seen(answer["statusCode"], event["rawPath"], told, body)
 
-    def _event(
+    def event(
         self, method: str, target: str, fields: Mapping[str, str] | None, headers: Mapping[str, str]
     ) -> dict[str, Any]:
         event: dict[str, Any] = copy.deepcopy(_EVENT)

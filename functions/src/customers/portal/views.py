@@ -23,6 +23,7 @@ def overview(account: Account, registered: Mapping[str, Registration], now: date
     return {
         "state": _state(account),
         "held": account.held_because,
+        "preparing": [found.name for found in account.products if found.state is State.CREATED],
         "encrypted": environment.encrypted and srtp is not None and srtp.state in RUNNING,
         "encryptedSince": str(srtp.started_on) if srtp and srtp.started_on else "",
         "phones": len(own),
@@ -39,9 +40,9 @@ def _state(account: Account) -> str:
         return "suspended"
     if not account.environment.served:
         return "ended"
-    if account.held_because:
+    if account.held_because and not any(found.state in RUNNING for found in account.products):
         return "held"
-    return "waiting" if account.environment.awaits_proof else "served"
+    return "served" if any(found.state in RUNNING for found in account.products) else "waiting"
 
 
 def cost(account: Account, now: datetime) -> View:

@@ -11,17 +11,34 @@ from moto.ses.models import ses_backends
 
 from customers.account import Account
 from customers.customer import Contact, ContactRole
-from tests.support.portal.bakery import BILLING, OTHER, OWNER, TECHNICAL, Clock, Post, SignIn, order, settle
+from tests.support.portal.bakery import (
+    BILLING,
+    OTHER,
+    OWNER,
+    TECHNICAL,
+    Clock,
+    Post,
+    SignIn,
+    order,
+    settle,
+    with_number,
+)
 from tests.support.portal.browser import Browser
 from tests.support.site.build import build
 
 
 @pytest.fixture(scope="session")
-def portal_views(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The templates that Hugo makes."""
+def portal_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Hugo makes."""
     destination = tmp_path_factory.mktemp("site")
     build(destination)
-    return destination / "views"
+    return destination
+
+
+@pytest.fixture(scope="session")
+def portal_views(portal_site: Path) -> Path:
+    """The templates among it."""
+    return portal_site / "views"
 
 
 @pytest.fixture
@@ -76,5 +93,13 @@ def bakery(post: Post, time: Clock) -> Account:
         Contact("2", "Techniek", TECHNICAL, roles=frozenset({ContactRole.TECHNICAL})),
         Contact("3", "Boekhouding", BILLING, roles=frozenset({ContactRole.BILLING})),
     )
+    post.pass_over()
+    return found
+
+
+@pytest.fixture
+def shop(bakery: Account, post: Post) -> Account:
+    """The bakery with a plan and its number."""
+    found = with_number(bakery)
     post.pass_over()
     return found

@@ -1,23 +1,18 @@
 """No way into another customer's environment: each route that there is, tried with another's session, token and ids."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
-from customers import account as accounts
-from customers import delivery, numbers, portal_api
+from customers import portal_api
 from customers.account import Account
-from customers.states import Actor, Role
 from customers.store import store
 from shared.routes import Caller, Route
-from tests.support.portal.bakery import BILLING, NOW, OTHER, OWNER, PLAN_ITEM, SALES, TECHNICAL, SignIn, order
+from tests.support.portal.bakery import BILLING, NOW, NUMBER, OPERATOR, OTHER, OWNER, TECHNICAL, SignIn
 from tests.support.portal.browser import Browser
 
 pytestmark = pytest.mark.needs("java")
 
-NUMBER = "+31855550123"
-OPERATOR = Actor(Role.OPERATOR, "beheer@example.nl")
 INSIDE = [route for route in portal_api.routes.declared if route.caller is Caller.CUSTOMER]
 OURS = {"username": "bakker-201", "number": NUMBER, "document": "3", "proof_id": "0" * 32, "code": "x" * 43}
 SECRETS = ("Bakkerij", "bakker-20", OWNER, TECHNICAL, "0123456789", NUMBER)
@@ -41,16 +36,6 @@ def path(route: Route) -> str:
 def token(browser: Browser) -> str:
     """What the forms of this browser's pages hold."""
     return browser.get("/mijn/overzicht").form("/mijn/afmelden").fields["token"]
-
-
-@pytest.fixture
-def shop(bakery: Account) -> Account:
-    """The bakery with a plan and its number."""
-    plan = replace(order("bakker", OWNER, "", "PLAN123456", NOW), items=(PLAN_ITEM,))
-    store().change("bakker", lambda one: accounts.told(delivery.deliver(one, plan, SALES, NOW), "PLAN123456"))
-    numbers.load([NUMBER], "block", OPERATOR, NOW)
-    numbers.reserve(NUMBER, "bakker", OPERATOR, NOW)
-    return numbers.activate(NUMBER, "bakker", OPERATOR, NOW)
 
 
 def test_there_are_routes_to_try() -> None:

@@ -5,31 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from customers import account as accounts
-from customers import delivery, numbers
 from customers.account import Account, EventKind
 from customers.customer import Kind
 from customers.environment import Ringing
 from customers.product import State
-from customers.states import Actor, Role
 from customers.store import store
 from shared import dynamodb, settings
-from tests.support.portal.bakery import NOW, OWNER, PLAN_ITEM, SALES, TECHNICAL, Clock, Post, SignIn, order, settle
+from tests.support.portal.bakery import NUMBER, OWNER, SALES, TECHNICAL, Clock, Post, SignIn, order, settle
+from tests.support.portal.calls import call
 
 pytestmark = pytest.mark.needs("java")
-
-NUMBER = "+31855550123"
-OPERATOR = Actor(Role.OPERATOR, "beheer@example.nl")
-
-
-@pytest.fixture
-def shop(bakery: Account) -> Account:
-    """The bakery with a plan and its number."""
-    plan = replace(order("bakker", OWNER, "", "PLAN123456", NOW), items=(PLAN_ITEM,))
-    store().change("bakker", lambda one: accounts.told(delivery.deliver(one, plan, SALES, NOW), "PLAN123456"))
-    numbers.load([NUMBER], "block", OPERATOR, NOW)
-    numbers.reserve(NUMBER, "bakker", OPERATOR, NOW)
-    return numbers.activate(NUMBER, "bakker", OPERATOR, NOW)
 
 
 def test_a_number_rings_whom_its_customer_says_and_is_forwarded(shop: Account, signed_in: SignIn) -> None:
@@ -59,25 +44,6 @@ def test_what_a_number_cannot_do_is_told_and_all_else_is_kept(
     again = page.form(f"/mijn/nummers/{NUMBER}")
     assert again.fields[name] == value and again.fields["noAnswerSeconds"] == "33"
     assert store().get("bakker").environment.lines == shop.environment.lines
-
-
-def call(minute: int, **changes: object) -> dynamodb.Item:
-    """A record as a node writes it."""
-    leg = {"keying": "sdes", "suite": "AES_CM_128_HMAC_SHA1_80", "packets": 500, "sent": 500, "plaintextPackets": 0}
-    began = f"2026-11-20T10:{minute:02d}:00.000Z"
-    item = {
-        "pk": "CUSTOMER#bakker",
-        "sk": f"{began}#call{minute}@example.nl",
-        "from": "201",
-        "to": "+3120123****",
-        "startedAt": began,
-        "answeredAt": f"2026-11-20T10:{minute:02d}:05.000Z",
-        "endedAt": f"2026-11-20T10:{minute:02d}:45.000Z",
-        "reason": "hung up",
-        "beyond": "notSecured",
-        "legs": [{**leg, "mos": 4.3}, leg],
-    }
-    return {**item, **changes}
 
 
 def put(*calls: dynamodb.Item) -> None:

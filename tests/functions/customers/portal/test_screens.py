@@ -1,0 +1,119 @@
+"""Every page of Mijn omgeving in Chromium, on a telephone and on a desk: no fault for axe, nothing that the policy
+refuses, no scroll sideways.
+
+Without JavaScript too: a sign-in by a link, a phone added and a password made, as a person does it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from customers.account import Account
+from shared import dynamodb, settings
+from tests.support.portal.bakery import OWNER, Post
+from tests.support.portal.calls import call
+from tests.support.portal.server import serve
+from tests.support.site.measure import CHROMIUM, QUIET
+
+pytestmark = pytest.mark.needs("java", "chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
+
+PAGES = (
+    "overzicht",
+    "telefoons",
+    "telefoons/bakker-201",
+    "nummers",
+    "nummers/+31855550123",
+    "gesprekken?month=2026-11",
+    "gesprekken/gesprek?id=2026-11-20T10:01:00.000Z%23call1@example.nl",
+    "producten",
+    "documenten",
+    "documenten/3",
+    "opzeggen",
+    "herroepen",
+    "gegevens",
+    "sessies",
+    "overzicht?language=en",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One headless browser for the file."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def sign_in(page: Page, url: str, post: Post) -> None:
+    """As a person does it."""
+    page.goto(f"{url}/mijn/overzicht")
+    page.fill("#email", OWNER)
+    page.click("form button[type=submit]")
+    assert page.url.endswith("/mijn/aanmelden/verstuurd")
+    page.goto(url + post.link(OWNER))
+    page.click("#sign-in")
+    assert page.url.endswith("/mijn/overzicht"), page.inner_text("main")
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_no_page_has_a_fault(
+    shop: Account, post: Post, portal_site: Path, chromium: Browser, width: int, tmp_path: Path
+) -> None:
+    dynamodb.client().put_item(TableName=settings.cdr_table(), Item=dynamodb.marshal(call(1)))
+    pictures = Path(os.environ["SCREENSHOTS"]) if os.environ.get("SCREENSHOTS") else tmp_path
+    scheme = "dark" if width == 360 else "light"
+    context = chromium.new_context(locale="nl-NL", viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, faults = context.new_page(), []
+    page.on("console", lambda message: faults.append(message.text) if "404" not in message.text else None)
+    with serve(portal_site) as url:
+        sign_in(page, url, post)
+        for path in PAGES:
+            page.goto(f"{url}/mijn/{path}")
+            assert page.locator("h1").count() == 1, path
+            faults += _faults(page, path)
+            page.screenshot(path=pictures / f"{width}-{path.replace('/', '_').partition('?')[0]}.png", full_page=True)
+        page.goto(f"{url}/mijn/telefoons/bakker-201")
+        page.select_option("#make", "linphone")
+        page.click("#provision")
+        faults += _faults(page, "provisioning")
+        page.screenshot(path=pictures / f"{width}-provisioning.png", full_page=True)
+        page.goto(f"{url}/mijn/telefoons/bakker-201")
+        page.click("#rotate")
+        assert page.locator("[data-copy]").first.is_visible()
+        faults += _faults(page, "passwords")
+        page.screenshot(path=pictures / f"{width}-passwords.png", full_page=True)
+    context.close()
+    assert not faults
+
+
+def _faults(page: Page, path: str) -> list[str]:
+    found = [f"{path}: {fault['id']}: {fault['nodes'][0]['html']}" for fault in Axe().run(page).response["violations"]]
+    wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    return [*found, *([f"{path}: scrolls sideways"] if wide else [])]
+
+
+def test_it_all_works_without_javascript_and_the_cookies_of_https_hold_here(
+    shop: Account, post: Post, portal_site: Path, chromium: Browser
+) -> None:
+    context = chromium.new_context(java_script_enabled=False, locale="nl-NL")
+    page = context.new_page()
+    with serve(portal_site) as url:
+        sign_in(page, url, post)
+        assert {cookie["name"] for cookie in context.cookies()} == {"__Host-session", "__Host-sign-in"}
+        page.goto(f"{url}/mijn/telefoons")
+        page.fill("#labels", "Balie")
+        page.click("form[action='/mijn/telefoons/toevoegen'] button")
+        page.click("#add-phones")
+        assert "Balie" in page.inner_text("main")
+        page.click("text=203")
+        page.click("#rotate")
+        assert page.locator("[data-password]").count() == 1
+        page.click("text=Afmelden")
+        page.goto(f"{url}/mijn/telefoons")
+        assert page.url.partition("?")[0].endswith("/mijn/aanmelden")
+    context.close()
