@@ -219,9 +219,25 @@ class CallvoipStack(Stack):
             may=[allow(["dynamodb:Query"], fleet.table_arn, conditions=_keys("RECEIPT_KEYS"))],
             environment={**through, "FLEET_TABLE": fleet.table_name},
         )
+        self._add_customer_sales(through)
         self._add_portal({**through, **order_key.environment, "SITE_URL": site_url}, order_key)
         api.serve(self._functions.by_handler, routes, authorizer)
         api.serve_all_else(orders_function)
+
+    def _add_customer_sales(self, environment: Mapping[str, str]) -> None:
+        """What sales sees of customers and does for them."""
+        customers, fleet = self._tables.customers, self._tables.fleet
+        self._functions.add(
+            "CustomerSales",
+            "customers.sales_api.handler",
+            may=[*may_change_customers(customers), allow(["dynamodb:GetItem", "dynamodb:Query"], fleet.table_arn)],
+            environment={
+                **environment,
+                "CUSTOMERS_TABLE": customers.table_name,
+                "FLEET_TABLE": fleet.table_name,
+                "SALES_GROUP": SALES_GROUP,
+            },
+        )
 
     def _add_portal(self, environment: Mapping[str, str], order_key: OrderKey) -> None:
         """Mijn omgeving: it shows what a customer has and changes it."""

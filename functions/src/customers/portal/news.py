@@ -28,6 +28,7 @@ TOLD: Mapping[EventKind, tuple[str, Sequence[ContactRole], str]] = {
     EventKind.PRODUCT_ENDED: ("ended", _MONEY, "/mijn/documenten"),
     EventKind.PRODUCT_SUSPENDED: ("suspended", _MONEY, "/mijn/overzicht"),
     EventKind.PRODUCT_RESUMED: ("resumed", _MONEY, "/mijn/overzicht"),
+    EventKind.MAIL_SENT: ("passwords_asked", _TECHNIQUE, "/mijn/telefoons"),
     EventKind.CONTACT_ADDED: ("contact_added", _OWNER, "/mijn/gegevens"),
     EventKind.CONTACT_CHANGED: ("contact_changed", _OWNER, "/mijn/gegevens"),
     EventKind.CONTACT_REMOVED: ("contact_removed", _OWNER, "/mijn/gegevens"),

@@ -17,7 +17,7 @@ from shared import dynamodb, settings
 from tests.support.portal.bakery import OWNER, Post
 from tests.support.portal.calls import call
 from tests.support.portal.server import serve
-from tests.support.site.measure import CHROMIUM, QUIET
+from tests.support.site.measure import CHROMIUM, QUIET, Scheme
 
 pytestmark = pytest.mark.needs("java", "chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
@@ -66,7 +66,7 @@ def test_no_page_has_a_fault(
 ) -> None:
     dynamodb.client().put_item(TableName=settings.cdr_table(), Item=dynamodb.marshal(call(1)))
     pictures = Path(os.environ["SCREENSHOTS"]) if os.environ.get("SCREENSHOTS") else tmp_path
-    scheme = "dark" if width == 360 else "light"
+    scheme: Scheme = "dark" if width == 360 else "light"
     context = chromium.new_context(locale="nl-NL", viewport={"width": width, "height": 900}, color_scheme=scheme)
     page, faults = context.new_page(), []
     page.on("console", lambda message: faults.append(message.text) if "404" not in message.text else None)

@@ -1,0 +1,183 @@
+"""What sales sees of customers and does for them, in their name: each step an event with who and why, and a mail to the customer."""
+
+import itertools
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+
+from customers import sales_changes, service
+from customers.account import Account, Event
+from customers.contacts import ContactRefusedError
+from customers.phone import PriceNotAgreedError
+from customers.portal import registrations, views
+from customers.portal.problems import PROBLEMS
+from customers.sales_changes import ACTIONS, FieldMissingError, UnknownActionError
+from customers.states import Actor, Role
+from customers.store import Entry, UnknownCustomerError, store
+from shared import clock, colleague, http, problem
+from shared.clock import to_iso
+from shared.problem import FieldProblem, Kind, Problem
+from shared.routes import Body, Caller
+from shared.telemetry import count, logger
+
+MOST_SEARCHED = 2_000
+"""So many of the newest customers a search looks at; the list says when there are more."""
+PAGE = 50
+LONGEST_REASON = 1_000
+
+_STALE = Kind("customer-changed", HTTPStatus.PRECONDITION_FAILED, "De klant is intussen gewijzigd")
+_PRICE = Kind("price-changed", HTTPStatus.CONFLICT, "De prijs is gewijzigd")
+
+app: APIGatewayHttpResolver = http.api(PROBLEMS)
+routes = http.routes(app)
+
+
+class StaleCustomerError(Exception):
+    """The customer was changed since the caller looked."""
+
+
+@PROBLEMS.on(StaleCustomerError)
+def _stale(_: StaleCustomerError) -> Problem:
+    return Problem(_STALE, "Bekijk de klant opnieuw en beslis dan.")
+
+
+@PROBLEMS.on(UnknownCustomerError)
+def _unknown(_: UnknownCustomerError) -> Problem:
+    return Problem(problem.NOT_FOUND, "Wij kennen deze klant niet.")
+
+
+@PROBLEMS.on(PriceNotAgreedError)
+def _price(error: PriceNotAgreedError) -> Problem:
+    both = {"monthlyTotalCents": error.monthly_cents, "clientMonthlyTotalCents": error.confirmed_cents}
+    return Problem(
+        _PRICE, "Er is niets gewijzigd. Noem de klant de nieuwe prijs en probeer het opnieuw.", extensions=both
+    )
+
+
+@PROBLEMS.on(ContactRefusedError)
+def _refused(error: ContactRefusedError) -> Problem:
+    return problem.invalid([FieldProblem(error.field, error.code, "Dit kan niet met deze contactpersoon")]).problem
+
+
+@PROBLEMS.on(FieldMissingError)
+def _missing(error: FieldMissingError) -> Problem:
+    return problem.invalid([FieldProblem(error.field, "invalid", f"Vul {error.field} in")]).problem
+
+
+@PROBLEMS.on(UnknownActionError)
+def _no_action(_: UnknownActionError) -> Problem:
+    return problem.invalid([FieldProblem("action", "invalid", "Deze handeling kennen wij niet")]).problem
+
+
+@routes.get(
+    "/api/sales/customers",
+    Caller.SALES,
+    "Customers, newest first, or those that a word is found in; and what all of them together are and pay",
+    answer="CustomerPage",
+    parameters=("q", "ifNoneMatch"),
+)
+def list_customers() -> Response[str]:
+    """At most a page of them, of the newest MOST_SEARCHED."""
+    wanted = (app.current_event.query_string_parameters or {}).get("q", "").strip().casefold()[:100]
+    newest = list(itertools.islice(store().entries(), MOST_SEARCHED + 1))
+    looked_at = newest[:MOST_SEARCHED]
+    found = [entry for entry in looked_at if wanted in entry.search]
+    body = {
+        "items": [_entry(entry) for entry in found[:PAGE]],
+        "found": len(found),
+        "complete": len(newest) <= MOST_SEARCHED and len(found) <= PAGE,
+        "customers": len(looked_at),
+        "phones": sum(entry.phones for entry in looked_at),
+        "monthlyCents": sum(entry.monthly_cents for entry in looked_at),
+    }
+    return http.unless_seen(app, body)
+
+
+@routes.get(
+    "/api/sales/customers/{customer_id}",
+    Caller.SALES,
+    "All that is known of a customer",
+    answer="SalesCustomer",
+    parameters=("ifNoneMatch",),
+)
+def get_customer(customer_id: str) -> Response[str]:
+    """Contacts, products, phones, numbers, look-alikes, and what happened, with who and why."""
+    account = store().get(customer_id)
+    return http.unless_seen(app, _view(account), account.version)
+
+
+@routes.post(
+    "/api/sales/customers/{customer_id}/changes",
+    Caller.SALES,
+    "Do something for a customer, in the customer's name",
+    answer="SalesCustomer",
+    parameters=("ifMatch",),
+    body=Body("CustomerChange"),
+)
+def post_change(customer_id: str) -> Response[str]:
+    """One action; the customer gets a mail of it that says that sales did it, without the reason."""
+    sent, now = http.read_body(app), clock.now()
+    action, why = sent.get("action"), sent.get("reason")
+    if not isinstance(why, str) or not why.strip() or len(why) > LONGEST_REASON:
+        raise problem.invalid([FieldProblem("reason", "required", "Vul een reden in, van hoogstens 1000 tekens")])
+    seen, who = http.seen_version(app), Actor(Role.SALES, colleague.name(app))
+
+    def change(found: Account) -> Account:
+        if seen is not None and found.version != seen:
+            raise StaleCustomerError
+        return sales_changes.carry_out(found, str(action), sent, who, now, why.strip())
+
+    after = service.change(customer_id, change, now)
+    logger.info("changed for a customer", extra={"customer_id": customer_id, "action": str(action)})
+    count("ChangedBySales")
+    return http.json_response(200, _view(after))
+
+
+def _entry(entry: Entry) -> views.View:
+    return {
+        "id": entry.customer_id,
+        "company": entry.company,
+        "createdAt": entry.created_at,
+        "phones": entry.phones,
+        "monthlyCents": entry.monthly_cents,
+    }
+
+
+def _view(account: Account) -> views.View:
+    customer, now = account.customer, clock.now()
+    history = store().history(account.id)
+    return {
+        "version": account.version,
+        **views.company(account),
+        "contacts": [
+            {
+                "id": each.id,
+                "name": each.name,
+                "email": each.email,
+                "telephone": each.telephone,
+                "roles": sorted(each.roles),
+            }
+            for each in customer.contacts
+        ],
+        "lookAlikes": sorted(customer.look_alikes),
+        "environment": views.overview(account, registrations.of(account.id), now),
+        "products": [views.product(each) for each in account.products],
+        "phones": views.phone_list(account, {}),
+        "numbers": [views.line_view(account, each) for each in account.environment.lines],
+        "cost": views.cost(account, now),
+        "actions": sorted(ACTIONS),
+        "events": [_event(each) for each in reversed(history)],
+    }
+
+
+def _event(event: Event) -> views.View:
+    return {
+        "at": to_iso(event.at),
+        "kind": event.kind.value,
+        "who": {"role": event.who.role.value, "name": event.who.name},
+        "why": event.why,
+        "facts": dict(event.facts),
+    }
+
+
+handler = http.handler(app)
