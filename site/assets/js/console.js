@@ -1,6 +1,7 @@
 // The console of sales: the queue with one order beside it, the month, and the fleet. What is shown stands in the address.
 
 import { addressWith, asked } from "./console/address.js";
+import { showCustomers, startCustomers } from "./console/customers.js";
 import { showDetail, startDetail } from "./console/detail.js";
 import { showFleet } from "./console/fleet.js";
 import { startKeys } from "./console/keys.js";
@@ -13,6 +14,7 @@ import { byId } from "./dom.js";
 
 const VIEWS = {
   queue: (options) => Promise.all([showQueue(), showDetail(options)]),
+  customers: showCustomers,
   overview: showOverview,
   fleet: showFleet,
 };
@@ -61,6 +63,7 @@ byId("views").addEventListener("click", (click) => {
 startQueue(goTo);
 startDetail(goTo, show);
 startOverview(goTo);
+startCustomers(goTo);
 startKeys({
   search: () => byId("q").focus(),
   next: () => move(1),

@@ -139,6 +139,8 @@ class Origin:
     serving: Serving = field(default_factory=lambda: Serving("node-1", "ready", "203.0.113.7", "", PROBE))
     nodes: list[dict[str, Any]] = field(default_factory=list)
     """What the fleet view shows."""
+    customers: Callable[..., Answer] | None = None
+    """What answers for the customers of sales, where a test has some."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def complete(self, order_id: str) -> None:
@@ -358,6 +360,8 @@ class Origin:
     def _sales(
         self, method: str, rest: list[str], query: Mapping[str, str], body: Mapping[str, Any], if_match: str | None
     ) -> Answer:
+        if rest[:1] == ["customers"] and self.customers:
+            return self.customers(method, "/".join(rest), query, body, if_match)
         self.asked.append(f"{method} {'/'.join(rest)}")
         counts = {state.value: sum(one.state is state for one in self.orders.values()) for state in State}
         match method, rest:

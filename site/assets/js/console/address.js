@@ -1,6 +1,6 @@
 // What is shown stands in the address, so that it can be kept, shared and gone back to.
 
-const DEFAULTS = { view: "queue", state: "acknowledged", category: "", q: "", sort: "orderDate", direction: "desc", month: "", order: "" };
+const DEFAULTS = { view: "queue", state: "acknowledged", category: "", q: "", sort: "orderDate", direction: "desc", month: "", order: "", customer: "", cq: "" };
 
 /** What the address asks for; state "all" is every state. */
 export function asked() {

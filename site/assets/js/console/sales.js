@@ -64,5 +64,9 @@ export const correct = (order, fields) => change(order, "correct", fields);
 export const approveAll = async (orders) => (await post("/approvals", { orders })).results;
 export const overview = (month) => get(`/overview?${new URLSearchParams({ month })}`);
 export const fleet = async () => (await get("/fleet")).nodes;
+export const customers = (q) => get(`/customers?${new URLSearchParams(q ? { q } : {})}`);
+export const customer = (id) => get(`/customers/${encodeURIComponent(id)}`);
+/** Do something for a customer; the answer is the customer after it. */
+export const changeCustomer = ({ id, version }, body) => post(`/customers/${encodeURIComponent(id)}/changes`, body, { "If-Match": `"${version}"` });
 /** The queue of this filter as a file. */
 export const csv = async (filter) => (await ask(`/export?${filter}`, { headers: { Accept: "text/csv" } })).blob();
