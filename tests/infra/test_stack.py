@@ -116,7 +116,7 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "customers.due.handler": ["CUSTOMERS_TABLE"],
         "customers.billing_run.handler": ["CUSTOMERS_TABLE"],
         "customers.provisioning_api.handler": ["CUSTOMERS_TABLE"],
-        "customers.sales_api.handler": ["CUSTOMERS_TABLE", "FLEET_TABLE"],
+        "customers.customer_sales_api.handler": ["CUSTOMERS_TABLE", "FLEET_TABLE"],
         "customers.portal_api.handler": ["CDR_TABLE", "CUSTOMERS_TABLE", "FLEET_TABLE"],
         "customers.mailer.handler": ["CUSTOMERS_TABLE"],
     }

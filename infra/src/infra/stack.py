@@ -229,7 +229,7 @@ class CallvoipStack(Stack):
         customers, fleet = self._tables.customers, self._tables.fleet
         self._functions.add(
             "CustomerSales",
-            "customers.sales_api.handler",
+            "customers.customer_sales_api.handler",
             may=[*may_change_customers(customers), allow(["dynamodb:GetItem", "dynamodb:Query"], fleet.table_arn)],
             environment={
                 **environment,
