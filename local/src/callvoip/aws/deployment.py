@@ -221,7 +221,7 @@ def _name(scope: Scope, resource: Resource) -> str:
         case "AWS::CloudFront::Distribution":
             return f"E{digest[:13].upper()}"
         case "AWS::SecretsManager::Secret":
-            return _arn(scope, resource, resource.logical_id)
+            return _arn(scope, resource, str(scope.resolve(resource.properties.get("Name", resource.logical_id))))
         case "AWS::SES::EmailIdentity":
             return str(scope.resolve(resource.properties["EmailIdentity"]))
         case "AWS::Lambda::Version":

@@ -52,6 +52,9 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
             return [Asked(f"ssm:{action}", f"arn:aws:ssm:{place}:parameter/{name.removeprefix('/')}") for name in names]
+        case "secretsmanager" if action == "GetSecretValue":
+            secret = json.loads(body)["SecretId"]
+            return [Asked(f"secretsmanager:{action}", f"arn:aws:secretsmanager:{place}:secret:{secret}")]
         case "route53":
             return [_route53(action, body)]
         case "ses" if action == "SendEmail":
