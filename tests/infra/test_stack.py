@@ -367,7 +367,10 @@ def test_what_functions_answer_is_never_cached_and_gets_no_host_of_the_viewer(te
 
 def test_an_error_page_never_takes_the_place_of_the_apis_404(template):
     [distribution] = template.resources("AWS::CloudFront::Distribution").values()
-    assert [entry["ErrorCode"] for entry in distribution["DistributionConfig"]["CustomErrorResponses"]] == [403]
+    pages = distribution["DistributionConfig"]["CustomErrorResponses"]
+    assert [(entry["ErrorCode"], entry["ResponseCode"]) for entry in pages] == [(403, 404), (502, 502), (504, 504)]
+    for entry in pages:  # a page that is in the bucket
+        assert entry["ResponsePagePath"] in ("/404.html", "/storing.html")
 
 
 def _security_headers(template) -> dict[str, dict[str, Any]]:

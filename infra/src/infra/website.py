@@ -117,7 +117,17 @@ class Website(Construct):
             error_responses=[
                 cloudfront.ErrorResponse(
                     http_status=403, response_http_status=404, response_page_path="/404.html", ttl=Duration.minutes(1)
-                )
+                ),
+                # No answer from behind CloudFront, which knows only English; what the API says itself (500, 503) is left alone.
+                *(
+                    cloudfront.ErrorResponse(
+                        http_status=status,
+                        response_http_status=status,
+                        response_page_path="/storing.html",
+                        ttl=Duration.seconds(0),
+                    )
+                    for status in (502, 504)
+                ),
             ],
             domain_names=[domain] if certificate_arn else None,
             certificate=acm.Certificate.from_certificate_arn(self, "Certificate", certificate_arn)

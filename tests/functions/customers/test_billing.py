@@ -106,6 +106,7 @@ def test_a_phone_that_leaves_late_because_we_were_down_is_not_paid_for() -> None
     assert cents(life.history, date(2026, 6, 1)) == 400
 
 
+@pytest.mark.promise("opzeggen")
 def test_a_contract_that_ended_costs_until_its_day() -> None:
     life = Life(FIRST)
     life.give_notice(date(2026, 3, 10))

@@ -250,6 +250,7 @@ def test_orders_of_the_old_code_become_customers_by_one_step(
     assert order_store.get(order.id).state is State.COMPLETED
 
 
+@pytest.mark.promise("opzeggen")
 def test_the_contract_ends_on_its_day(approved: Callable[..., Order], order_store: OrderStore, context: Any) -> None:
     fulfilment.fulfil(approved("0123456789", "abc234", "plan"), NOW)
     prove("abc234")
@@ -312,6 +313,7 @@ def test_passwords_are_told_once_and_kept_as_hashes(approved: Callable[..., Orde
 
 
 @pytest.mark.parametrize("category", ["srtp", "plan"])
+@pytest.mark.promise("herroepen")
 def test_a_consumer_withdraws_from_what_is_still_being_delivered(
     approved: Callable[..., Order], order_store: OrderStore, category: str
 ) -> None:
@@ -327,6 +329,7 @@ def test_a_consumer_withdraws_from_what_is_still_being_delivered(
         contracts.withdraw("abc234", product.id, CUSTOMER, NOW)
 
 
+@pytest.mark.promise("herroepen")
 def test_a_business_cannot_withdraw(approved: Callable[..., Order]) -> None:
     fulfilment.fulfil(approved("0123456789", "abc234"), NOW)
     [product] = store().get("abc234").products

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from callvoip.texts.body import Link
-from callvoip.texts.front_matter import FrontMatter
+from callvoip.texts.front_matter import RESERVED, FrontMatter
 from callvoip.texts.hugo import Listed
 from callvoip.texts.slip import Slip, meant
 
@@ -92,8 +92,7 @@ def broken(links: Iterable[Link], pages: Iterable[Listed], site: Rendered) -> It
         path, _, anchor = link.target.partition("#")
         path = unquote(path.partition("?")[0]) or own.address
         if (
-            path.startswith("/bestelling/")
-            or path.startswith("/api/")
+            path.startswith(RESERVED)
             or (not path.endswith("/") and site.is_file(path))
         ):
             continue

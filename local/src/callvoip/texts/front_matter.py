@@ -378,7 +378,7 @@ def _outputs(file: str, found: Value, rules: Rules) -> Iterator[Slip]:
 
 
 # What functions answer, and what holds their pages.
-RESERVED = ("/api/", "/bestelling/", "/views/")
+RESERVED = ("/api/", "/bestelling/", "/mijn/", "/instellen/", "/views/")
 _CHECKS: dict[str, Callable[[str, Value, Rules], Iterator[Slip]]] = {
     "aliases": _aliases,
     "categories": _categories,

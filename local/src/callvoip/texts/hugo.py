@@ -92,6 +92,7 @@ def told(root: Path, output: str) -> list[Slip]:
         for line in complaints or output.splitlines()[:3]
     ]
     # One fault comes back in what Hugo says of the whole build: where it has a place of its own, that is enough.
+    found = [slip for slip in found if "error building site: logged" not in slip.wrong] or found
     placed = [slip for slip in found if slip.line or slip.file.startswith("content/")]
     return sorted(set(placed or found))
 
@@ -108,7 +109,7 @@ def _slip(root: Path, complaint: str) -> Slip:
         found = re.search(pattern, complaint)
         if found:
             return Slip(file, line, wrong.format(*found.groups()), do.format(*found.groups()))
-    rest = complaint[place.end() :] if place else complaint
+    rest = complaint[place.end() :] or complaint if place else complaint
     ours = re.match(r"(?P<wrong>[^|]+) \| (?P<do>.+)", rest)  # our own templates say both, with a bar between
     if ours:
         return Slip(file, line, ours["wrong"].strip(), ours["do"].strip())
