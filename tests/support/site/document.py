@@ -96,7 +96,11 @@ def broken_links(documents: Mapping[str, Document], exists: Callable[[str], bool
             for name in ("href", "src"):
                 wanted = element.attributes.get(name)
                 link = urlsplit(urljoin(f"http://site{address}", wanted or ""))
-                if wanted is None or (link.scheme, link.netloc) != ("http", "site") or link.path.startswith("/api/"):
+                if (
+                    wanted is None
+                    or (link.scheme, link.netloc) != ("http", "site")
+                    or link.path.startswith(("/api/", "/mijn/"))
+                ):
                     continue
                 if link.path not in documents and not exists(link.path):
                     faults.append(f"{address}: <{element.tag}> leads to {wanted}, which is not there")

@@ -91,10 +91,7 @@ def broken(links: Iterable[Link], pages: Iterable[Listed], site: Rendered) -> It
             continue  # a draft is not built; its links are judged when it is
         path, _, anchor = link.target.partition("#")
         path = unquote(path.partition("?")[0]) or own.address
-        if (
-            path.startswith(RESERVED)
-            or (not path.endswith("/") and site.is_file(path))
-        ):
+        if path.startswith(RESERVED) or (not path.endswith("/") and site.is_file(path)):
             continue
         if path not in site.addresses:
             yield Slip(link.file, link.line, *_nowhere(path, hidden, site))
