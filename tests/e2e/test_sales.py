@@ -46,7 +46,7 @@ def sign_in(page: Page, system: LocalSystem) -> None:
 
 
 def search(page: Page, text: str) -> None:
-    page.get_by_label("Bedrijf, nummer of bestelling").fill(text)
+    page.get_by_label("Bedrijf, naam, e-mail, nummer of bestelling").fill(text)
     page.keyboard.press("Enter")
 
 
