@@ -154,6 +154,6 @@ def test_the_month_and_the_fleet_are_counted(browser: Browser, system: LocalSyst
         sales.get_by_role("link", name="Maandoverzicht").click()
         expect(sales.locator("#month-numbers")).to_contain_text("Bestellingen")
         expect(sales.locator(".chart__bar").first).to_be_visible()
-        sales.get_by_role("link", name="Media-nodes").click()
+        sales.get_by_role("link", name="Servers").click()
         expect(sales.locator("#fleet-title")).to_be_visible()
         expect(sales.locator("#fleet-total")).not_to_be_empty()
