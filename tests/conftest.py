@@ -8,4 +8,6 @@ pytest_plugins = ["tests.support.needs", "tests.support.promises"]
 settings.register_profile(
     "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
+# ./dev test --fast looks at fewer examples of each property; ./dev test, which a pipeline runs, at all.
+settings.register_profile("few", settings.get_profile("shared"), max_examples=15, stateful_step_count=20)
 settings.load_profile("shared")

@@ -45,14 +45,16 @@ def main(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--fast", action="store_true", help="only what starts no process: seconds instead of minutes, and no checks"
+        "--fast",
+        action="store_true",
+        help="only what starts no process, with fewer examples of each property: seconds instead of minutes, and no checks",
     )
     parser.add_argument("--coverage", action="store_true", help="say which lines no test runs; more in build/coverage/")
     options, pytest_arguments = parser.parse_known_args(arguments)
     coverage = COVERAGE if options.coverage else []
 
     if options.fast:
-        return _pytest([*FAST, *coverage, *pytest_arguments])
+        return _pytest([*FAST, "--hypothesis-profile=few", *coverage, *pytest_arguments])
     if pytest_arguments:
         return _pytest([*coverage, *pytest_arguments]) if _install() else 1
     if not _checks():
