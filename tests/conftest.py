@@ -9,5 +9,11 @@ settings.register_profile(
     "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 # ./dev test --fast looks at fewer examples of each property; ./dev test, which a pipeline runs, at all.
-settings.register_profile("few", settings.get_profile("shared"), max_examples=15, stateful_step_count=20)
+settings.register_profile(
+    "few",
+    settings.get_profile("shared"),
+    max_examples=15,
+    stateful_step_count=20,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
 settings.load_profile("shared")

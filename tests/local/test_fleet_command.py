@@ -11,7 +11,14 @@ from moto import mock_aws
 
 from callvoip.commands import fleet
 
-NODE: dict[str, Any] = {"pk": "NODES", "version": 3, "capacity": 250, "primary": 5, "zone": "subnet-a", "address": "192.0.2.1"}
+NODE: dict[str, Any] = {
+    "pk": "NODES",
+    "version": 3,
+    "capacity": 250,
+    "primary": 5,
+    "zone": "subnet-a",
+    "address": "192.0.2.1",
+}
 PLACED: dict[str, Any] = {
     "pk": "PLACEMENTS#03",
     "sk": "abc234",

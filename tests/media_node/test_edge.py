@@ -20,6 +20,8 @@ from media_node.sip.transport import Connection, StreamConnection
 from tests.support.node import DOMAIN
 from tests.support.office import CUSTOMER, PASSWORD, Office, environment, refused, until
 
+pytestmark = pytest.mark.usefixtures("takes_long")
+
 
 def crowd(office: Office, number: int) -> list[str]:
     """Gives the customer that many phones; their extensions."""

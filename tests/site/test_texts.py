@@ -97,6 +97,7 @@ def test_only_true_and_false_say_yes_and_no(article, key: str, value: str) -> No
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=12))
+@pytest.mark.usefixtures("takes_long")
 def test_nothing_else_says_it_either(article, value: str) -> None:
     if value.strip() in ("true", "false") or value.strip().partition(" #")[0].strip() in ("true", "false"):
         return

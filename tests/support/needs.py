@@ -19,8 +19,10 @@ import pytest
 
 from callvoip.commands.programs import programs
 
-_WHOLE_FILE = re.compile(r"^pytestmark = .*\b(usefixtures\(\"processes\"|needs\()", re.MULTILINE)
+_WHOLE_FILE = re.compile(r"^pytestmark = .*\b(usefixtures\(\"(processes|takes_long)\"|needs\()", re.MULTILINE)
 _STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system"})
+
+_NOT_FAST = frozenset({"processes", "takes_long"})
 
 _fast_test: str | None = None
 """The fast test that runs now."""
@@ -70,12 +72,17 @@ def _rank(path: Path) -> int:
 
 def is_fast(item: pytest.Item) -> bool:
     """Whether the test starts no process, as far as what it asks for tells."""
-    return "processes" not in getattr(item, "fixturenames", ()) and item.get_closest_marker("needs") is None
+    return _NOT_FAST.isdisjoint(getattr(item, "fixturenames", ())) and item.get_closest_marker("needs") is None
 
 
 @pytest.fixture(scope="session")
 def processes() -> None:
     """Asked for by whatever starts a process, a program or a browser, or speaks to one: a test with it is not fast."""
+
+
+@pytest.fixture(scope="session")
+def takes_long() -> None:
+    """Asked for by what needs seconds, of the clock or of the processor: a test with it is not fast."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,13 +1,12 @@
 """Clients of AWS that start quickly: botocore's own session first looks through everything that AWS has."""
 
+import os
 from functools import cache
 from typing import Any, ClassVar
 
 from botocore.config import Config
 from botocore.loaders import Loader, instance_cache
 from botocore.session import Session
-
-from shared import settings
 
 
 class _OursOnly(Loader):
@@ -55,7 +54,7 @@ def client(service: str, *, connect_timeout_s: float, read_timeout_s: float, att
         read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    return _session().create_client(service, settings.region(), config=config)
+    return _session().create_client(service, os.environ["AWS_REGION"], config=config)
 
 
 @cache

@@ -144,7 +144,7 @@ def order_keys() -> tuple[str, ...]:
     name = os.environ.get("ORDER_KEY_SECRET")
     if not name:
         return _list(required("ORDER_KEY"))
-    from shared import aws
+    from shared import aws  # botocore only for those who read the secret
 
     store = aws.client("secretsmanager", connect_timeout_s=1, read_timeout_s=2, attempts=2)
     return _list(store.get_secret_value(SecretId=name)["SecretString"])
