@@ -27,6 +27,7 @@ def test_a_receipt_says_what_the_node_attested(tmp_path: Path) -> None:
     assert (claims["number"], claims["previous"]) == (1, "")
 
 
+@pytest.mark.promise("gespreksbewijs")
 def test_another_implementation_verifies_it_too(tmp_path: Path) -> None:
     receipts = Receipts(tmp_path)
     signed = receipts.sign("abc234", CLAIMS)
@@ -35,6 +36,7 @@ def test_another_implementation_verifies_it_too(tmp_path: Path) -> None:
     assert jwt.get_unverified_header(signed)["kid"] == receipts.jwk["kid"]
 
 
+@pytest.mark.promise("gespreksbewijs")
 def test_any_changed_character_is_noticed(tmp_path: Path) -> None:
     receipts = Receipts(tmp_path)
     signed = receipts.sign("abc234", CLAIMS)
