@@ -228,7 +228,6 @@ def test_the_console_when_two_decide_at_once(origin: Origin, chromium: Browser, 
         page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
         origin.move(order, State.IN_PROGRESS, SALES)
         page.click("#reject")
-        page.click("#confirm-yes")
         page.wait_for_selector("#changes")
 
     seen = visit(chromium, f"{origin.url}/console/?order={order}", width=width, scheme=scheme, prepare=overtaken)
