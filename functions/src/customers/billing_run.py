@@ -6,18 +6,21 @@ customer that cannot be read is named and counted, and gets its bill by a later 
 
 import argparse
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from customers import bill_items, ubl
 from customers.bill_store import BillStore
 from customers.billing import Bill, bill, next_month
-from customers.seller import seller
+from customers.seller import Seller
+from customers.seller import parse as parse_seller
 from customers.store import store
-from shared import clock
+from shared import clock, settings
 from shared.clock import local_day, midnight
 from shared.telemetry import count, flush, logger
 
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
 
 _ENOUGH_TIME_MS = 10_000
 _MONTHS_BACK = 3
+
+
+@cache
+def seller() -> Seller:
+    """The provider that was deployed with this function."""
+    return parse_seller(tomllib.loads((settings.data_directory() / "brand.toml").read_text()))
 
 
 class MonthNotOverError(ValueError):

@@ -1,10 +1,8 @@
-"""Who sends the bills: read from brand.toml, which alone knows the provider."""
+"""Who sends the bills: read from brand.toml, which alone knows the provider. Pure."""
 
-import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-
-from shared import settings
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,8 @@ class Seller:
     iban: str = ""
 
 
-@cache
-def seller() -> Seller:
-    """The provider that was deployed with this function."""
-    brand = tomllib.loads((settings.data_directory() / "brand.toml").read_text())
+def parse(brand: Mapping[str, Any]) -> Seller:
+    """The provider of brand.toml; raises KeyError for what a bill needs and it lacks."""
     address = brand["address"]
     return Seller(
         legal_name=brand["legal_name"],
