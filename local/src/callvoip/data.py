@@ -40,6 +40,11 @@ class Data:
         return self.directory / "disks"
 
     @property
+    def names(self) -> Path:
+        """The record sets of the zones."""
+        return self.directory / "zones.json"
+
+    @property
     def certificate(self) -> Path:
         """The SIP certificate with its key and the authority that phones trust."""
         return self.directory / "certificate.json"

@@ -153,7 +153,7 @@ async def system(
                 publish=triggers.publish,
             )
         )
-        names = await stack.enter_async_context(NameServer(emulated))
+        names = await stack.enter_async_context(NameServer(emulated, kept.names if kept else None))
         yield Ready(
             site=site,
             api=f"{site}/api",

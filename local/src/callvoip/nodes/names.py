@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from dnslib import QTYPE, RCODE, RR, SRV, A, DNSRecord
 
 from callvoip.aws.endpoint import Emulated
+from callvoip.data import write
 
 _log = logging.getLogger(__name__)
 _ASK_SECONDS = 2.0
@@ -30,8 +34,10 @@ class Server:
 class NameServer:
     """Async context manager: answers on UDP what the zones say, and follows their changes."""
 
-    def __init__(self, emulated: Emulated) -> None:
+    def __init__(self, emulated: Emulated, kept: Path | None = None) -> None:
+        """`kept` is the file that keeps the record sets, which moto forgets."""
         self._emulated = emulated
+        self._kept = kept
         self._records: dict[tuple[str, str], list[RR]] = {}
         self._zones: tuple[str, ...] = ()
         self._transport: asyncio.DatagramTransport | None = None
@@ -44,6 +50,8 @@ class NameServer:
         self._transport, _ = await loop.create_datagram_endpoint(lambda: _Asked(self), local_addr=("127.0.0.1", 0))
         host, port = self._transport.get_extra_info("sockname")[:2]
         self.address = f"{host}:{port}"
+        if self._kept and self._kept.exists():
+            await asyncio.to_thread(self._restore, json.loads(self._kept.read_text(encoding="utf-8")))
         self._follower = asyncio.create_task(self._follow())
         return self
 
@@ -69,13 +77,31 @@ class NameServer:
         route53 = self._emulated.client("route53")
         zones = route53.list_hosted_zones()["HostedZones"]
         found: dict[tuple[str, str], list[RR]] = {}
+        sets: list[dict[str, Any]] = []
         for zone in zones:
             pages = route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone["Id"])
             for record in (record for page in pages for record in page["ResourceRecordSets"]):
                 if record["Type"] in _KINDS:
+                    sets.append(record)
                     name, kind = record["Name"].lower(), record["Type"]
                     found[name, kind] = [_answer(record, value["Value"]) for value in record["ResourceRecords"]]
+        if self._kept:
+            write(self._kept, json.dumps(sets, indent=1))
         return tuple(zone["Name"].lower() for zone in zones), found
+
+    def _restore(self, sets: Sequence[dict[str, Any]]) -> None:
+        """Put back what was kept, but for what has been written anew already."""
+        route53 = self._emulated.client("route53")
+        for zone in route53.list_hosted_zones()["HostedZones"]:
+            there = route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+            known = {(one["Name"], one["Type"]) for one in there}
+            changes = [
+                {"Action": "UPSERT", "ResourceRecordSet": one}
+                for one in sets
+                if one["Name"].endswith(f".{zone['Name']}") and (one["Name"], one["Type"]) not in known
+            ]
+            if changes:
+                route53.change_resource_record_sets(HostedZoneId=zone["Id"], ChangeBatch={"Changes": changes})
 
     def answer(self, query: bytes) -> bytes | None:
         """The answer to one query; None for what is no query. A name outside the zones is refused."""
