@@ -54,10 +54,15 @@ def parse_trunk(text: str) -> Trunk:
     return Trunk(host=host, port=int(port), transport=transport)
 
 
-def issue(domain: str, now: datetime) -> Certificate:
-    """A certificate for a SIP domain (RFC 5922: the domain itself in subjectAltName) by an authority made for the
-    occasion.
+def names(domain: str) -> list[str]:
+    """What a SIP domain's certificate is for: the domain itself (RFC 5922), and the hosts in it that phones get as their
+    server, {environmentId}.{domain} (RFC 6125 section 6.4.3: one label).
     """
+    return [domain, f"*.{domain}"]
+
+
+def issue(domain: str, now: datetime) -> Certificate:
+    """A certificate for a SIP domain by an authority made for the occasion: the names are those of `names`."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "callvoip local authority")])
     start, end = now - timedelta(hours=1), now + timedelta(days=DAYS)
@@ -76,7 +81,7 @@ def issue(domain: str, now: datetime) -> Certificate:
     )
     certificate = (
         builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, domain)]), key.public_key())
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(domain)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names(domain)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -112,10 +117,10 @@ def kept(path: Path | None, domain: str, now: datetime) -> Certificate:
     if path and path.exists():
         certificate = Certificate(**json.loads(path.read_text(encoding="utf-8")))
         read = x509.load_pem_x509_certificate(certificate.chain.encode())
-        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
-            x509.DNSName
-        )
-        if names == [domain] and read.not_valid_after_utc - now > timedelta(days=DAYS / 3):
+        extension = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if extension.get_values_for_type(x509.DNSName) == names(domain) and read.not_valid_after_utc - now > timedelta(
+            days=DAYS / 3
+        ):
             return certificate
     certificate = issue(domain, now)
     if path:
