@@ -1,10 +1,13 @@
-"""An order, named as in TM Forum TMF622 Product Ordering: its states stand in states.py, what it refuses in refusals.py. Pure."""
+"""An order, named as in TM Forum TMF622 Product Ordering: with states.py, events.py and refusals.py.
+Pure.
+"""
 
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from ordering.events import INTERNAL, Event, EventKind, FieldChange
 from ordering.pricing import Price
 from ordering.refusals import (
     AnswerMissingError,
@@ -17,9 +20,9 @@ from ordering.refusals import (
 from ordering.states import CUSTOMER, FLEET, TERMINAL, TRANSITIONS, Actor, Role, State, Transition
 
 __all__ = [
-    "CUSTOMER", "FLEET", "TERMINAL", "TRANSITIONS", "Action", "Actor", "CredentialsTooEarlyError", "Detail", "Event", "EventKind",
-    "FieldChange", "NotByHandError", "Order", "OrderError", "RelatedParty", "Role", "SipServer", "StaleVersionError", "State",
-    "Suspicion", "Transition", "TransitionRefusedError",
+    "CUSTOMER", "FLEET", "INTERNAL", "TERMINAL", "TRANSITIONS", "Action", "Actor", "CredentialsTooEarlyError", "Detail",
+    "Event", "EventKind", "FieldChange", "NotByHandError", "Order", "OrderError", "RelatedParty", "Role", "SipServer",
+    "StaleVersionError", "State", "Suspicion", "Transition", "TransitionRefusedError",
 ]  # fmt: skip
 
 
@@ -43,57 +46,6 @@ class Action(StrEnum):
     ADD = "add"
     MODIFY = "modify"
     DELETE = "delete"
-
-
-class EventKind(StrEnum):
-    """What an event tells."""
-
-    CHANGE = "change"
-    """Another state; the first has no state before it."""
-    CREDENTIALS = "credentials"
-    """New credentials for the phones were handed out."""
-    CREDENTIALS_OFFERED = "credentialsOffered"
-    """Sales had the customer mailed where new credentials can be made; only the customer sees them."""
-    NOTE = "note"
-    """Something sales wrote down for itself; the customer never sees it."""
-    CORRECTION = "correction"
-    """Sales corrected a typing error in what the customer said of itself."""
-    MAIL = "mail"
-    """Sales had the mail about the order's state sent again, with the link to its page."""
-    ADDRESS_PROVEN = "addressProven"
-    """The customer followed the link in our mail: the address is theirs."""
-
-
-INTERNAL = frozenset({EventKind.NOTE, EventKind.MAIL})
-"""What the customer does not see among the events."""
-
-
-@dataclass(frozen=True)
-class FieldChange:
-    """A correction of one field of the related party."""
-
-    field: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """One thing that happened to an order, append-only; `version` is the order's after it, `source` is None when it was
-    placed.
-    """
-
-    version: int
-    at: datetime
-    source: State | None
-    target: State
-    who: Actor
-    why: str = ""
-    """What the customer reads."""
-    kind: EventKind = EventKind.CHANGE
-    note: str = ""
-    """What only sales reads."""
-    changes: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True)
