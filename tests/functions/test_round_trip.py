@@ -47,15 +47,32 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
         ["jansen@example.nl", "j.o'brien+x@sub.example.nl", "jörg@müller.example.nl", "山田@例え.nl"]
     ),
     "tel": st.sampled_from(["085 123 45 67", "+32 3 555 01 00", "+81 3-1234-5678", "0031(0)85-1234567"]),
-    "area-code": st.just("050"),
-    "enterprise-number": st.sampled_from(["12345678", "0403.170.701"]),
     "checkbox": st.just("yes"),
 }
 
 
-def _value(field: form.Field) -> st.SearchStrategy[Any]:
+_OF_COUNTRY: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "nl": {
+        "area-code": st.sampled_from(["050", "0113"]),
+        "enterprise-number": st.just("12345678"),
+        "portingNumber": st.sampled_from(["050 123 45 67", "0031(0)85-1234567"]),
+    },
+    "be": {
+        "area-code": st.sampled_from(["03", "065"]),
+        "enterprise-number": st.just("0403.170.701"),
+        "portingNumber": st.sampled_from(["+32 3 555 01 00", "0475 12 34 56"]),
+    },
+}
+
+
+def _value(field: form.Field, country: str) -> st.SearchStrategy[Any]:
+    """What may be put into a field: numbers are of the country that the form has, or of the Netherlands."""
+    local = _OF_COUNTRY.get(country, _OF_COUNTRY["nl"])
+    if field.name in local or field.type in local:
+        values: st.SearchStrategy[Any] = local.get(field.name, local.get(field.type, st.nothing()))
+        return values if field.required else values | st.sampled_from(["", "  ", "\u200b", None])
     if field.options:
-        values: st.SearchStrategy[Any] = st.sampled_from([option.value for option in field.options])
+        values = st.sampled_from([option.value for option in field.options])
     elif field.type == "integer":
         values = st.integers(field.minimum or 0, field.maximum or 9).map(str)
     else:
@@ -71,7 +88,10 @@ def submissions(draw: st.DrawFn, category: str) -> dict[str, Any]:
     assert definition
     from hypothesis import assume
 
-    fields = {field.name: draw(_value(field)) for field in definition.fields}
+    country = draw(st.sampled_from(sorted(_OF_COUNTRY)))
+    fields = {field.name: draw(_value(field, country)) for field in definition.fields if field.name != "country"}
+    if any(field.name == "country" for field in definition.fields):
+        fields["country"] = country
     assume(not form.check(definition, fields).errors)
     return {"category": category, **fields}
 
