@@ -157,14 +157,13 @@ def test_a_node_cannot_write_what_an_assignment_is_made_of(template):
     )
 
 
-def test_a_node_cannot_read_parameters_but_its_own_three(template):
+def test_a_node_cannot_read_parameters_but_its_own_two(template):
     [read] = [
         statement for statement in _node_statements(template) if "ssm:GetParameters" in as_list(statement["Action"])
     ]
     names = [json.dumps(resource).split("parameter")[-1] for resource in read["Resource"]]
     assert [name.strip('"]}') for name in names] == [
         "/callvoip/sip/certificate",
-        "/callvoip/sip/private-key",
         "/callvoip/sip/trunk",
     ]
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from callvoip.nodes.operator_values import Trunk, issue, kept, parse_trunk, put
 
 NODE_CONFIG = {
-    "sip": {"domain": "sip.example.nl", "certificate_parameter": "/x/certificate", "private_key_parameter": "/x/key"},
+    "sip": {"domain": "sip.example.nl", "certificate_parameter": "/x/certificate"},
     "trunk": {"parameter": "/x/trunk"},
 }
 
@@ -99,8 +99,7 @@ def test_what_is_no_trunk_is_refused_with_an_example(text):
 )
 def test_values_stand_under_the_names_that_the_nodes_configuration_gives(emulated, trunk, expected):
     certificate = put(emulated, NODE_CONFIG, trunk)
-    answer = emulated.client("ssm").get_parameters(Names=["/x/certificate", "/x/key", "/x/trunk"], WithDecryption=True)
+    answer = emulated.client("ssm").get_parameters(Names=["/x/certificate", "/x/trunk"], WithDecryption=True)
     found = {parameter["Name"]: (parameter["Type"], parameter["Value"]) for parameter in answer["Parameters"]}
-    assert found["/x/certificate"] == ("String", certificate.chain)
-    assert found["/x/key"] == ("SecureString", certificate.private_key)
+    assert found["/x/certificate"] == ("SecureString", certificate.private_key + certificate.chain)
     assert json.loads(found["/x/trunk"][1]) == expected

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from cryptography.hazmat.primitives import serialization
 
 from callvoip.process import die_with_parent
 from media_node.call.directory import Directory
@@ -33,7 +32,6 @@ from tests.support.node import (
     NodeFactory,
     NodeUnderTest,
     answers,
-    certificate,
     free_address,
     metadata_service,
     wait_until,
@@ -47,12 +45,7 @@ _instances = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    ca = certificate("Test CA", None)
-    leaf, key = certificate(DOMAIN, ca)
-    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    ca_file.write_bytes(ca[0].public_bytes(serialization.Encoding.PEM))
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Certificates(ca_file, leaf.public_bytes(serialization.Encoding.PEM).decode(), pem.decode())
+    return Certificates.make(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +98,7 @@ def new_node(aws: Aws, certificates: Certificates, tmp_path: Path) -> Iterator[N
                     KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
                 )
             for parameter, value, kind in (
-                ("certificate", certificates.chain, "String"),
-                ("private-key", certificates.key, "SecureString"),
+                ("certificate", certificates.pem, "SecureString"),
                 ("trunk", json.dumps(trunk or {}), "String"),
             ):
                 ssm.put_parameter(Name=f"/{name}/sip/{parameter}", Value=value, Type=kind)
@@ -133,7 +125,6 @@ region = "{REGION}"
 domain = "{DOMAIN}"
 port = 5061
 certificate_parameter = "/{name}/sip/certificate"
-private_key_parameter = "/{name}/sip/private-key"
 [media]
 workers = {workers}
 suites = {json.dumps(list(suites))}
@@ -163,6 +154,7 @@ directory = "{directory}/state"
                 },
                 config=config,
                 log=directory / "log",
+                ssm=ssm,
             )
             nodes.append(node)
             if start:
@@ -190,7 +182,7 @@ async def office(certificates: Certificates, tmp_path: Any) -> AsyncIterator[Off
     )
     context = server_context()
     pem = tmp_path / "server.pem"
-    pem.write_text(certificates.chain + certificates.key)
+    pem.write_text(certificates.pem)
     context.load_cert_chain(pem)
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
     office = Office(exchange, media, records, listener.local.port, certificates)

@@ -12,7 +12,7 @@ from media_node.suites import Suite
 
 DATA: dict[str, Any] = {
     "fleet": {"table": "fleet", "cdr_table": "cdr", "region": "eu-central-1"},
-    "sip": {"domain": "sip.example.nl", "certificate_parameter": "/c", "private_key_parameter": "/k"},
+    "sip": {"domain": "sip.example.nl", "certificate_parameter": "/c"},
     "media": {},
     "state": {"directory": "/var/lib/media-node"},
 }

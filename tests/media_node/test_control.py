@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import ssl
 import uuid
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.heartbeat import StatusWriter, report
 from media_node.probe.probed import Probed
-from tests.support.node import REGION, Aws, Certificates, accounts, assignment, metadata_service
+from tests.support.node import REGION, Aws, accounts, assignment, metadata_service
 
 DOCUMENT = json.dumps({"instanceId": "i-1", "accountId": "123456789012", "region": REGION})
 ARN = f"arn:aws:ec2:{REGION}:123456789012:instance/i-1"
@@ -113,38 +110,3 @@ def test_parameters_are_read_decrypted_and_a_missing_one_is_named(aws: Aws) -> N
     assert parameters.read(client, ["/control/key"]) == {"/control/key": "secret"}
     with pytest.raises(LookupError, match="/control/absent"):
         parameters.read(client, ["/control/key", "/control/absent"])
-
-
-def test_a_chain_that_does_not_fit_its_key_ends_no_handshake(certificates: Certificates) -> None:
-    """Between two writes of an operator the new chain stands beside the old key."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    parameters.load_chain(context, certificates.chain, certificates.key)
-    other = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with pytest.raises(ssl.SSLError):
-        parameters.load_chain(context, certificates.chain, other.decode())
-    assert shakes_hands(context)
-
-
-def shakes_hands(context: ssl.SSLContext) -> bool:
-    """Whether a client gets through a TLS handshake with this server."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [context.wrap_bio(up, down, server_side=True), anybody.wrap_bio(down, up)]
-    for _ in range(6):
-        for end in list(ends):
-            try:
-                end.do_handshake()
-                ends.remove(end)
-            except ssl.SSLWantReadError:
-                pass
-    return not ends
-
-
-def test_a_chain_is_loaded_without_touching_the_disk(certificates: Certificates) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    parameters.load_chain(context, certificates.chain, certificates.key)
-    with pytest.raises(ssl.SSLError):
-        parameters.load_chain(context, certificates.chain, "no key")

@@ -161,7 +161,7 @@ async def history(certificates: Certificates, tmp_path: Path, deeds: list[tuple[
     )
     context = server_context()
     pem = tmp_path / "server.pem"
-    pem.write_text(certificates.chain + certificates.key)
+    pem.write_text(certificates.pem)
     context.load_cert_chain(pem)
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
     world = World(Office(exchange, media, records, listener.local.port, certificates))

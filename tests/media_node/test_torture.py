@@ -129,7 +129,7 @@ async def wire(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Wire
     exchange = Exchange(domain=DOMAIN, media=no_media, records=lambda record: None)
     context = server_context()
     pem = tmp_path / "server.pem"
-    pem.write_text(certificates.chain + certificates.key)
+    pem.write_text(certificates.pem)
     context.load_cert_chain(pem)
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context)
     reader, writer = await asyncio.open_connection(

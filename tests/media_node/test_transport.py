@@ -73,7 +73,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def port(certificates: Certificates, tmp_path: Path) -> AsyncIterator[Port]:
     context = server_context()
     pem = tmp_path / "server.pem"
-    pem.write_text(certificates.chain + certificates.key)
+    pem.write_text(certificates.pem)
     context.load_cert_chain(pem)
     ear = Ear()
     reasons: list[str] = []

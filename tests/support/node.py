@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from typing import Any
 
 import boto3
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -46,6 +47,23 @@ class Certificates:
     def client_context(self) -> ssl.SSLContext:
         """What a phone trusts."""
         return ssl.create_default_context(cafile=str(self.ca_file))
+
+    @property
+    def pem(self) -> str:
+        """The one value that a node reads."""
+        return self.key + self.chain
+
+    @classmethod
+    def make(cls, directory: Path, domain: str = DOMAIN) -> Certificates:
+        """A new CA, its file in `directory`, and a certificate of it."""
+        ca = certificate("Test CA", None)
+        leaf, key = certificate(domain, ca)
+        ca_file = directory / "ca.pem"
+        ca_file.write_bytes(ca[0].public_bytes(serialization.Encoding.PEM))
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return cls(ca_file, leaf.public_bytes(serialization.Encoding.PEM).decode(), pem.decode())
 
 
 def certificate(
@@ -207,6 +225,7 @@ class NodeUnderTest:
     environment: dict[str, str]
     config: Path
     log: Path
+    ssm: Any
     port: int = 5061
     process: subprocess.Popen[bytes] | None = None
     _versions: dict[str, int] = field(default_factory=dict)
@@ -241,6 +260,13 @@ class NodeUnderTest:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in found if event["event"] == name]
+
+    def renew(self, pem: str) -> None:
+        """Puts this as the node's certificate and has it look."""
+        assert self.process is not None
+        name = tomllib.loads(self.config.read_text())["sip"]["certificate_parameter"]
+        self.ssm.put_parameter(Name=name, Value=pem, Type="SecureString", Overwrite=True)
+        self.process.send_signal(signal.SIGHUP)
 
     def put(self, sk: str, item: dict[str, Any]) -> None:
         from media_node.control.aws import to_item

@@ -22,7 +22,6 @@ from infra.places import Brand, read_retention
 IMAGE_PARAMETER = "/aws/service/debian/release/13/latest/arm64"
 # The values are the operator's (docs/runbook.md); the template and the user data hold the names only.
 CERTIFICATE_PARAMETER = "/callvoip/sip/certificate"
-PRIVATE_KEY_PARAMETER = "/callvoip/sip/private-key"
 TRUNK_PARAMETER = "/callvoip/sip/trunk"
 
 SIP_PORT = 5061
@@ -160,7 +159,7 @@ class Nodes(Construct):
         role.add_to_policy(
             allow(
                 ["ssm:GetParameters"],
-                *(f"{parameters}{name}" for name in (CERTIFICATE_PARAMETER, PRIVATE_KEY_PARAMETER, TRUNK_PARAMETER)),
+                *(f"{parameters}{name}" for name in (CERTIFICATE_PARAMETER, TRUNK_PARAMETER)),
             )
         )
         role.add_to_policy(
@@ -199,7 +198,6 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
         domain = "{sip_domain}"
         port = {SIP_PORT}
         certificate_parameter = "{CERTIFICATE_PARAMETER}"
-        private_key_parameter = "{PRIVATE_KEY_PARAMETER}"
 
         [media]
         workers = {MEDIA_WORKERS}

@@ -14,7 +14,7 @@ from media_node.node import Node
 
 
 def main() -> int:
-    """Runs the node until SIGTERM or SIGINT.
+    """Runs the node until SIGTERM or SIGINT; at SIGHUP it looks at its parameters anew.
 
     Exit status 0 after a drain, 1 when it could not start or go on, 2 for a bad configuration.
     """
@@ -41,6 +41,7 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop)
+    loop.add_signal_handler(signal.SIGHUP, node.reload)
     await node.run()
 
 

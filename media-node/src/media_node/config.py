@@ -27,7 +27,6 @@ class Config:
     domain: str
     port: int
     certificate_parameter: str
-    private_key_parameter: str
     workers: int
     suites: tuple[Suite, ...]
     """SRTP suites that may be used, the preferred first."""
@@ -63,7 +62,6 @@ class Config:
                 domain=str(sip["domain"]),
                 port=int(sip.get("port", 5061)),
                 certificate_parameter=str(sip["certificate_parameter"]),
-                private_key_parameter=str(sip["private_key_parameter"]),
                 workers=int(media.get("workers", 1)),
                 suites=tuple(Suite(name) for name in media.get("suites", Suite)),
                 srtp_port=int(media.get("srtp_port", 20000)),

@@ -45,6 +45,8 @@ class Event(StrEnum):
     WORKING_AGAIN = "working again"
     ASSIGNMENTS_LOADED = "assignments loaded"
     ASSIGNMENT_REFUSED = "assignment refused", Level.ERROR
+    CERTIFICATE_LOADED = "certificate loaded"
+    CERTIFICATE_REFUSED = "certificate refused", Level.ERROR
     PROBE = "probe"
     RECORDS_SENT = "call records sent", Level.DEBUG
     RECORDS_IN_MEMORY = "call records stay in memory", Level.ERROR

@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import json
 import os
+import ssl
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,7 +20,7 @@ from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, claims, cut_short
 from media_node.call.trunk import CHECK_INTERVAL, parse_trunks
 from media_node.config import Config
-from media_node.control import assignments, aws, instance, parameters
+from media_node.control import assignments, aws, certificate, instance, parameters
 from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, StatusWriter, report
 from media_node.control.instance import Instance
@@ -28,7 +29,7 @@ from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
 from media_node.log import Event, log, log_from
 from media_node.probe.environments import GUEST, Door, EnvironmentProbe
-from media_node.sip.listener import Listener, listen_tls, server_context
+from media_node.sip.listener import Listener, listen_tls
 from media_node.sip.trace import Trace
 from media_node.worker_link.client import MediaWorker
 from media_node.workers import Workers
@@ -51,6 +52,7 @@ class Node:
         self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
         self._to_upload = asyncio.Event()
+        self._look_again = asyncio.Event()
         self._workers = Workers(self._start_worker, lambda event: self.exchange.media_event(event))
         self._assigned = Assigned(())
         self._guests: tuple[Phone, ...] = ()
@@ -63,8 +65,9 @@ class Node:
         # systemd's own directory when there is one: a Unix socket's path must be short.
         self._run_directory = Path(os.environ.get("RUNTIME_DIRECTORY") or config.directory / "run")
         self._run_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._tls = server_context()
-        self._chain = ""
+        self._tls: ssl.SSLContext
+        self._certificate = ""
+        self._refused = ""
         self._here: Instance
         self._listener: Listener
         self.exchange = Exchange(
@@ -86,6 +89,10 @@ class Node:
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
+
+    def reload(self) -> None:
+        """Looks at certificate and trunk now."""
+        self._look_again.set()
 
     async def run(self) -> None:
         """Starts, serves and, once stopped, drains. Raises OSError when the TLS port is taken."""
@@ -127,7 +134,7 @@ class Node:
                 ("registrations", self._tell_registrations, INTERVAL, None),
                 ("report", self._report, INTERVAL, self._changed),
                 ("records", self._upload, 30.0, self._to_upload),
-                ("parameters", self._refresh, REFRESH, None),
+                ("parameters", self._renew, REFRESH, self._look_again),
                 ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
             )
         ]
@@ -201,7 +208,9 @@ class Node:
         self._changed.set()
 
     def _door(self) -> Door:
-        return Door(self._here.address, self._listener.local.port, self._config.domain, self._chain)
+        return Door(
+            self._here.address, self._listener.local.port, self._config.domain, certificate.chain(self._certificate)
+        )
 
     def _invite(self, guests: tuple[Phone, ...]) -> None:
         self._guests = guests
@@ -286,19 +295,39 @@ class Node:
             log(Event.RECORDS_SENT, records=sent)
 
     async def _refresh(self) -> None:
-        """Certificate and trunk as they are now.
-
-        Raises LookupError, ValueError or ssl.SSLError for parameters that cannot be used.
-        """
+        """Certificate and trunk as they are now. Raises LookupError or ValueError for parameters that cannot be used."""
         config = self._config
-        names = [config.certificate_parameter, config.private_key_parameter, *filter(None, [config.trunk_parameter])]
+        names = [config.certificate_parameter, *filter(None, [config.trunk_parameter])]
         values = await asyncio.to_thread(parameters.read, self._ssm, names)
-        chain = values[config.certificate_parameter]
-        if chain != self._chain:
-            parameters.load_chain(self._tls, chain, values[config.private_key_parameter])
-            self._chain = chain
+        self._use_certificate(values[config.certificate_parameter])
         trunks = parse_trunks(json.loads(values.get(config.trunk_parameter) or "[]"))
         self.exchange.use_trunks(trunks, local_host=self._here.address, announced_host=self._here.announced)
+
+    async def _renew(self) -> None:
+        """A new certificate is for new handshakes: no connection and no call notices."""
+        await self._refresh()
+        self._listener.context = self._tls
+
+    def _use_certificate(self, pem: str) -> None:
+        """One that phones would refuse is not taken, and the one in use stays.
+
+        Raises ValueError when there is none to go on with: better an expired one than none at all.
+        """
+        if pem in (self._certificate, self._refused):
+            return
+        try:
+            fresh = certificate.context(pem)
+            why = certificate.unfit(pem, self._config.domain, datetime.now(UTC)) if self._certificate else ""
+            if why:
+                raise ValueError(why)
+        except ValueError as error:
+            if not self._certificate:
+                raise
+            self._refused = pem
+            log(Event.CERTIFICATE_REFUSED, error=str(error), until=certificate.expires(self._certificate).isoformat())
+            return
+        self._tls, self._certificate = fresh, pem
+        log(Event.CERTIFICATE_LOADED, until=certificate.expires(pem).isoformat())
 
     # Patience.
 

@@ -37,6 +37,11 @@ class Certificate:
     private_key: str
     authority: str
 
+    @property
+    def pem(self) -> str:
+        """Key and chain as one text: what a node reads, so that they can never be of two certificates."""
+        return self.private_key + self.chain
+
 
 def parse_trunk(text: str) -> Trunk:
     """`HOST:PORT` or `HOST:PORT;transport=tcp`. Raises ValueError for anything else."""
@@ -139,8 +144,7 @@ def put(
     )
     parameters = emulated.client("ssm")
     for name, value, kind in (
-        (sip["certificate_parameter"], certificate.chain, "String"),
-        (sip["private_key_parameter"], certificate.private_key, "SecureString"),
+        (sip["certificate_parameter"], certificate.pem, "SecureString"),
         (node_config["trunk"]["parameter"], trunk_value, "String"),
     ):
         parameters.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
