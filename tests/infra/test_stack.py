@@ -117,7 +117,7 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "customers.billing_run.handler": ["CUSTOMERS_TABLE"],
         "customers.provisioning_api.handler": ["CUSTOMERS_TABLE"],
         "customers.customer_sales_api.handler": ["CUSTOMERS_TABLE", "FLEET_TABLE"],
-        "customers.portal_api.handler": ["CDR_TABLE", "CUSTOMERS_TABLE", "FLEET_TABLE"],
+        "customers.portal_api.handler": ["CDR_TABLE", "CUSTOMERS_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
         "customers.mailer.handler": ["CUSTOMERS_TABLE"],
     }
 
@@ -231,6 +231,20 @@ def test_only_marks_of_open_orders_are_ever_deleted_from_the_orders_table(templa
     assert len(deletes) >= 3
     for statement in deletes:
         assert statement["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["OPEN#*"]}}
+
+
+def test_whoever_changes_orders_may_count_them_and_end_the_mark_of_an_open_one(template):
+    """One transaction writes all three: a function that misses one of the rights changes no order."""
+    may: dict[str, set[str]] = {}
+    for name, statement in template.statements():
+        if "TablesOrders" not in json.dumps(statement["Resource"]):
+            continue
+        keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", ["*"])
+        may.setdefault(name, set()).update(f"{action} {key}" for action in as_list(statement["Action"]) for key in keys)
+    changing = {name for name, rights in may.items() if rights & {"dynamodb:PutItem *", "dynamodb:PutItem ORDER#*"}}
+    assert len(changing) >= 5
+    for name in changing:
+        assert {"dynamodb:UpdateItem COUNTS", "dynamodb:DeleteItem OPEN#*"} <= may[name], name
 
 
 def test_an_access_token_names_a_colleague_by_address(template):

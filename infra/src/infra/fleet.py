@@ -170,6 +170,7 @@ def _orders(tables: Tables) -> list[iam.PolicyStatement]:
     return [
         allow(["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"], table, conditions=_keys("ORDER#*")),
         allow(["dynamodb:DeleteItem"], table, conditions=_keys("OPEN#*")),
+        allow(["dynamodb:UpdateItem"], table, conditions=_keys("COUNTS")),
     ]
 
 

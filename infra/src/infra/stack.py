@@ -105,11 +105,7 @@ class CallvoipStack(Stack):
             "CustomerFunctions",
             functions=self._functions,
             tables=self._tables,
-            may_change_orders=[
-                allow([*READ, "dynamodb:PutItem"], self._tables.orders.table_arn),
-                self._may_end_open_orders(),
-                self._may_count_orders(),
-            ],
+            may_change_orders=self._may_change_orders(),
         )
         letters = {
             "Reconciler": fleet.dead_letters,
@@ -252,14 +248,25 @@ class CallvoipStack(Stack):
                 allow([*READ], self._tables.cdr.table_arn),
                 # Which phones are registered, as the node that serves them says.
                 allow(["dynamodb:GetItem", "dynamodb:Query"], self._tables.fleet.table_arn),
+                # Who withdraws from what is still being delivered withdraws its order.
+                *self._may_change_orders(),
             ],
             environment={
                 **environment,
+                "ORDERS_TABLE": self._tables.orders.table_name,
                 "CUSTOMERS_TABLE": customers.table_name,
                 "CDR_TABLE": self._tables.cdr.table_name,
                 "FLEET_TABLE": self._tables.fleet.table_name,
             },
         )
+
+    def _may_change_orders(self) -> list[iam.PolicyStatement]:
+        """What a function needs that moves an order on by `ordering.fulfilment`."""
+        return [
+            allow([*READ, "dynamodb:PutItem"], self._tables.orders.table_arn),
+            self._may_end_open_orders(),
+            self._may_count_orders(),
+        ]
 
     def _may_list_orders(self) -> iam.PolicyStatement:
         indexes = (ORDERS_BY_STATE, ORDERS_BY_CHANGE)
