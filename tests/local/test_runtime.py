@@ -145,6 +145,20 @@ async def test_leaving_ends_every_process(deployment, emulated, tmp_path):
         os.kill(pid, 0)
 
 
+async def test_a_function_knows_its_site_by_the_local_address(deployment, emulated, tmp_path):
+    (tmp_path / "app.py").write_text("import os\n\ndef site(event, context):\n    return os.environ['SITE_URL']\n")
+    properties = {
+        "Handler": "app.site",
+        "Role": "role",
+        "Code": {"S3Key": "hash.zip"},
+        "Environment": {"Variables": {"SITE_URL": "https://d1.cloudfront.net"}},
+    }
+    made = deployment(ROLE, ("AWS::Lambda::Function", "site", properties), assets={"hash": tmp_path})
+    aliases = {"https://d1.cloudfront.net": "http://127.0.0.1:8080"}
+    async with Runtime(made, emulated, logs=tmp_path / "logs", scratch=tmp_path, aliases=aliases) as running:
+        assert await running.invoke("site", {}) == "http://127.0.0.1:8080"
+
+
 async def test_a_function_whose_clock_was_moved_lives_later_and_the_others_do_not(runtime):
     async def said(name: str) -> float:
         return (datetime.fromisoformat(await runtime.invoke(name, {})) - datetime.now(UTC)).total_seconds()

@@ -22,6 +22,7 @@ from callvoip.aws import dynamodb_local, template
 from callvoip.aws.deployment import Deployment, deploy
 from callvoip.aws.dynamodb_local import Database
 from callvoip.aws.endpoint import Emulated
+from callvoip.aws.origins import local_origins
 from callvoip.aws.permissions import Principal
 from callvoip.data import Data, opened
 from callvoip.edge import front, sign_in
@@ -131,7 +132,7 @@ async def system(
         signer = sign_in.read(deployment, aliases, password=secrets.token_urlsafe(12))
         await _serve(stack, signer.application(), login_socket)
         runtime = await stack.enter_async_context(
-            Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch)
+            Runtime(deployment, emulated, logs=logs / "functions", scratch=scratch, aliases=aliases)
         )
         edge = await stack.enter_async_context(EdgeFunctions())
         mails, clock = MailPage(emulated, aliases), MovedClock(runtime)
@@ -171,19 +172,6 @@ async def system(
             logs=str(logs),
             pid=os.getpid(),
         )
-
-
-def local_origins(deployment: Deployment, *, site: str, login: str) -> dict[str, str]:
-    """What AWS's origins are called here: the site's and the sign-in page's."""
-    distribution = deployment.the("AWS::CloudFront::Distribution")
-    names = distribution.properties["DistributionConfig"].get("Aliases") or [
-        f"{distribution.name.lower()}.cloudfront.net"
-    ]
-    prefix = deployment.the("AWS::Cognito::UserPoolDomain").name
-    return {
-        **{f"https://{name}": site for name in names},
-        f"https://{prefix}.auth.{deployment.region}.amazoncognito.com": login,
-    }
 
 
 def _node_role(deployment: Deployment) -> Principal:

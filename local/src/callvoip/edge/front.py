@@ -17,10 +17,10 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from callvoip.aws.deployment import Deployment
+from callvoip.aws.origins import translate
 from callvoip.edge import cloudfront, http_api
 from callvoip.edge.exchange import Answer, Request
 from callvoip.edge.functions import EdgeFunctions
-from callvoip.edge.sign_in import translate
 from callvoip.lambdas.runtime import FunctionError, Runtime
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from callvoip.aws.endpoint import Emulated
-from callvoip.edge.sign_in import translate
+from callvoip.aws.origins import translate
 
 PATH = "/_local/mail/"
 JSON_PATH = "/_local/mail.json"

@@ -23,6 +23,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from callvoip.aws.deployment import Deployment
+from callvoip.aws.origins import translate
 
 CODE_SECONDS = 300
 _PAGE = """<!doctype html>
@@ -267,10 +268,3 @@ def read(deployment: Deployment, aliases: Mapping[str, str], *, password: str) -
             groups=tuple(group.name for group in deployment.all("AWS::Cognito::UserPoolGroup")),
         ),
     )
-
-
-def translate(text: str, aliases: Mapping[str, str]) -> str:
-    """`text` with every origin of AWS replaced by the local one."""
-    for origin, local in aliases.items():
-        text = text.replace(origin, local)
-    return text

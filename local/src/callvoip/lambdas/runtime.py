@@ -23,6 +23,7 @@ from aiohttp import web
 
 from callvoip.aws.deployment import Deployed, Deployment
 from callvoip.aws.endpoint import Emulated
+from callvoip.aws.origins import translate
 from callvoip.aws.permissions import Principal
 from callvoip.process import Child, base_environment
 
@@ -201,8 +202,18 @@ class _Worker:
 class Runtime:
     """Async context manager over all functions. Processes start when they are first needed and end with us."""
 
-    def __init__(self, deployment: Deployment, emulated: Emulated, *, logs: Path, scratch: Path) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        emulated: Emulated,
+        *,
+        logs: Path,
+        scratch: Path,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        """`aliases` says what AWS's origins are called here: a function that tells its site's address tells the local one."""
         self._functions = functions(deployment)
+        self._aliases = aliases or {}
         self._emulated = emulated
         self._logs = logs
         self._scratch = scratch
@@ -287,7 +298,7 @@ class Runtime:
             # The bundle is what would be uploaded: nothing is written into it.
             "PYTHONPYCACHEPREFIX": str(self._scratch / "pycache"),
             "TZ": ":UTC",
-            **function.environment,
+            **{name: translate(value, self._aliases) for name, value in function.environment.items()},
         }
 
 
