@@ -1,7 +1,5 @@
 """How bills stand in DynamoDB and in a table for Excel. Pure."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -10,12 +8,13 @@ from customers import customer
 from customers.billing import Bill, BillLine, LineKind
 from customers.documents import Item, present
 from customers.vat import Vat
+from shared import spreadsheet
+from shared.spreadsheet import Value, euros
 
 _HEAD = (
     "Factuur", "Maand", "Klant", "Bedrijf", "Land", "Btw-nummer", "Product", "Omschrijving", "Soort", "Van", "Tot en met",
     "Aantal", "Stuksprijs", "Bedrag excl. btw", "Btw-code", "Btw %", "Btw over factuur", "Totaal factuur",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_item(bill: Bill) -> Item:
@@ -49,36 +48,19 @@ def from_item(item: Mapping[str, Any]) -> Bill:
 
 
 def table(bills: Iterable[Bill]) -> str:
-    """A row for each line, for the bookkeeping and for Dutch Excel: semicolons, a byte order mark, CRLF, no cell that runs as a formula."""
-    text = io.StringIO()
-    text.write("\ufeff")
-    writer = csv.writer(text, delimiter=";", lineterminator="\r\n")
-    writer.writerow(_HEAD)
-    for bill in bills:
-        for line in bill.lines:
-            writer.writerow([_guarded(cell) for cell in _cells(bill, line)])
-    return text.getvalue()
+    """A row for each line, for the bookkeeping and for Dutch Excel."""
+    return spreadsheet.table(_HEAD, (_cells(bill, line) for bill in bills for line in bill.lines))
 
 
 def _cells(bill: Bill, line: BillLine) -> list[str]:
     found = bill.customer
     last = date.fromordinal(line.until.toordinal() - 1)
     return [
-        bill.number, f"{bill.month:%Y-%m}", found.id, found.company, found.country, found.vat_id, line.offering_id, line.name,
-        "per maand" if line.kind is LineKind.MONTHLY else "eenmalig", str(line.first), str(last), str(line.quantity),
-        _euros(line.unit_cents), _euros(line.cents), bill.vat.category, str(bill.vat.percent), _euros(bill.vat_cents),
-        _euros(bill.total_cents),
+        bill.number, Value(f"{bill.month:%Y-%m}"), found.id, found.company, found.country, found.vat_id, line.offering_id, line.name,
+        "per maand" if line.kind is LineKind.MONTHLY else "eenmalig", Value(line.first), Value(last), Value(line.quantity),
+        euros(line.unit_cents), euros(line.cents), bill.vat.category, Value(bill.vat.percent), euros(bill.vat_cents),
+        euros(bill.total_cents),
     ]  # fmt: skip
-
-
-def _euros(cents: int) -> str:
-    return f"{'-' if cents < 0 else ''}{abs(cents) // 100},{abs(cents) % 100:02d}"
-
-
-def _guarded(cell: str) -> str:
-    """With an apostrophe before what Excel would run; an amount below zero is none of that."""
-    is_number = cell.lstrip("-").replace(",", "").isdigit()
-    return cell if is_number or not cell.lstrip(" ").startswith(_FORMULA) else f"'{cell}"
 
 
 def _from_line(line: BillLine) -> Item:

@@ -169,7 +169,7 @@ def test_a_table_runs_no_formula_and_keeps_its_amounts() -> None:
     text = bill_items.table([Bill("1", NOVEMBER, customer(), (line,), vat_of(customer(), "NL", NOVEMBER))])
     assert text.startswith("\ufeff")
     _, row = csv.reader(io.StringIO(text[1:]), delimiter=";")
-    assert row[7] == "'=cmd()" and row[13] == "-6,00" and row[11] == "-3"
+    assert row[7] == "\u200b=cmd()" and row[13] == "-6,00" and row[11] == "-3"
 
 
 def test_bills_are_made_once(approved: Callable[..., Order], tmp_path: Path, log: Any) -> None:

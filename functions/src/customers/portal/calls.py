@@ -1,14 +1,13 @@
 """A customer's calls, from the records that the nodes write into the cdr table. Reading only."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared import clock, dynamodb
+from shared import clock, dynamodb, spreadsheet
 from shared.dynamodb import marshal, unmarshal
+from shared.spreadsheet import Value, telephone
 from shared.telemetry import count, logger
 
 PAGE = 50
@@ -146,24 +145,20 @@ def _quality(legs: list[dict[str, Any]]) -> str:
 
 
 def table(calls: Iterator[Mapping[str, Any]], words: Mapping[str, str]) -> str:
-    """Calls as a CSV that a Dutch Excel opens: semicolons, a byte order mark, and no cell that becomes a formula."""
-    out = io.StringIO()
-    out.write("\ufeff")
-    writer = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    """Calls as a table for Dutch Excel."""
     columns = ("moment", "from", "to", "seconds", "encryption", "beyond", "quality", "plaintext")
-    writer.writerow([words[name] for name in columns])
-    for call in calls:
-        plain = sum(leg["plaintext"] for leg in call["legs"])
-        local = clock.local_time(clock.from_iso(call["startedAt"]))
-        row = [
-            f"{local:%d-%m-%Y %H:%M:%S}",
-            call["from"],
-            call["to"],
-            "" if call["seconds"] is None else str(call["seconds"]),
-            words[f"encryption_{call['encryption']}"],
-            words.get(f"beyond_{call['beyond']}", words["beyond_unknown"]),
-            words[f"quality_{call['quality']}"],
-            str(plain),
-        ]
-        writer.writerow([f"'{cell}" if cell[:1] in "=+-@\t\r" else cell for cell in row])
-    return out.getvalue()
+    return spreadsheet.table([words[name] for name in columns], (_cells(call, words) for call in calls))
+
+
+def _cells(call: Mapping[str, Any], words: Mapping[str, str]) -> list[str]:
+    local = clock.local_time(clock.from_iso(call["startedAt"]))
+    return [
+        Value(f"{local:%d-%m-%Y %H:%M:%S}"),
+        telephone(call["from"]),
+        telephone(call["to"]),
+        Value("" if call["seconds"] is None else call["seconds"]),
+        words[f"encryption_{call['encryption']}"],
+        words.get(f"beyond_{call['beyond']}", words["beyond_unknown"]),
+        words[f"quality_{call['quality']}"],
+        Value(sum(leg["plaintext"] for leg in call["legs"])),
+    ]
