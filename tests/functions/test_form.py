@@ -49,6 +49,8 @@ def test_every_error_that_a_person_can_cause_has_words(name: str, field: forms.F
         codes.add("missing")
     if field.type not in ("text", "textarea", "integer") or field.pattern:
         codes.add("invalid")
+    if field.of_country:
+        codes.add("other_country")
     if field.type == "integer":
         codes |= {"not_integer", "too_small", "too_large"}
     assert set(field.messages) == codes

@@ -15,6 +15,7 @@ _KVK = re.compile(r"[0-9]{8}")
 _TELEPHONE = re.compile(r"\+?[0-9]{8,15}")
 _AREA_CODE = re.compile(r"0[1-9][0-9]{0,3}")
 _HOME_COUNTRIES = (31, 32)
+_CALLING_CODE = {"nl": "+31", "be": "+32"}
 # VoIP numbers of companies and of persons, which belong to no place (number plan of the Netherlands).
 _NOT_OF_A_PLACE = {"nl": ("085", "088"), "be": ("078",)}
 
@@ -50,6 +51,11 @@ def telephone(value: str, country: str) -> str:
     if not valid(number):
         raise InvalidError(value)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_of(number: str, country: str) -> bool:
+    """Whether an E.164 number is of the country: a number is taken along within a country only."""
+    return number.startswith(_CALLING_CODE[country])
 
 
 def area_code(value: str, country: str) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from ordering.field_types import CHECKED, NORMALISERS, InvalidError
+from ordering.field_types import CHECKED, NORMALISERS, InvalidError, is_of
 from shared import text as texts
 
 FieldType = Literal[
     "text", "textarea", "email", "tel", "area-code", "integer", "enterprise-number", "choice", "checkbox"
 ]
-Code = Literal["missing", "too_long", "invalid", "not_integer", "too_small", "too_large"]
+Code = Literal["missing", "too_long", "invalid", "other_country", "not_integer", "too_small", "too_large"]
 
 # "5", " 5 ", "5.", "1.000" and "1 000"; the dot of thousands is Dutch.
 _INTEGER = re.compile(r"([+-]?)([0-9]+|[0-9]{1,3}(?:[. ][0-9]{3})+)[.,]?")
@@ -41,6 +41,7 @@ class Field:
     `minimum` and `maximum` are bounds of an integer, `options` the values of a choice; `pattern` is a regular
     expression that all of a text must match, written so that Python and JavaScript read it alike. A field with
     `required_when` is asked, and then required, on that condition only; `default` is the value of one that is left open.
+    `of_country`: a telephone number that must be of the country chosen.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Field:
     pattern: str | None = None
     required_when: Condition | None = None
     default: str = ""
+    of_country: bool = False
 
     def shown(self, value: str | int) -> str:
         """A normalised value as a person reads it."""
@@ -144,6 +146,7 @@ def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None)
                 options=tuple(Option(**option) for option in entry.get("option", [])),
                 pattern=entry.get("pattern"),
                 default=entry.get("default", ""),
+                of_country=entry.get("of_country", False),
                 required_when=Condition(**entry["required_when"]) if "required_when" in entry else None,
             )
         )
@@ -160,6 +163,8 @@ def parse(definition: Mapping[str, Any], words: Mapping[str, Any] | None = None)
     for field in fields:
         if (field.type == "choice") != bool(field.options):
             raise ValueError(f"form {form.id}: field {field.name} must have options if and only if it is a choice")
+        if field.of_country and (field.type != "tel" or all(other.name != "country" for other in fields)):
+            raise ValueError(f"form {form.id}: field {field.name} is no telephone number, or no country is asked for")
         if field.required_when and field.required_when.field not in {other.name for other in fields}:
             raise ValueError(
                 f"form {form.id}: field {field.name} depends on the unknown field {field.required_when.field!r}"
@@ -239,9 +244,12 @@ def _check_field(field: Field, value: object, country: str) -> str | int:
     if field.pattern is not None and re.fullmatch(field.pattern, text) is None:
         raise _Refused("invalid")
     try:
-        return NORMALISERS[field.type](text, country)
+        value = NORMALISERS[field.type](text, country)
     except InvalidError:
         raise _Refused("invalid") from None
+    if field.of_country and not is_of(value, country):
+        raise _Refused("other_country")
+    return value
 
 
 def _integer(field: Field, text: str) -> int:

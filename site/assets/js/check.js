@@ -9,6 +9,8 @@ const CHECKED = "yes"; // what a checkbox that is checked sends
 const INTEGER = /^([+-]?)([0-9]+|[0-9]{1,3}(?:[. ][0-9]{3})+)[.,]?$/;
 const HOME = "nl";
 
+const CALLING_CODE = { nl: "+31", be: "+32" };
+
 const bare = (text) => number(text).replaceAll("(0)", "").replace(/[ ./()-]/g, "");
 
 /** A Belgian enterprise number: the last two of its ten digits check the others. */
@@ -28,6 +30,12 @@ const valid = {
   tel: (text) => /^\+?[0-9]{8,15}$/.test(bare(text)),
 };
 
+/** Whether a telephone number with a country code is of another country; one without is of the country chosen. */
+function isOfAnother(country, text) {
+  const dialled = bare(text).replace(/^00/, "+");
+  return dialled.startsWith("+") && !dialled.startsWith(CALLING_CODE[country]);
+}
+
 /** The whole number that a visitor typed ("5", " 5 ", "1.000"), or null. */
 export function integer(text) {
   const match = INTEGER.exec(number(text));
@@ -46,7 +54,10 @@ function fault(field, value, country) {
   if (text === "") return field.required || field.required_when ? "missing" : null;
   if ([...text].length > field.max_length) return "too_long";
   if (field.pattern !== undefined && !new RegExp(`^(?:${field.pattern})$`, "u").test(text)) return "invalid";
-  if (field.type !== "integer") return valid[field.type](text, field, country) ? null : "invalid";
+  if (field.type !== "integer") {
+    if (!valid[field.type](text, field, country)) return "invalid";
+    return field.of_country && isOfAnother(country, text) ? "other_country" : null;
+  }
   const whole = integer(text);
   if (whole === null) return "not_integer";
   if (whole < field.min) return "too_small";
