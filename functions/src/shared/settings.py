@@ -47,6 +47,18 @@ class FleetSettings:
     sip_domain: str
 
 
+@dataclass(frozen=True)
+class CertificateSettings:
+    """What the nodes' certificate is for, where it is ordered and where it is kept."""
+
+    sip_domain: str
+    zone_id: str
+    certificate_parameter: str
+    account_parameter: str
+    directory: str
+    """Empty where none is to be ordered."""
+
+
 @cache
 def required(name: str) -> str:
     """A variable's value; raises MissingSettingError that names it."""
@@ -108,6 +120,19 @@ def fleet() -> FleetSettings:
         rolled_at_once=_positive("ROLLED_AT_ONCE") if os.environ.get("ROLLED_AT_ONCE") else 1,
         zone_id=os.environ.get("ZONE_ID", ""),
         sip_domain=os.environ.get("SIP_DOMAIN", ""),
+    )
+
+
+@cache
+def certificate() -> CertificateSettings:
+    """The settings of the nodes' certificate; raises MissingSettingError or WrongSettingError."""
+    agreed = _word("ACME_TERMS_AGREED", "no", "yes") == "yes"
+    return CertificateSettings(
+        sip_domain=required("SIP_DOMAIN"),
+        zone_id=required("ZONE_ID"),
+        certificate_parameter=required("CERTIFICATE_PARAMETER"),
+        account_parameter=required("ACME_ACCOUNT_PARAMETER"),
+        directory=required("ACME_DIRECTORY") if agreed else "",
     )
 
 

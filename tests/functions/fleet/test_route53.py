@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from fleet import names, route53
+from fleet.challenges import ChallengeZone
 from fleet.route53 import MOST_RECORDS, Zone
 
 DOMAIN = "sip.example.nl"
@@ -97,3 +98,17 @@ def test_without_a_zone_nothing_is_published() -> None:
 
 def test_the_name_of_a_node_is_never_one_of_an_environment() -> None:
     assert names.node_name("n0001", DOMAIN).count(".") == DOMAIN.count(".") + 2
+
+
+def test_answers_to_challenges_stand_under_one_name_until_they_are_withdrawn(zone: Zone) -> None:
+    challenges = ChallengeZone(zone._zone_id)
+
+    def texts() -> list[list[str]]:
+        found = route53.client().list_resource_record_sets(HostedZoneId=zone._zone_id)["ResourceRecordSets"]
+        return [[value["Value"] for value in one["ResourceRecords"]] for one in found if one["Type"] == "TXT"]
+
+    challenges.publish(f"_acme-challenge.{DOMAIN}", ["left by a run that was killed"])
+    challenges.publish(f"_acme-challenge.{DOMAIN}", ["one", "two"])
+    assert texts() == [['"one"', '"two"']]
+    challenges.withdraw(f"_acme-challenge.{DOMAIN}", ["one", "two"])
+    assert texts() == []

@@ -1,0 +1,247 @@
+"""fleet.certificate_run orders from a real ACME authority (pebble) over loopback, its DNS challenge answered for real."""
+
+import json
+import socket
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from callvoip.process import die_with_parent
+from fleet import certificate, certificate_run
+from fleet.certificate_run import Renewal
+from shared.telemetry import flush
+from tests.support.node import certificate as signed
+from tests.support.node import wait_until
+
+pytestmark = pytest.mark.needs("pebble", "pebble-challtestsrv")
+
+DOMAIN, REFUSED = "sip.example.nl", "refused.example.nl"
+NO_OTHER = ("-http01", "", "-https01", "", "-tlsalpn01", "")
+"""challtestsrv answers other kinds of challenges too, on all interfaces: not here."""
+
+
+@dataclass(frozen=True)
+class Pebble:
+    """Where the authority and its DNS server are spoken to, and the root that phones have to trust."""
+
+    directory: str
+    dns: str
+    root: str
+
+
+@dataclass
+class KeptValues:
+    """Values in memory, and what was written in which order."""
+
+    kept: dict[str, str] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+
+    def read(self, name: str) -> str:
+        return self.kept.get(name, "")
+
+    def write(self, name: str, value: str) -> None:
+        self.kept[name] = value
+        self.written.append(name)
+
+
+@dataclass
+class TestZone:
+    """TXT records in pebble-challtestsrv, in the place of Route 53."""
+
+    __test__ = False
+    management: str
+    names: set[str] = field(default_factory=set)
+    silent: bool = False
+    asked: int = 0
+
+    def publish(self, name: str, values: Iterable[str]) -> None:
+        self.asked += 1
+        for value in () if self.silent else values:
+            self._tell("set-txt", {"host": f"{name}.", "value": value})
+            self.names.add(name)
+
+    def withdraw(self, name: str, values: Iterable[str]) -> None:
+        self._tell("clear-txt", {"host": f"{name}."})
+        self.names.discard(name)
+
+    def _tell(self, what: str, message: dict[str, str]) -> None:
+        request = urllib.request.Request(f"{self.management}/{what}", json.dumps(message).encode())
+        urllib.request.urlopen(request, timeout=10).close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def pebble(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    directory = tmp_path_factory.mktemp("pebble")
+    authority = signed("pebble's own", None)
+    leaf, key = signed("localhost", authority)
+    for name, content in {
+        "ca.pem": authority[0].public_bytes(serialization.Encoding.PEM),
+        "leaf.pem": leaf.public_bytes(serialization.Encoding.PEM),
+        "key.pem": key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        ),
+    }.items():
+        (directory / name).write_bytes(content)
+    acme, management, dns, tests = (free_port() for _ in range(4))
+    config = {
+        "listenAddress": f"127.0.0.1:{acme}",
+        "managementListenAddress": f"127.0.0.1:{management}",
+        "certificate": str(directory / "leaf.pem"),
+        "privateKey": str(directory / "key.pem"),
+        "httpPort": 5002,
+        "tlsPort": 5001,
+        "ocspResponderURL": "",
+        "externalAccountBindingRequired": False,
+        "domainBlocklist": [REFUSED],
+        "retryAfter": {"authz": 1, "order": 1},
+    }
+    (directory / "config.json").write_text(json.dumps({"pebble": config}))
+    commands = (
+        ["pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{tests}", *NO_OTHER],
+        ["pebble", "-config", str(directory / "config.json"), "-dnsserver", f"127.0.0.1:{dns}"],
+    )
+    trusted = ssl.create_default_context(cafile=str(directory / "ca.pem"))
+    with (directory / "log").open("wb") as log:
+        running = [
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
+                preexec_fn=die_with_parent,
+            )
+            for command in commands
+        ]
+        try:
+
+            def root() -> str:
+                try:
+                    with urllib.request.urlopen(
+                        f"https://127.0.0.1:{management}/roots/0", context=trusted, timeout=5
+                    ) as answer:
+                        text: str = answer.read().decode()
+                        return text
+                except OSError:
+                    return ""
+
+            why = (directory / "log").read_text
+            found = wait_until(root, 30, why)
+            wait_until(lambda: _listens(tests), 30, why)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv("REQUESTS_CA_BUNDLE", str(directory / "ca.pem"))
+                yield Pebble(f"https://127.0.0.1:{acme}/dir", f"http://127.0.0.1:{tests}", found)
+        finally:
+            for process in running:
+                process.terminate()
+                process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def renewal(pebble: Pebble) -> Renewal:
+    return Renewal(
+        sip_domain=DOMAIN,
+        directory=pebble.directory,
+        certificate_name="certificate",
+        account_name="account",
+        values=KeptValues(),
+        challenges=TestZone(pebble.dns),
+    )
+
+
+def leaf(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificates(pem.encode())[0]
+
+
+def life(pem: str) -> timedelta:
+    return leaf(pem).not_valid_after_utc - leaf(pem).not_valid_before_utc
+
+
+def shake_hands(pem: str, asked: str, root: str, tmp_path: Path) -> None:
+    """A phone that trusts pebble's root alone. Raises ssl.SSLError."""
+    (tmp_path / "node.pem").write_text(pem)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "node.pem")
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    phone: Any = ssl.create_default_context(cadata=root).wrap_bio(down, up, server_hostname=asked)
+    ends = [phone, server.wrap_bio(up, down, server_side=True)]
+    while ends:
+        for end in tuple(ends):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            ends.remove(end)
+
+
+def test_a_certificate_is_ordered_kept_and_renewed_when_two_thirds_of_its_life_are_over(
+    pebble: Pebble, renewal: Renewal, tmp_path: Path
+) -> None:
+    values, zone = renewal.values, renewal.challenges
+    assert isinstance(values, KeptValues) and isinstance(zone, TestZone)
+    now = datetime.now(UTC)
+    assert renewal.run(now)
+    first = values.read("certificate")
+    assert values.written == ["account", "certificate"]
+    for asked in (DOMAIN, f"k7m2qx.{DOMAIN}"):
+        shake_hands(first, asked, pebble.root, tmp_path)
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        shake_hands(first, f"n0001.nodes.{DOMAIN}", pebble.root, tmp_path)
+    assert zone.names == set()  # the answers are gone again
+    assert certificate.days_left(first, now) == pytest.approx(life(first).total_seconds() / 86_400, abs=0.1)
+
+    begins = leaf(first).not_valid_before_utc
+    for early in (now, begins + life(first) * 0.66):
+        assert not renewal.run(early)
+    assert values.read("certificate") == first
+    assert renewal.run(begins + life(first) * 0.67)
+    second = values.read("certificate")
+    assert leaf(second).serial_number != leaf(first).serial_number
+    assert leaf(second).public_key() != leaf(first).public_key()
+    assert values.written == ["account", "certificate", "certificate"]  # the same account
+    assert not renewal.run(datetime.now(UTC))
+
+
+def test_a_refused_order_leaves_the_old_value_and_counts(
+    pebble: Pebble, renewal: Renewal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, zone = KeptValues({"certificate": "what the operator put"}), TestZone(pebble.dns, silent=True)
+    unanswered = replace(renewal, sip_domain="unanswered.example.nl", values=values, challenges=zone)
+    refused = replace(renewal, sip_domain=REFUSED, values=values)
+    away = replace(renewal, directory=f"https://127.0.0.1:{free_port()}/dir", values=values)
+    for broken in (unanswered, refused, away):
+        assert not certificate_run.run(broken)
+        assert values.read("certificate") == "what the operator put"
+    assert zone.asked == 1
+    flush()
+    assert '"CertificateFailed":[1.0,1.0,1.0]' in capsys.readouterr().out.replace(" ", "")
+    # Nothing is left in the way: the next run has one.
+    assert certificate_run.run(replace(renewal, values=values))
+    assert certificate.problem(values.read("certificate"), DOMAIN, datetime.now(UTC)) == ""
+
+
+def test_without_agreed_terms_nothing_is_ordered(renewal: Renewal) -> None:
+    values = KeptValues()
+    assert not replace(renewal, directory="", values=values).run(datetime.now(UTC))
+    assert values.written == []
