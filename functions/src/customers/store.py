@@ -231,10 +231,13 @@ class CustomerStore:
         return environment.from_item(item) if item else None
 
     def wanted(self) -> Iterator[Wanted]:
-        """The environments that are to be served; the index lags by less than a second."""
+        """The environments that are to be served; the index lags by less than a second. An odd one is logged, counted and left out."""
         for shard in range(SHARDS):
             for item in self.listed(f"WANTED#{shard}"):
-                yield Wanted(item["environmentId"], item["version"], item["phoneCount"])
+                try:
+                    yield Wanted(str(item["environmentId"]), int(item["version"]), int(item["phoneCount"]))
+                except (KeyError, TypeError, ValueError):
+                    _odd("environment", item["pk"].removeprefix("CUSTOMER#"))
 
     def environments(self, ids: Sequence[str]) -> Iterator[Environment]:
         """The environments with these ids; one that cannot be read is logged, counted and left out."""

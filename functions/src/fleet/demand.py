@@ -9,6 +9,7 @@ from typing import Any
 from customers import environment, environments
 from fleet.actions import Wanted
 from fleet.erlang import calls_needed
+from fleet.items import UNREADABLE
 from fleet.node import Node
 from shared import clock, settings
 from shared.telemetry import count, logger
@@ -45,7 +46,7 @@ class Demand:
     def _has_ended(environment_id: str) -> bool:
         try:
             found = environments.get(environment_id)
-        except (KeyError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             logger.error("fleet: odd environment", extra={"environment_id": environment_id, "error": repr(error)})
             count("FleetOddItem")
             return False

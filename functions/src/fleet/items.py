@@ -12,6 +12,9 @@ from shared.clock import from_iso, to_iso
 
 Item = dict[str, Any]
 
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, OSError)
+"""What reading an odd item raises: an attribute is absent or of another type, or a moment is beyond all clocks."""
+
 _ENDED_ROWS_LAST = timedelta(days=30)
 _MOMENTS = ("retryAt", "launchedAt", "readyAt", "since", "emptiedAt", "silentSince", "silentBeat", "endedAt")
 
@@ -138,28 +141,28 @@ def _to_assignment(item: Mapping[str, Any]) -> Assignment:
 
 
 def to_heartbeat(item: Mapping[str, Any]) -> Heartbeat:
-    """What a node wrote as its HEARTBEAT; `at` is epoch milliseconds. Raises KeyError, TypeError or ValueError."""
+    """What a node wrote as its HEARTBEAT; `at` is epoch milliseconds. Raises UNREADABLE."""
     return Heartbeat(
         at=_moment(item["at"]),
-        state=item["state"],
-        address=item["address"],
-        sip_port=item["sipPort"],
-        calls=item.get("calls", 0),
-        registrations=item.get("registrations", 0),
+        state=str(item["state"]),
+        address=str(item["address"]),
+        sip_port=int(item["sipPort"]),
+        calls=int(item.get("calls", 0)),
+        registrations=int(item.get("registrations", 0)),
         receipt_key=item.get("receiptKey") if is_receipt_key(item.get("receiptKey")) else None,
     )
 
 
 def to_proof(report: Mapping[str, Any]) -> Proof:
-    """One environment in a node's REPORT. Raises KeyError, TypeError or ValueError."""
+    """One environment in a node's REPORT. Raises UNREADABLE."""
     probe = report.get("probe") or {}
     return Proof(
-        version=report["version"],
-        epoch=report.get("epoch", 0),
-        phones=report["phones"],
+        version=int(report["version"]),
+        epoch=int(report.get("epoch", 0)),
+        phones=int(report["phones"]),
         probe_ok=bool(probe["ok"]) if "ok" in probe else None,
         probe_at=_moment(probe["at"]) if "at" in probe else None,
-        error=probe.get("error", ""),
+        error=str(probe.get("error", "")),
     )
 
 

@@ -270,9 +270,22 @@ def reconciler() -> Reconciler:
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:
-    """Run the reconciler; what the event says does not matter, only that something may have changed."""
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Run the reconciler; what the event says is not even read, only that something may have changed.
+
+    A look that fails has a stream's whole batch come again; it is not raised, as Lambda would halve the batch down to its records, and
+    each of them would look at the whole fleet. Who wakes it each minute hears of the failure.
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+    """
+    records = event.get("Records")
     try:
-        return {"actions": reconciler().run(lambda: context.get_remaining_time_in_millis() > _ENOUGH_TIME_MS)}
+        done = reconciler().run(lambda: context.get_remaining_time_in_millis() > _ENOUGH_TIME_MS)
+    except Exception:
+        if not records:
+            raise
+        logger.exception("fleet: look failed")
+        return {"batchItemFailures": [{"itemIdentifier": records[0]["dynamodb"]["SequenceNumber"]}]}
+    else:
+        return {"actions": done, "batchItemFailures": []}
     finally:
         flush()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from fleet import placement as placements
-from fleet.items import from_node, from_placement, to_heartbeat, to_node, to_placement, to_proof
+from fleet.items import UNREADABLE, from_node, from_placement, to_heartbeat, to_node, to_placement, to_proof
 from fleet.node import Node
 from fleet.observed import Heartbeat, Proof
 from fleet.placement import Assignment, Placement
@@ -163,11 +163,14 @@ def _each(items: Iterable[Item], parse: Callable[[Item], T]) -> Iterator[T]:
     for item in items:
         try:
             yield parse(item)
-        except (KeyError, ValueError, TypeError) as error:
-            logger.error("fleet: odd item", extra={"pk": item.get("pk"), "sk": item.get("sk"), "error": repr(error)})
+        except UNREADABLE as error:
+            keys = {name: item.get(name) for name in ("pk", "sk")} if isinstance(item, Mapping) else {}
+            logger.error("fleet: odd item", extra={**keys, "error": repr(error)})
             count("FleetOddItem")
 
 
 def _proofs(item: Item) -> dict[str, Proof]:
-    told: Mapping[str, Item] = item.get("assignments") or {}
+    told = item.get("assignments")
+    if not isinstance(told, Mapping):
+        told = {}
     return {name: proof for name, report in told.items() for proof in _each([report], to_proof)}

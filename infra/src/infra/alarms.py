@@ -22,6 +22,10 @@ METRICS = {
         "An action on the fleet failed; the next minute tries it anew. The log says which.",
     ),
     "FleetOddItem": ("reconciler", "A row of the fleet cannot be read and is left out. The log says which."),
+    "UnreadableItem": (
+        "reconciler",
+        "What customers tells of an environment cannot be read; it alone is left out. The log says which.",
+    ),
     "RollStopped": ("reconciler", "A new release did not boot or failed its probe: the roll has stopped by itself."),
     "ProofFailed": ("reconciler", "The probe call of an environment in service fails. The log says which."),
     "NodeClockWrong": ("reconciler", "The clock of a node is wrong by more than half a minute."),

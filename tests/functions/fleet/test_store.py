@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fleet import items, placement
+from fleet.demand import Demand
 from fleet.node import Node, NodeState
 from fleet.placement import Placement, Role
 from fleet.store import ChangedMeanwhileError, FleetStore
@@ -94,3 +95,42 @@ def test_rows_are_read_as_they_were_written() -> None:
     placed = placement.give(placed, "n0001", Role.STANDBY, NOW)
     for one in (placed, replace(placed, names=()), replace(placed, names=("n0001 192.0.2.1 5061",), dedicated=True)):
         assert items.to_placement(items.from_placement(one)) == one
+
+
+HEARTBEAT = {"at": 1_795_000_000_000, "state": "ready", "address": "192.0.2.1", "sipPort": 5061}
+REPORT = {"version": 1, "epoch": 1, "phones": 2, "probe": {"ok": True, "at": 1_795_000_000_000}}
+
+
+@pytest.mark.parametrize(
+    "odd", [{}, {"at": "now"}, {"at": 10**30}, {"at": None}, {"sipPort": "x"}, {"calls": {}}, {"registrations": "many"}]
+)
+def test_an_odd_heartbeat_hides_no_other(environment: None, odd: dict[str, Any]) -> None:
+    write("odd", "HEARTBEAT", {**HEARTBEAT, **odd} if odd else {})
+    write("good", "HEARTBEAT", HEARTBEAT)
+    assert list(FleetStore(settings.fleet_table()).heartbeats(["odd", "good"])) == ["good"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["text", [1], None, {}, {**REPORT, "version": "x"}, {**REPORT, "phones": []}, {**REPORT, "probe": "ok"},
+     {**REPORT, "probe": {"ok": True, "at": 10**30}}],
+)  # fmt: skip
+def test_an_odd_report_hides_no_other(environment: None, odd: object) -> None:
+    write("node", "REPORT", {"assignments": {"odd": odd, "good": REPORT}})
+    write("other", "REPORT", {"assignments": odd})
+    told = FleetStore(settings.fleet_table()).reports(["node", "other"])
+    assert list(told["node"]) == ["good"]
+
+
+def test_an_odd_environment_keeps_no_other_from_being_served(environment: None) -> None:
+    row = {"sk": "ENVIRONMENT", "list": "WANTED#0", "listKey": "x", "phoneCount": 2, "version": 1}
+    for name, odd in (("good", {}), ("odd", {"phoneCount": "many"}), ("older", {"version": None})):
+        item = {**row, "pk": f"CUSTOMER#{name}", "environmentId": name, "listKey": name, **odd}
+        dynamodb.client().put_item(TableName=settings.customers_table(), Item=dynamodb.marshal(item))
+    assert list(Demand().wanted()) == ["good"]
+
+
+def write(arn: str, kind: str, values: dict[str, Any]) -> None:
+    """As a node writes in its own partition, whatever it writes."""
+    item = dynamodb.marshal({"pk": arn, "sk": kind, **values})
+    dynamodb.client().put_item(TableName=settings.fleet_table(), Item=item)

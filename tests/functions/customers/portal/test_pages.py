@@ -80,7 +80,12 @@ def test_calls_are_filtered_paged_and_taken_along_as_a_file(bakery: Account, sig
     assert len(browser.get("/mijn/gesprekken?month=2026-11&party=0123").document.all("tr")) == 51
     file = browser.get("/mijn/gesprekken/bestand?month=2026-11")
     lines = file.body.splitlines()
-    assert file.body.startswith("\ufeffBegin;Van;Naar") and len(lines) == 54 and "\u200b=HYPERLINK" in file.body and "'" not in file.body
+    assert (
+        file.body.startswith("\ufeffBegin;Van;Naar")
+        and len(lines) == 54
+        and "\u200b=HYPERLINK" in file.body
+        and "'" not in file.body
+    )
     assert "attachment" in file.headers["content-disposition"]
     assert browser.get("/mijn/gesprekken/gesprek?id=kwatsch").status == 404
 
