@@ -2,22 +2,25 @@
 
 import words from "@params";
 import { integer } from "./check.js";
-import { byId, fill } from "./dom.js";
+import { byId, fill, partOf } from "./dom.js";
 import { euro, includingVat } from "./money.js";
 
 const calculator = byId("calculator");
 const field = byId("calculator-count");
 const output = byId("calculator-sum");
-const order = calculator.querySelector(".calculator__order");
+const order = partOf(calculator, ".calculator__order");
 const { unitCents, vatPercent } = calculator.dataset;
 const example = output.textContent;
 
 function show() {
   const count = integer(field.value);
-  const valid = count !== null && count > 0;
+  if (count === null || count <= 0) {
+    output.textContent = example;
+    return;
+  }
   const net = count * Number(unitCents);
   const gross = includingVat(net, Number(vatPercent));
-  output.textContent = valid ? fill(words.calculator_sum, { count, unit: euro(unitCents), net: euro(net), gross: euro(gross) }) : example;
+  output.textContent = fill(words.calculator_sum, { count, unit: euro(unitCents), net: euro(net), gross: euro(gross) });
 }
 
 /** The number goes along to the order form. */
@@ -29,6 +32,6 @@ order.addEventListener("click", () => {
 });
 
 field.addEventListener("input", show);
-calculator.querySelector(".calculator__ask").hidden = false;
+partOf(calculator, ".calculator__ask").hidden = false;
 order.hidden = false;
 show();

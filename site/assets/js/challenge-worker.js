@@ -3,7 +3,7 @@
 const encoder = new TextEncoder();
 const hex = (buffer) => Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-onmessage = async ({ data: { algorithm, challenge, salt, maxnumber } }) => {
+addEventListener("message", async ({ data: { algorithm, challenge, salt, maxnumber } }) => {
   for (let number = 0; number <= maxnumber; number++) {
     if (hex(await crypto.subtle.digest(algorithm, encoder.encode(salt + number))) === challenge) {
       postMessage(number);
@@ -11,4 +11,4 @@ onmessage = async ({ data: { algorithm, challenge, salt, maxnumber } }) => {
     }
   }
   postMessage(null);
-};
+});

@@ -28,6 +28,7 @@ const show = () => (root.dataset.consent = answer() ?? "open");
 function choose(chosen, button) {
   const before = answer();
   localStorage.setItem(KEY, chosen);
+  // biome-ignore lint/suspicious/noDocumentCookie: not every browser has the Cookie Store API, which cannot wait for a reload either
   if (chosen === "no") for (const { name } of cookies) document.cookie = `${name}=; Max-Age=0; Path=/`;
   if (before === "yes" && chosen === "no") location.reload(); // the script runs on this page
   if (before !== "yes" && chosen === "yes") load();
@@ -42,6 +43,6 @@ function choose(chosen, button) {
 show();
 if (answer() === "yes") load();
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-consent]");
+  const button = event.target instanceof Element ? event.target.closest("[data-consent]") : null;
   if (button) choose(button.dataset.consent, button);
 });

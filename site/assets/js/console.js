@@ -10,7 +10,7 @@ import { finishSignIn, signIn, signOut, token } from "./console/oidc.js";
 import { showOverview, startOverview } from "./console/overview.js";
 import { forgetPages, rows, showQueue, startQueue, toggleRow } from "./console/queue.js";
 import { attempt, clearProblem, showProblem } from "./console/trouble.js";
-import { byId } from "./dom.js";
+import { around, byId } from "./dom.js";
 
 const VIEWS = {
   queue: (options) => Promise.all([showQueue(), showDetail(options)]),
@@ -43,7 +43,7 @@ function move(step) {
   const all = rows();
   const here = all.findIndex((row) => row.dataset.orderId === asked().order || row.contains(document.activeElement));
   const next = all[here < 0 ? 0 : Math.max(0, Math.min(all.length - 1, here + step))];
-  next?.querySelector("a").focus();
+  next?.querySelector("a")?.focus();
   if (asked().order && next) goTo(addressWith({ order: next.dataset.orderId }));
 }
 
@@ -55,7 +55,7 @@ function focusIfShown(id) {
 }
 
 byId("views").addEventListener("click", (click) => {
-  const link = click.target.closest("a");
+  const link = around(click, "a");
   if (!link || click.metaKey || click.ctrlKey) return;
   click.preventDefault();
   goTo(link.getAttribute("href"));

@@ -5,7 +5,7 @@
 import words from "@params";
 import { solve, within } from "./challenge.js";
 import { check, isAsked } from "./check.js";
-import { byId, element, fill, pageData } from "./dom.js";
+import { around, byId, element, fill, pageData, partOf, urlEncoded } from "./dom.js";
 import { price } from "./form-price.js";
 import { euro, includingVat } from "./money.js";
 import { noConnection, problemOf } from "./problem.js";
@@ -14,17 +14,20 @@ const CHECKING = "#controleren";
 const PROOF_MS = 3000; // longer than this nobody waits for the proof of work
 
 const form = byId("order-form");
-const place = form.parentElement; // its children are the form's step; the check step takes their place
+const place = /** @type {HTMLElement} */ (form.parentElement); // its children are the form's step; the check step takes their place
 const definition = pageData("form-definition");
 const output = byId("monthly-total");
 const unpriced = output ? [...output.childNodes] : []; // shown again when too little is filled in
 const errorTitle = `${words.form_error_word}: `;
 const plainTitle = document.title.startsWith(errorTitle) ? document.title.slice(errorTitle.length) : document.title;
+/** @type {Promise<string> | null} */
 let proof = null;
 let busy = false;
 
-const valueOf = (control) => (control.type === "checkbox" ? (control.checked ? control.value : "") : control.value);
-const values = () => Object.fromEntries(definition.field.map(({ name }) => [name, valueOf(form.elements[name])]));
+/** @returns {any} A field, or the radio buttons of one name. */
+const controlOf = (name) => form.elements.namedItem(name);
+const typed = (control) => (control.type === "checkbox" ? (control.checked ? control.value : "") : control.value);
+const values = () => Object.fromEntries(definition.field.map(({ name }) => [name, typed(controlOf(name))]));
 const startProof = () => (proof ??= solve(form.dataset.worker));
 
 function showTotal() {
@@ -39,10 +42,15 @@ function showTotal() {
   output.replaceChildren(element("strong", {}, euro(cents.monthly)), ` ${words.form_total_month} `, gross);
 }
 
+/** All of a field: its label, hint, error and control. */
+const fieldOf = (name) => /** @type {HTMLElement} */ (byId(`${name}-error`).closest(".field"));
+/** The elements of the step that `place` holds. */
+const steps = () => /** @type {Iterable<HTMLElement>} */ (place.children);
+
 /** A field that the other answers leave nothing to ask about is not there. */
 function showAsked() {
   const filledIn = values();
-  for (const field of definition.field) byId(`${field.name}-error`).closest(".field").hidden = !isAsked(field, filledIn);
+  for (const field of definition.field) fieldOf(field.name).hidden = !isAsked(field, filledIn);
 }
 
 function showFieldErrors(errors) {
@@ -52,7 +60,7 @@ function showFieldErrors(errors) {
     const place = byId(`${name}-error`);
     place.textContent = message ?? "";
     place.hidden = !message;
-    place.closest(".field").classList.toggle("field--wrong", Boolean(message));
+    fieldOf(name).classList.toggle("field--wrong", Boolean(message));
     byId(type === "choice" ? `${name}-group` : name).setAttribute("aria-invalid", String(Boolean(message)));
   }
 }
@@ -88,13 +96,13 @@ function keepKey(key) {
 /** Show the check step in the place of the form; `html` is the page that the server makes of it. */
 function showCheck(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
-  const step = document.adoptNode(page.getElementById("check"));
-  const key = step.querySelector("[name=idempotencyKey]")?.value;
+  const step = document.adoptNode(partOf(page, "#check"));
+  const key = step.querySelector("[name=idempotencyKey]")?.getAttribute("value");
   keepKey(key);
   byId("check")?.remove();
-  for (const child of place.children) child.hidden = true;
+  for (const child of steps()) child.hidden = true;
   place.append(step);
-  step.querySelector("form").addEventListener("submit", (event) => {
+  partOf(step, "form").addEventListener("submit", (event) => {
     event.preventDefault();
     if (event.submitter?.id === "change-order") history.back();
     else order(event.target);
@@ -112,18 +120,21 @@ function showForm() {
   if (!byId("check")) return;
   byId("check").remove();
   document.title = plainTitle;
-  for (const child of place.children) child.hidden = child.id === "error-summary";
+  for (const child of steps()) child.hidden = child.id === "error-summary";
   byId(definition.field[0].name).focus();
 }
 
 /** Ask the server for the check step; it knows better than this page what is right and what it costs. */
 async function askCheck() {
-  const body = new URLSearchParams(new FormData(form));
+  const body = urlEncoded(form);
   const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body });
   const html = await response.text();
   const answered = new DOMParser().parseFromString(html, "text/html");
   if (response.ok && answered.getElementById("check")) return { html };
-  const errors = [...answered.querySelectorAll("#error-summary-list a")].map((link) => ({ field: link.hash.slice(1), message: link.textContent }));
+  const errors = Array.from(answered.getElementById("error-summary-list")?.querySelectorAll("a") ?? [], (link) => ({
+    field: link.hash.slice(1),
+    message: link.textContent,
+  }));
   const title = answered.querySelector("h1")?.textContent ?? words.problem_title;
   const detail = answered.querySelector(".lead")?.textContent ?? words.problem_text;
   return errors.length > 0 ? { problem: { title: words.form_error_title, detail: "", errors } } : { problem: { title, detail, errors } };
@@ -141,8 +152,8 @@ async function submit() {
   byId("form-status").textContent = words.form_wait;
   try {
     const { html, problem } = await askCheck();
-    if (html) showCheck(html);
-    else showErrors(problem.title, problem.detail, problem.errors);
+    if (problem) showErrors(problem.title, problem.detail, problem.errors);
+    else showCheck(html);
   } catch {
     showErrors(noConnection.title, `${noConnection.detail} ${words.form_kept}`, []);
   }
@@ -165,6 +176,7 @@ async function order(step) {
   busy = true; // until a problem: after success the browser is leaving, and a second click must not send again
   byId("check-problem").hidden = true;
   byId("check-status").textContent = words.form_sending;
+  /** @type {Record<string, any>} */
   const { idempotencyKey, ...fields } = Object.fromEntries(new FormData(step));
   fields.altcha = await within(startProof(), PROOF_MS);
   for (const amount of ["monthlyTotalCents", "oneTimeTotalCents"]) if (amount in fields) fields[amount] = Number(fields[amount]);
@@ -204,7 +216,7 @@ form.addEventListener("submit", (event) => {
 /** Fill in what a reload of the check step, or coming back to it, left in the browser's history. */
 function restore({ values: kept, key }) {
   for (const { name, type } of definition.field) {
-    const control = form.elements[name];
+    const control = controlOf(name);
     if (type === "checkbox") control.checked = kept[name] === control.value;
     else if (kept[name] !== undefined) control.value = kept[name];
   }
@@ -221,9 +233,9 @@ function prefill() {
   const wanted = new URLSearchParams(location.search);
   for (const { name, type, option } of definition.field) {
     const value = wanted.get(name);
-    if (value === null || valueOf(form.elements[name])) continue;
+    if (value === null || typed(controlOf(name))) continue;
     const offered = type === "choice" ? option.some((one) => one.value === value) : type === "integer" && /^\d{1,4}$/.test(value);
-    if (offered) form.elements[name].value = value;
+    if (offered) controlOf(name).value = value;
   }
 }
 prefill();
@@ -236,7 +248,7 @@ form.addEventListener("input", () => {
 });
 
 byId("error-summary").addEventListener("click", (event) => {
-  const link = event.target.closest("a");
+  const link = around(event, "a");
   if (!link) return;
   event.preventDefault();
   byId(link.hash.slice(1))?.focus();

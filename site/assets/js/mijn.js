@@ -1,17 +1,19 @@
 // Copy buttons: hidden until there is a script that can copy.
-const done = document.getElementById('copied');
+import { byId } from "./dom.js";
+
+const done = byId("copied");
 
 for (const button of document.querySelectorAll('[data-copy]')) {
   if (!navigator.clipboard) break;
   button.hidden = false;
   button.addEventListener('click', async () => {
-    const code = document.getElementById(button.dataset.copy);
+    const code = byId(button.dataset.copy ?? "");
     try {
       await navigator.clipboard.writeText(code.textContent);
       done.textContent = '';
-      requestAnimationFrame(() => { done.textContent = done.dataset.done; });
+      requestAnimationFrame(() => { done.textContent = done.dataset.done ?? ""; });
     } catch {
-      getSelection().selectAllChildren(code);
+      getSelection()?.selectAllChildren(code);
     }
   });
 }

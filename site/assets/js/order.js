@@ -2,13 +2,13 @@
 // and then takes the new parts over. Without it, the visitor reloads and the buttons work as plain forms.
 
 import words from "@params";
-import { byId, fill } from "./dom.js";
+import { around, byId, fill, partOf, urlEncoded } from "./dom.js";
 
 const EVERY_MS = 2000;
 const AT_MOST_MS = 30_000;
 const page = byId("order");
 const id = page.dataset.orderId;
-const token = new URLSearchParams(location.search).get("token") ?? page.querySelector("input[name=token]")?.value;
+const token = new URLSearchParams(location.search).get("token") ?? page.querySelector("input[name=token]")?.getAttribute("value") ?? "";
 const language = document.documentElement.lang.split("-")[0];
 const authorization = { Authorization: `Bearer ${token}` };
 
@@ -35,7 +35,7 @@ function takeOver(html) {
     keepWork(part, fresh);
     if (!part.isEqualNode(fresh)) part.replaceWith(document.adoptNode(fresh));
   }
-  Object.assign(page.dataset, newer.getElementById("order").dataset);
+  Object.assign(page.dataset, partOf(newer, "#order").dataset);
   offerCopies();
 }
 
@@ -73,11 +73,11 @@ async function send(form) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
-    const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: new URLSearchParams(new FormData(form)) });
+    const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: urlEncoded(form) });
     const html = await response.text();
     if (!new DOMParser().parseFromString(html, "text/html").getElementById("order")) throw new Error(`the form answered ${response.status}`);
     takeOver(html); // on 409 and 422 the page itself says what is wrong
-    (page.querySelector("[data-live=problem] .notice") ? page.querySelector("[data-live=problem]") : byId(form.dataset.send)).focus();
+    (page.querySelector("[data-live=problem]:has(.notice)") ?? byId(form.dataset.send)).focus();
   } catch {
     say(words.order_failed);
   }
@@ -91,21 +91,22 @@ function offerCopies() {
 }
 
 page.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-copy]");
+  const button = around(event, "[data-copy]");
   if (!button) return;
   try {
-    await navigator.clipboard.writeText(button.dataset.copy);
+    await navigator.clipboard.writeText(button.dataset.copy ?? "");
     say(`${words.order_copied}: ${button.getAttribute("aria-label")}`);
     button.dataset.copied = "";
   } catch {
-    getSelection().selectAllChildren(button.previousElementSibling); // copying is not allowed here: it is selected
+    getSelection()?.selectAllChildren(button.previousElementSibling ?? button); // copying is not allowed here: it is selected
   }
 });
 
 page.addEventListener("submit", (event) => {
-  if (!event.target.matches("[data-send]")) return;
+  const form = around(event, "[data-send]");
+  if (!form) return;
   event.preventDefault();
-  send(event.target);
+  send(form);
 });
 
 offerCopies();

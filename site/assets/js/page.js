@@ -1,10 +1,11 @@
 // On every page: a question that an address points at is open, and all are open on paper.
 
-const questions = () => document.querySelectorAll("details.question");
+/** @returns {NodeListOf<HTMLDetailsElement>} */
+const questions = () => /** @type {any} */ (document.querySelectorAll("details.question"));
 
 function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  const question = target && target.closest("details.question");
+  const question = [...questions()].find((one) => target && one.contains(target));
   if (question) {
     question.open = true;
     question.scrollIntoView();
@@ -12,5 +13,7 @@ function openTarget() {
 }
 
 addEventListener("hashchange", openTarget);
-addEventListener("beforeprint", () => questions().forEach((question) => (question.open = true)));
+addEventListener("beforeprint", () => {
+  for (const question of questions()) question.open = true;
+});
 openTarget();

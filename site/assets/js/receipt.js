@@ -17,9 +17,12 @@ const octets = (text) => {
 };
 const json = (text) => JSON.parse(new TextDecoder().decode(octets(text)));
 
+/** Whether this browser has no Ed25519. */
+const isUnsupported = (error) => error instanceof DOMException && error.name === "NotSupportedError";
+
 async function keySet() {
   const answer = await fetch(KEYS);
-  if (!answer.ok) throw new Error(answer.status);
+  if (!answer.ok) throw new Error(`the keys answered ${answer.status}`);
   const { keys } = await answer.json();
   return new Map(keys.map((key) => [key.kid, key]));
 }
@@ -34,7 +37,7 @@ async function verified(receipt, keys) {
     const signed = new TextEncoder().encode(`${header}.${payload}`);
     return (await crypto.subtle.verify("Ed25519", key, octets(signature), signed)) ? json(payload) : null;
   } catch (error) {
-    if (error.name === "NotSupportedError") throw error;
+    if (isUnsupported(error)) throw error;
     return null;
   }
 }
@@ -92,7 +95,7 @@ async function check() {
     status.textContent = fill(words.receipt_summary, { genuine: genuine.length, wrong: found.length - genuine.length, missing: gap });
     results.append(...found.map(item));
   } catch (error) {
-    status.textContent = error.name === "NotSupportedError" ? words.receipt_old_browser : words.receipt_no_keys;
+    status.textContent = isUnsupported(error) ? words.receipt_old_browser : words.receipt_no_keys;
   }
 }
 

@@ -1,7 +1,7 @@
 // The search page: asks Pagefind's index, shows what it finds while the visitor types, and keeps the question in the address.
 
 import words from "@params";
-import { byId, element, fill, pageData } from "./dom.js";
+import { byId, element, fill, pageData, partOf } from "./dom.js";
 import { phrasings, says } from "./synonyms.js";
 
 const INDEX = "/zoeken/pagefind/pagefind.js";
@@ -17,6 +17,7 @@ const groups = pageData("search-synonyms");
 
 let index; // loaded when it is first needed: it is larger than any of our pages
 let asked = 0;
+/** @type {Promise<any[] | void>} */
 let turn = Promise.resolve();
 
 async function load() {
@@ -27,7 +28,8 @@ async function load() {
 
 /** The pages that say a phrasing, with their scores. Of a word that nobody says Pagefind finds the beginning elsewhere: those pages go. */
 async function saying(phrasing) {
-  const { results } = await (await (index ??= load())).search(phrasing);
+  index ??= load();
+  const { results } = await (await index).search(phrasing);
   const pages = await Promise.all(results.slice(0, SHOWN).map(async (one) => ({ score: one.score, ...(await one.data()) })));
   return pages.filter(({ excerpt }) => marks(excerpt).some((mark) => says(mark, phrasing)));
 }
@@ -52,13 +54,13 @@ function marked(html) {
 }
 
 function item({ url, meta, excerpt, sub_results: parts }) {
-  const made = template.content.cloneNode(true);
-  const link = made.querySelector("a");
+  const made = document.importNode(template.content, true);
+  const link = /** @type {HTMLAnchorElement} */ (partOf(made, "a"));
   link.href = url;
   link.textContent = meta.title;
-  made.querySelector(".results__excerpt").append(...marked(excerpt));
+  partOf(made, ".results__excerpt").append(...marked(excerpt));
   const inside = parts.filter((part) => part.url !== url).slice(0, PARTS);
-  const list = made.querySelector(".results__parts");
+  const list = partOf(made, ".results__parts");
   list.append(...inside.map((part) => element("li", {}, element("a", { href: part.url }, part.title))));
   if (inside.length === 0) list.remove();
   return made;
@@ -75,7 +77,9 @@ async function search(query) {
     return;
   }
   try {
-    const found = await (turn = turn.catch(() => {}).then(() => (mine === asked ? inOrder(query) : [])));
+    const searched = turn.catch(() => {}).then(() => (mine === asked ? inOrder(query) : []));
+    turn = searched;
+    const found = await searched;
     if (mine !== asked) return; // the visitor typed on
     results.replaceChildren(...found.slice(0, SHOWN).map(item));
     status.textContent = counted(found.length, query);
@@ -113,7 +117,7 @@ function walk(event) {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step) return;
   const stops = [field, ...results.querySelectorAll(".results__title a")];
-  const here = stops.indexOf(document.activeElement);
+  const here = stops.indexOf(/** @type {HTMLElement} */ (document.activeElement));
   const next = here < 0 ? undefined : stops[here + step];
   if (!next) return;
   event.preventDefault();

@@ -21,13 +21,18 @@ export function showFault(field, message) {
   byId(field).setAttribute("aria-invalid", String(Boolean(message)));
 }
 
+/** @typedef {"reason" | "note" | `correct-${string}`} Field */
+
+/** @param {Field} field */
 const typed = (field) => byId(field).value.trim();
 
-function emptied(order, ...fields) {
-  for (const field of fields) {
-    byId(field).value = "";
-    keepDraft(`${order.id} ${field}`, "");
-  }
+/**
+ * @param {{id: string}} order
+ * @param {Field} field
+ */
+function empty(order, field) {
+  byId(field).value = "";
+  keepDraft(`${order.id} ${field}`, "");
 }
 
 /** Run something that changes an order, once at a time; say what came of it, and show the order as it is now. */
@@ -80,7 +85,8 @@ export async function act(action, order, refresh) {
   const note = action.more ? "" : typed("note");
   await change(order, refresh, action.done, async () => {
     await sales.act(order, action, text, note);
-    emptied(order, ...(action.text ? ["reason"] : []), ...(note ? ["note"] : []));
+    if (action.text) empty(order, "reason");
+    if (note) empty(order, "note");
   });
 }
 
@@ -95,7 +101,7 @@ export async function keepNote(order, refresh) {
   }
   await change(order, refresh, "van een notitie voorzien", async () => {
     await sales.note(order, text);
-    emptied(order, "note");
+    empty(order, "note");
   });
 }
 

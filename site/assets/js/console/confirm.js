@@ -2,7 +2,11 @@
 
 import { byId } from "../dom.js";
 
-/** Ask; resolves to whether it was confirmed. The browser's own dialog keeps the focus in and gives it back. `mail` is {to, subject, text}. */
+/**
+ * Ask; resolves to whether it was confirmed. The browser's own dialog keeps the focus in and gives it back.
+ * @param {{title: string, detail: string, quote?: string, mail?: {to: string, subject: string, text: string | null} | null, yes: string, bad?: boolean}} question
+ * @returns {Promise<boolean>}
+ */
 export function confirmed({ title, detail, quote = "", mail = null, yes, bad = false }) {
   const dialog = byId("confirm");
   const text = mail?.text ?? quote;

@@ -1,6 +1,6 @@
 // Customers beside orders: found by a word, shown whole, and helped in their own name; each step has a reason that only sales reads.
 
-import { byId, element } from "../dom.js";
+import { around, byId, element } from "../dom.js";
 import { euro } from "../money.js";
 import { when } from "../time.js";
 import { addressWith, asked } from "./address.js";
@@ -32,6 +32,7 @@ const CHOICES = {
   contacts: { field: "contact", of: (one) => [one.id, one.email] },
 };
 
+/** @type {any} */
 let shown = null; // the answer that stands in the page: the same object again means that nothing changed
 let listed = null;
 let goTo;
@@ -113,6 +114,7 @@ async function send(submit) {
   submit.preventDefault();
   const action = byId("customer-action").value;
   const { label, of, typed, bad } = ACTIONS[action];
+  /** @type {Record<string, any>} */
   const body = { action, reason: byId("customer-reason").value };
   if (of) body[CHOICES[of].field] = byId("customer-choice").value;
   let detail = "De klant krijgt hiervan een e-mail. De reden staat daar niet in.";
@@ -143,7 +145,7 @@ export function startCustomers(navigate) {
     goTo(addressWith({ view: "customers", cq: byId("customer-q").value, customer: "" }));
   });
   byId("customers").addEventListener("click", (click) => {
-    const link = click.target.closest("a");
+    const link = around(click, "a");
     if (!link || click.metaKey || click.ctrlKey) return;
     click.preventDefault();
     goTo(link.getAttribute("href"));

@@ -1,6 +1,6 @@
 // One order beside the queue: all that is known of it, its timeline, and what happened while it was open.
 
-import { byId, element } from "../dom.js";
+import { around, byId, element } from "../dom.js";
 import { when } from "../time.js";
 import { act, correct, keepNote, showActions, showCorrectable, showFault } from "./acting.js";
 import { addressWith, asked } from "./address.js";
@@ -10,7 +10,9 @@ import * as sales from "./sales.js";
 import { steadily } from "./steady.js";
 import { actions, nameOf, toneOf } from "./words.js";
 
+/** @type {("reason" | "note")[]} */
 const TYPED = ["reason", "note"];
+/** @type {any} */
 let shown = null; // the order as the API gave it last
 
 /** What happened since the order was last shown, told where the colleague is looking; what is being typed stays. */
@@ -109,7 +111,7 @@ export function startDetail(goTo, refresh) {
     byId("detail-title").focus({ preventScroll: true });
   });
   byId("related").addEventListener("click", (click) => {
-    const link = click.target.closest("a");
+    const link = around(click, "a");
     if (!link || click.metaKey || click.ctrlKey) return;
     click.preventDefault();
     goTo(link.getAttribute("href"), { focus: true });

@@ -1,6 +1,6 @@
 // Single keys for what is done often. They can be switched off (WCAG 2.1.4), and never act while something is being typed.
 
-import { byId, pageData } from "../dom.js";
+import { around, byId, pageData } from "../dom.js";
 
 const OFF = "console.keys";
 const keys = Object.fromEntries(pageData("console-keys").map(({ key, does }) => [key, does]));
@@ -11,7 +11,7 @@ export function startKeys(does) {
   addEventListener("keydown", (event) => {
     const name = keys[event.key];
     if (!name || !enabled() || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input:not([type=checkbox]), textarea, select, dialog")) return;
+    if (around(event, "input:not([type=checkbox]), textarea, select, dialog")) return;
     event.preventDefault();
     does[name]();
   });

@@ -30,7 +30,7 @@ function tell() {
   const since = goodAt > 0 ? hour(new Date(goodAt)) : "";
   const text = stale ? `${offline() ? "Offline. " : ""}${since ? `Bijgewerkt tot ${since}` : "Nog niets opgehaald"}` : since && `Bijgewerkt om ${since}`;
   if (byId("fresh-text").textContent !== text) byId("fresh-text").textContent = text;
-  byId("fresh").dataset.stale = stale;
+  byId("fresh").dataset.stale = String(stale);
   byId("refresh").hidden = !stale;
 }
 

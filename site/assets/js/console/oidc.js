@@ -49,7 +49,7 @@ export async function finishSignIn() {
   sessionStorage.removeItem(PENDING);
   history.replaceState(null, "", `${location.pathname}${pending?.search ?? ""}`);
   if (!pending || pending.state !== answer.get("state")) return; // not asked for by us: whoever sent it, it signs nobody in
-  if (answer.has("error")) throw new Error(answer.get("error_description") ?? answer.get("error"));
+  if (answer.has("error")) throw new Error(answer.get("error_description") ?? answer.get("error") ?? "");
   const config = await configuration;
   const response = await fetch(config.token, {
     method: "POST",
@@ -58,7 +58,7 @@ export async function finishSignIn() {
       grant_type: "authorization_code",
       client_id: config.clientId,
       redirect_uri: redirectUri(),
-      code: answer.get("code"),
+      code: answer.get("code") ?? "",
       code_verifier: pending.verifier,
     }),
   });

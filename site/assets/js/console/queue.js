@@ -1,6 +1,6 @@
 // The queue: filters, search, order, pages, the rows that are selected, and what is done with them at once.
 
-import { byId, element } from "../dom.js";
+import { around, byId, element, partOf } from "../dom.js";
 import { euro } from "../money.js";
 import { briefly } from "../time.js";
 import { addressWith, asked, filter } from "./address.js";
@@ -16,7 +16,9 @@ const AT_ONCE = 50; // as many orders the API approves in one request
 
 const PAGES = "console.pages";
 let drawn = ""; // what the list shows, to leave it alone when nothing changed
+/** @type {string[]} */
 let cursors; // of the further pages that were asked for
+/** @type {any} */
 let loaded = null; // {of: the filter, items, counts, next, until}: the list as it was asked for whole, and kept up to date since
 let items = [];
 const drawnRows = new Map(); // id -> [what it shows, row]
@@ -51,7 +53,7 @@ function row(order) {
 }
 
 /** The row of an order that cannot be read: its id, so that somebody can look into it; the others are not held up. */
-const unreadable = ({ id, orderDate }) =>
+const unreadable = ({ id, orderDate = undefined }) =>
   element(
     "tr",
     { "data-unreadable": id },
@@ -91,19 +93,19 @@ function showCurrent() {
 function showFilters(counts) {
   const { state, category, q } = asked();
   for (const link of byId("filters").querySelectorAll("a")) {
-    const number = link.dataset.state === "all" ? Object.values(counts).reduce((sum, one) => sum + one, 0) : (counts[link.dataset.state] ?? 0);
-    link.querySelector("[data-count]").textContent = number;
+    const number = link.dataset.state === "all" ? Object.values(counts).reduce((sum, one) => sum + one, 0) : (counts[link.dataset.state ?? ""] ?? 0);
+    partOf(link, "[data-count]").textContent = String(number);
     link.classList.toggle("filter--none", number === 0);
     link.href = addressWith({ state: link.dataset.state, order: "" });
     if (link.dataset.state === state) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
   const chips = [
-    state === "all" ? null : [{ state: "all" }, `Stand: ${nameOf(state)}`],
-    category && [{ category: "" }, `Soort: ${kindOf(category)}`],
-    q && [{ q: "" }, `Zoekterm: ${q}`],
-  ].filter(Boolean);
-  const chip = ([change, label]) =>
+    ...(state === "all" ? [] : [{ change: { state: "all" }, label: `Stand: ${nameOf(state)}` }]),
+    ...(category ? [{ change: { category: "" }, label: `Soort: ${kindOf(category)}` }] : []),
+    ...(q ? [{ change: { q: "" }, label: `Zoekterm: ${q}` }] : []),
+  ];
+  const chip = ({ change, label }) =>
     element("li", {}, element("a", { class: "chip", href: addressWith({ ...change, order: "" }), "aria-label": `Filter weghalen: ${label}` }, label, element("span", { "aria-hidden": "true" }, " ×")));
   byId("chips").replaceChildren(...chips.map(chip));
   showWaiting(counts);
@@ -130,8 +132,8 @@ function showSelection() {
   const number = selection().length;
   byId("bulk").hidden = number === 0;
   byId("bulk-count").textContent = `${number} ${number === 1 ? "bestelling" : "bestellingen"} geselecteerd`;
-  const boxes = [...byId("orders").querySelectorAll(".select")];
-  for (const box of boxes) box.checked = isSelected(box.closest("tr").dataset.orderId);
+  const boxes = [...byId("orders").querySelectorAll("input")].filter((input) => input.matches(".select"));
+  for (const box of boxes) box.checked = isSelected(box.closest("tr")?.dataset.orderId);
   byId("select-all").disabled = boxes.length === 0;
   byId("select-all").checked = boxes.length > 0 && boxes.every((box) => box.checked);
   byId("select-all").indeterminate = number > 0 && !byId("select-all").checked;
@@ -174,7 +176,7 @@ export async function showQueue() {
   byId("empty").hidden = items.length > 0;
   const filtered = asked().q || asked().category;
   byId("empty-filtered").hidden = !filtered;
-  byId("empty-review").hidden = filtered || asked().state !== "acknowledged";
+  byId("empty-review").hidden = Boolean(filtered) || asked().state !== "acknowledged";
   byId("incomplete").hidden = list.complete;
   byId("more").hidden = !list.next;
   byId("more").dataset.cursor = list.next ?? "";
@@ -190,7 +192,7 @@ export async function showQueue() {
     for (const id of drawnRows.keys()) if (!items.some((order) => order.id === id)) drawnRows.delete(id);
     showSelection();
   });
-  if (focused && !document.activeElement.closest("[data-order-id]")) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
+  if (focused && !document.activeElement?.closest("[data-order-id]")) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
 }
 
 /** Add the page that follows to the list. */
@@ -283,7 +285,7 @@ export function startQueue(goTo) {
   });
   for (const list of ["filters", "chips", "waiting"]) {
     byId(list).addEventListener("click", (click) => {
-      const link = click.target.closest("a");
+      const link = around(click, "a");
       if (!link || click.metaKey || click.ctrlKey) return;
       click.preventDefault();
       goTo(link.getAttribute("href"));
@@ -291,12 +293,12 @@ export function startQueue(goTo) {
     });
   }
   byId("orders").addEventListener("click", (click) => {
-    const id = click.target.closest("[data-order-id]")?.dataset.orderId;
-    if (!id || click.metaKey || click.ctrlKey || click.target.closest(".select-cell")) return;
+    const id = around(click, "[data-order-id]")?.dataset.orderId;
+    if (!id || click.metaKey || click.ctrlKey || around(click, ".select-cell")) return;
     click.preventDefault();
     goTo(addressWith({ order: id }), { focus: true });
   });
-  byId("orders").addEventListener("change", (change) => toggle(change.target.closest("tr").dataset.orderId, change.target.checked));
+  byId("orders").addEventListener("change", (change) => toggle(around(change, "tr")?.dataset.orderId, around(change, "input")?.checked));
   byId("select-all").addEventListener("change", () => {
     const on = byId("select-all").checked; // showing the selection sets it
     for (const order of items.filter(({ state }) => state === "acknowledged")) {
