@@ -6,11 +6,14 @@ var FRONT_PAGES = { "/mijn/": "/mijn/overzicht" };
 
 // What browsers, proxies or S3 may take for a slash: two of them in a row begin another site's address.
 var SLASHES = /[/\\]|%2f|%5c/i;
+// Browsers drop these from an address, also between two slashes.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they are
+var DROPPED = /[\x00-\x20\x7f]+/g;
 var DOTS = /^(?:\.|%2e){1,2}$/i;
 
 function segments(uri) {
   return uri
-    .replace(/[\x00-\x20\x7f]+/g, "") // browsers drop these from an address, also between two slashes
+    .replace(DROPPED, "")
     .split(SLASHES)
     .filter(function (segment) {
       return segment !== "" && !DOTS.test(segment);
@@ -43,7 +46,7 @@ function redirect(status, description, location) {
   return { statusCode: status, statusDescription: description, headers: { location: { value: location } } };
 }
 
-// eslint-disable-next-line no-unused-vars -- CloudFront calls it
+// biome-ignore lint/correctness/noUnusedVariables: CloudFront calls it
 function handler(event) {
   var request = event.request;
   if (FRONT_PAGES[request.uri]) {
@@ -55,6 +58,12 @@ function handler(event) {
   }
   var path = segments(request.uri);
   if (path.length > 0 && path[path.length - 1].includes(".")) return request;
-  var location = "/" + path.map(function (segment) { return encoded(segment) + "/"; }).join("");
+  var location =
+    "/" +
+    path
+      .map(function (segment) {
+        return encoded(segment) + "/";
+      })
+      .join("");
   return redirect(301, "Moved Permanently", location + query(request.querystring));
 }

@@ -4,14 +4,18 @@
 import { line, lines, number } from "./text.js";
 
 // Something with an @ and a dot in the domain, in any script; libraries of the server know the rest.
-const EMAIL = /^[^\s@"(),:;<>[\]\\]{1,64}@[\p{L}\p{M}\p{N}](?:[\p{L}\p{M}\p{N}-]*\.)+[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}]$/u;
+const EMAIL =
+  /^[^\s@"(),:;<>[\]\\]{1,64}@[\p{L}\p{M}\p{N}](?:[\p{L}\p{M}\p{N}-]*\.)+[\p{L}\p{M}\p{N}-]*[\p{L}\p{M}\p{N}]$/u;
 const CHECKED = "yes"; // what a checkbox that is checked sends
 const INTEGER = /^([+-]?)([0-9]+|[0-9]{1,3}(?:[. ][0-9]{3})+)[.,]?$/;
 const HOME = "nl";
 
 const CALLING_CODE = { nl: "+31", be: "+32" };
 
-const bare = (text) => number(text).replaceAll("(0)", "").replace(/[ ./()-]/g, "");
+const bare = (text) =>
+  number(text)
+    .replaceAll("(0)", "")
+    .replace(/[ ./()-]/g, "");
 
 /** A Belgian enterprise number: the last two of its ten digits check the others. */
 function isKbo(text) {
@@ -23,7 +27,8 @@ const valid = {
   text: () => true,
   textarea: () => true,
   email: (text) => EMAIL.test(text.replace(/^mailto:/, "")),
-  "enterprise-number": (text, _field, country) => (country === "be" ? isKbo(bare(text)) : /^[0-9]{8}$/.test(bare(text))),
+  "enterprise-number": (text, _field, country) =>
+    country === "be" ? isKbo(bare(text)) : /^[0-9]{8}$/.test(bare(text)),
   "area-code": (text) => /^0[1-9][0-9]{0,3}$/.test(bare(text)),
   choice: (text, field) => field.option.some(({ value }) => value === text),
   checkbox: (text) => text === CHECKED,
@@ -74,6 +79,8 @@ export function check(definition, values) {
     if (!isAsked(field, values)) return [];
     const value = String(values[field.name] ?? "");
     const code = fault(field, value, country);
-    return code === null ? [] : [{ field: field.name, code, message: field.messages[code].replaceAll("{value}", value) }];
+    return code === null
+      ? []
+      : [{ field: field.name, code, message: field.messages[code].replaceAll("{value}", value) }];
   });
 }

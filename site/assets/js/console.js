@@ -90,7 +90,10 @@ async function start() {
       return;
     }
   } catch {
-    showProblem({ title: "Inloggen is niet gelukt", detail: "Probeer het nog eens. Blijft het misgaan? Vraag de beheerder." });
+    showProblem({
+      title: "Inloggen is niet gelukt",
+      detail: "Probeer het nog eens. Blijft het misgaan? Vraag de beheerder.",
+    });
     byId("signed-out").hidden = false;
     return;
   }

@@ -40,7 +40,7 @@ export function partOf(element, selector) {
  * @param {Selector} selector
  * @returns {Selector extends keyof HTMLElementTagNameMap ? HTMLElementTagNameMap[Selector] | null : HTMLElement | null}
  */
-export const around = (event, selector) => 
+export const around = (event, selector) =>
   /** @type {any} */ (event.target instanceof Element ? event.target.closest(selector) : null);
 
 /** The filled-in fields of a form as a browser sends them without a script; none of our forms has files. */

@@ -38,7 +38,11 @@ function showTotal() {
     return;
   }
   const percent = definition.prices.vatRatePercent;
-  const gross = element("span", { class: "total__gross" }, fill(words.form_total_gross, { gross: euro(includingVat(cents.monthly, percent)), percent }));
+  const gross = element(
+    "span",
+    { class: "total__gross" },
+    fill(words.form_total_gross, { gross: euro(includingVat(cents.monthly, percent)), percent }),
+  );
   output.replaceChildren(element("strong", {}, euro(cents.monthly)), ` ${words.form_total_month} `, gross);
 }
 
@@ -137,7 +141,9 @@ async function askCheck() {
   }));
   const title = answered.querySelector("h1")?.textContent ?? words.problem_title;
   const detail = answered.querySelector(".lead")?.textContent ?? words.problem_text;
-  return errors.length > 0 ? { problem: { title: words.form_error_title, detail: "", errors } } : { problem: { title, detail, errors } };
+  return errors.length > 0
+    ? { problem: { title: words.form_error_title, detail: "", errors } }
+    : { problem: { title, detail, errors } };
 }
 
 async function submit() {
@@ -179,7 +185,8 @@ async function order(step) {
   /** @type {Record<string, any>} */
   const { idempotencyKey, ...fields } = Object.fromEntries(new FormData(step));
   fields.altcha = await within(startProof(), PROOF_MS);
-  for (const amount of ["monthlyTotalCents", "oneTimeTotalCents"]) if (amount in fields) fields[amount] = Number(fields[amount]);
+  for (const amount of ["monthlyTotalCents", "oneTimeTotalCents"])
+    if (amount in fields) fields[amount] = Number(fields[amount]);
   try {
     const response = await fetch(step.action, {
       method: "POST",
@@ -197,7 +204,11 @@ async function order(step) {
     }
     const problem = await problemOf(response);
     if (problem.type?.endsWith("idempotency-key-reused")) keepKey(""); // what was ordered before differs: this is another order
-    if (problem.clientMonthlyTotalCents !== undefined || problem.clientOneTimeTotalCents !== undefined || problem.type?.endsWith("idempotency-key-reused")) {
+    if (
+      problem.clientMonthlyTotalCents !== undefined ||
+      problem.clientOneTimeTotalCents !== undefined ||
+      problem.type?.endsWith("idempotency-key-reused")
+    ) {
       const { html } = await askCheck(); // with the price as it is now, or a key of its own
       if (html) showCheck(html);
     }
@@ -234,7 +245,8 @@ function prefill() {
   for (const { name, type, option } of definition.field) {
     const value = wanted.get(name);
     if (value === null || typed(controlOf(name))) continue;
-    const offered = type === "choice" ? option.some((one) => one.value === value) : type === "integer" && /^\d{1,4}$/.test(value);
+    const offered =
+      type === "choice" ? option.some((one) => one.value === value) : type === "integer" && /^\d{1,4}$/.test(value);
     if (offered) controlOf(name).value = value;
   }
 }

@@ -3,15 +3,17 @@ import { byId } from "./dom.js";
 
 const done = byId("copied");
 
-for (const button of document.querySelectorAll('[data-copy]')) {
+for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) break;
   button.hidden = false;
-  button.addEventListener('click', async () => {
+  button.addEventListener("click", async () => {
     const code = byId(button.dataset.copy ?? "");
     try {
       await navigator.clipboard.writeText(code.textContent);
-      done.textContent = '';
-      requestAnimationFrame(() => { done.textContent = done.dataset.done ?? ""; });
+      done.textContent = "";
+      requestAnimationFrame(() => {
+        done.textContent = done.dataset.done ?? "";
+      });
     } catch {
       getSelection()?.selectAllChildren(code);
     }

@@ -8,7 +8,10 @@ const EVERY_MS = 2000;
 const AT_MOST_MS = 30_000;
 const page = byId("order");
 const id = page.dataset.orderId;
-const token = new URLSearchParams(location.search).get("token") ?? page.querySelector("input[name=token]")?.getAttribute("value") ?? "";
+const token =
+  new URLSearchParams(location.search).get("token") ??
+  page.querySelector("input[name=token]")?.getAttribute("value") ??
+  "";
 const language = document.documentElement.lang.split("-")[0];
 const authorization = { Authorization: `Bearer ${token}` };
 
@@ -49,7 +52,13 @@ async function refresh() {
   if (!response.ok) throw new Error(`the order answered ${response.status}`);
   const order = await response.json();
   if (String(order.version) === page.dataset.version) return;
-  takeOver(await htmlOf(await fetch(`/bestelling/${id}?token=${encodeURIComponent(token)}&language=${language}`, { headers: { Accept: "text/html" } })));
+  takeOver(
+    await htmlOf(
+      await fetch(`/bestelling/${id}?token=${encodeURIComponent(token)}&language=${language}`, {
+        headers: { Accept: "text/html" },
+      }),
+    ),
+  );
   say(fill(words.order_updated, { state: byId("order-state").textContent }));
 }
 
@@ -73,9 +82,14 @@ async function send(form) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true");
   try {
-    const response = await fetch(form.action, { method: "POST", headers: { Accept: "text/html" }, body: urlEncoded(form) });
+    const response = await fetch(form.action, {
+      method: "POST",
+      headers: { Accept: "text/html" },
+      body: urlEncoded(form),
+    });
     const html = await response.text();
-    if (!new DOMParser().parseFromString(html, "text/html").getElementById("order")) throw new Error(`the form answered ${response.status}`);
+    if (!new DOMParser().parseFromString(html, "text/html").getElementById("order"))
+      throw new Error(`the form answered ${response.status}`);
     takeOver(html); // on 409 and 422 the page itself says what is wrong
     (page.querySelector("[data-live=problem]:has(.notice)") ?? byId(form.dataset.send)).focus();
   } catch {

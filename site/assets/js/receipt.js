@@ -33,7 +33,13 @@ async function verified(receipt, keys) {
     const [header, payload, signature, ...rest] = receipt.split(".");
     const jwk = keys.get(json(header).kid);
     if (rest.length > 0 || json(header).alg !== "EdDSA" || jwk === undefined) return null;
-    const key = await crypto.subtle.importKey("jwk", { kty: jwk.kty, crv: jwk.crv, x: jwk.x }, { name: "Ed25519" }, false, ["verify"]);
+    const key = await crypto.subtle.importKey(
+      "jwk",
+      { kty: jwk.kty, crv: jwk.crv, x: jwk.x },
+      { name: "Ed25519" },
+      false,
+      ["verify"],
+    );
     const signed = new TextEncoder().encode(`${header}.${payload}`);
     return (await crypto.subtle.verify("Ed25519", key, octets(signature), signed)) ? json(payload) : null;
   } catch (error) {
@@ -64,19 +70,32 @@ async function missing(genuine) {
   return count;
 }
 
-const moment = (iso) => new Date(iso).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const moment = (iso) =>
+  new Date(iso).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
 function leg(one, place) {
   const side = words[place === 0 ? "receipt_caller" : "receipt_called"];
   if (one.suite === "none") return fill(words.receipt_leg_plain, { side });
-  return fill(words.receipt_leg, { side, suite: one.suite, keying: one.keying, packets: one.packets, plaintext: one.plaintextPackets });
+  return fill(words.receipt_leg, {
+    side,
+    suite: one.suite,
+    keying: one.keying,
+    packets: one.packets,
+    plaintext: one.plaintextPackets,
+  });
 }
 
 function item({ claims }) {
   if (claims === null) return element("li", {}, words.receipt_not_genuine);
   const title = fill(words.receipt_genuine, { at: moment(claims.startedAt), from: claims.from, to: claims.to });
   const legs = element("ul", {}, ...claims.legs.map((one, place) => element("li", {}, leg(one, place))));
-  return element("li", {}, title, legs, element("p", {}, words[`receipt_beyond_${claims.beyond}`] ?? words.receipt_beyond_unknown));
+  return element(
+    "li",
+    {},
+    title,
+    legs,
+    element("p", {}, words[`receipt_beyond_${claims.beyond}`] ?? words.receipt_beyond_unknown),
+  );
 }
 
 async function check() {
@@ -89,10 +108,16 @@ async function check() {
   }
   try {
     const keys = await keySet();
-    const found = await Promise.all(pasted.map(async (receipt) => ({ receipt, claims: await verified(receipt, keys) })));
+    const found = await Promise.all(
+      pasted.map(async (receipt) => ({ receipt, claims: await verified(receipt, keys) })),
+    );
     const genuine = found.filter(({ claims }) => claims !== null);
     const gap = await missing(genuine);
-    status.textContent = fill(words.receipt_summary, { genuine: genuine.length, wrong: found.length - genuine.length, missing: gap });
+    status.textContent = fill(words.receipt_summary, {
+      genuine: genuine.length,
+      wrong: found.length - genuine.length,
+      missing: gap,
+    });
     results.append(...found.map(item));
   } catch (error) {
     status.textContent = isUnsupported(error) ? words.receipt_old_browser : words.receipt_no_keys;

@@ -30,7 +30,9 @@ async function load() {
 async function saying(phrasing) {
   index ??= load();
   const { results } = await (await index).search(phrasing);
-  const pages = await Promise.all(results.slice(0, SHOWN).map(async (one) => ({ score: one.score, ...(await one.data()) })));
+  const pages = await Promise.all(
+    results.slice(0, SHOWN).map(async (one) => ({ score: one.score, ...(await one.data()) })),
+  );
   return pages.filter(({ excerpt }) => marks(excerpt).some((mark) => says(mark, phrasing)));
 }
 
@@ -50,7 +52,9 @@ const marks = (html) => [...parsed(html).querySelectorAll("mark")].map((mark) =>
 
 /** The text of an excerpt with the words that were found in <mark>: Pagefind's own HTML, of which only that is taken. */
 function marked(html) {
-  return [...parsed(html).childNodes].map((node) => (node.nodeName === "MARK" ? element("mark", {}, node.textContent) : node.textContent));
+  return [...parsed(html).childNodes].map((node) =>
+    node.nodeName === "MARK" ? element("mark", {}, node.textContent) : node.textContent,
+  );
 }
 
 function item({ url, meta, excerpt, sub_results: parts }) {

@@ -20,7 +20,9 @@ function alike(one, other) {
 }
 
 const others = (word, groups) =>
-  groups.filter((group) => group.some((one) => alike(word, one))).flatMap((group) => group.filter((one) => !alike(word, one)));
+  groups
+    .filter((group) => group.some((one) => alike(word, one)))
+    .flatMap((group) => group.filter((one) => !alike(word, one)));
 
 /** A query, and then the query in other words: all of it, or one of its words, replaced by a synonym. */
 export function phrasings(query, groups) {
@@ -30,4 +32,5 @@ export function phrasings(query, groups) {
 }
 
 /** Whether a word of a page is one of a phrasing, in one of its forms or as the beginning of a compound. */
-export const says = (found, phrasing) => phrasing.split(/\s+/).some((word) => alike(word, found) || plain(found).startsWith(plain(word)));
+export const says = (found, phrasing) =>
+  phrasing.split(/\s+/).some((word) => alike(word, found) || plain(found).startsWith(plain(word)));

@@ -9,10 +9,21 @@ const DASH =
   /[\u002d\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u2212\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u301c\u3030\u30a0\ufe31\ufe32\ufe58\ufe63\uff0d\u{10ead}]/gu;
 
 /** One line: composed (NFC), without what is invisible, each run of spaces and control characters one space. */
-export const line = (text) => text.replace(INVISIBLE, "").normalize("NFC").replace(SPACE, " ").replace(/^ +| +$/g, "");
+export const line = (text) =>
+  text
+    .replace(INVISIBLE, "")
+    .normalize("NFC")
+    .replace(SPACE, " ")
+    .replace(/^ +| +$/g, "");
 
 /** Several lines, each cleaned, without empty ones at the ends. */
-export const lines = (text) => text.replace(/\r\n?/g, "\n").split("\n").map(line).join("\n").replace(/^\n+|\n+$/g, "");
+export const lines = (text) =>
+  text
+    .replace(/\r\n?/g, "\n")
+    .split("\n")
+    .map(line)
+    .join("\n")
+    .replace(/^\n+|\n+$/g, "");
 
 /** What is a number of some sort: as a line, with plain digits (NFKC) and every dash a hyphen-minus. */
 export const number = (text) => line(line(text).normalize("NFKC").replace(DASH, "-"));

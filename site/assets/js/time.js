@@ -8,7 +8,12 @@ const clock = new Intl.DateTimeFormat("nl-NL", { timeStyle: "short", timeZone: z
 export const hour = (moment) => `${clock.format(moment).replace(":", ".")} uur`;
 
 const short = new Intl.DateTimeFormat("nl-NL", { day: "numeric", month: "short", timeZone: zone });
-const shortWithYear = new Intl.DateTimeFormat("nl-NL", { day: "numeric", month: "short", year: "numeric", timeZone: zone });
+const shortWithYear = new Intl.DateTimeFormat("nl-NL", {
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  timeZone: zone,
+});
 const year = new Intl.DateTimeFormat("nl-NL", { year: "numeric", timeZone: zone });
 
 /** An ISO moment for a table, as "21 nov 18.05"; with the year when that is another one than now. */

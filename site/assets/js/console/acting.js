@@ -67,7 +67,14 @@ async function sure(action, order, text, refresh) {
     }
   }
   const detail = `${order.id}, ${order.relatedParty.company}. ${action.confirm}`;
-  return confirmed({ title: `${action.label}?`, detail, mail, quote: action.text ? text : "", yes: action.label, bad: action.bad });
+  return confirmed({
+    title: `${action.label}?`,
+    detail,
+    mail,
+    quote: action.text ? text : "",
+    yes: action.label,
+    bad: action.bad,
+  });
 }
 
 /** Decide about the order that was seen: while the question stands it may change, and what was seen is what counts. */
@@ -109,7 +116,11 @@ export async function keepNote(order, refresh) {
 export async function correct(order, refresh) {
   if (busy || !order) return;
   const names = words.correctable.map(({ name }) => name);
-  const changed = Object.fromEntries(names.map((name) => [name, typed(`correct-${name}`)]).filter(([name, value]) => value !== (order.relatedParty[name] ?? "")));
+  const changed = Object.fromEntries(
+    names
+      .map((name) => [name, typed(`correct-${name}`)])
+      .filter(([name, value]) => value !== (order.relatedParty[name] ?? "")),
+  );
   for (const name of names) showFault(`correct-${name}`, "");
   if (Object.keys(changed).length === 0) return;
   const problem = await change(order, refresh, "verbeterd", () => sales.correct(order, changed));

@@ -1,6 +1,17 @@
 // What is shown stands in the address, so that it can be kept, shared and gone back to.
 
-const DEFAULTS = { view: "queue", state: "acknowledged", category: "", q: "", sort: "orderDate", direction: "desc", month: "", order: "", customer: "", cq: "" };
+const DEFAULTS = {
+  view: "queue",
+  state: "acknowledged",
+  category: "",
+  q: "",
+  sort: "orderDate",
+  direction: "desc",
+  month: "",
+  order: "",
+  customer: "",
+  cq: "",
+};
 
 /** What the address asks for; state "all" is every state. */
 export function asked() {
@@ -10,7 +21,9 @@ export function asked() {
 
 /** The address of what is shown now, with changes. */
 export function addressWith(changes) {
-  const wanted = Object.entries({ ...asked(), ...changes }).filter(([name, value]) => value && value !== DEFAULTS[name]);
+  const wanted = Object.entries({ ...asked(), ...changes }).filter(
+    ([name, value]) => value && value !== DEFAULTS[name],
+  );
   return `${location.pathname}${wanted.length > 0 ? `?${new URLSearchParams(wanted)}` : ""}`;
 }
 
@@ -18,6 +31,8 @@ export function addressWith(changes) {
 export function filter() {
   const { state, category, q, sort, direction } = asked();
   return new URLSearchParams(
-    Object.entries({ state: state === "all" ? "" : state, category, q, sort, order: direction }).filter(([, value]) => value),
+    Object.entries({ state: state === "all" ? "" : state, category, q, sort, order: direction }).filter(
+      ([, value]) => value,
+    ),
   );
 }

@@ -20,5 +20,7 @@ export function confirmed({ title, detail, quote = "", mail = null, yes, bad = f
   byId("confirm-yes").classList.toggle("button--bad", bad);
   dialog.returnValue = "";
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+  return new Promise((resolve) =>
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }),
+  );
 }

@@ -8,8 +8,20 @@ import { confirmed } from "./confirm.js";
 import * as sales from "./sales.js";
 import { attempt } from "./trouble.js";
 
-const STATES = { served: "In dienst", waiting: "Wordt klaargezet", held: "Wacht", suspended: "Uitgaand geblokkeerd", ended: "Niet in dienst" };
-const PRODUCT = { created: "wordt klaargezet", active: "in dienst", suspended: "geblokkeerd", pendingTerminate: "opgezegd", terminated: "beëindigd" };
+const STATES = {
+  served: "In dienst",
+  waiting: "Wordt klaargezet",
+  held: "Wacht",
+  suspended: "Uitgaand geblokkeerd",
+  ended: "Niet in dienst",
+};
+const PRODUCT = {
+  created: "wordt klaargezet",
+  active: "in dienst",
+  suspended: "geblokkeerd",
+  pendingTerminate: "opgezegd",
+  terminated: "beëindigd",
+};
 const ROLES = { owner: "eigenaar", technical: "techniek", billing: "administratie" };
 
 // What sales can do (functions/src/customers/sales_changes.py): how it is called, and of what one must be chosen.
@@ -54,13 +66,24 @@ const fact = (name, ...values) => element("div", {}, element("dt", {}, name), el
 function facts(customer) {
   const { environment, cost, contacts, products, numbers, lookAlikes } = customer;
   return [
-    fact("Klant", element("span", { class: "code" }, customer.id), customer.enterpriseNumber ? `, KvK of KBO ${customer.enterpriseNumber}` : ""),
+    fact(
+      "Klant",
+      element("span", { class: "code" }, customer.id),
+      customer.enterpriseNumber ? `, KvK of KBO ${customer.enterpriseNumber}` : "",
+    ),
     fact("Omgeving", STATES[environment.state] ?? environment.state, environment.held ? `: ${environment.held}` : ""),
     fact("Per maand", `${euro(cost.nowCents)}; vanaf ${cost.next} ${euro(cost.nextCents)}`),
-    ...products.map((one) => fact(one.name, `${one.quantity} × ${euro(one.unitCents)}, ${PRODUCT[one.state] ?? one.state}`)),
-    ...contacts.map((one) => fact(one.name || "Contact", `${one.email} (${one.roles.map((role) => ROLES[role] ?? role).join(", ")})`)),
+    ...products.map((one) =>
+      fact(one.name, `${one.quantity} × ${euro(one.unitCents)}, ${PRODUCT[one.state] ?? one.state}`),
+    ),
+    ...contacts.map((one) =>
+      fact(one.name || "Contact", `${one.email} (${one.roles.map((role) => ROLES[role] ?? role).join(", ")})`),
+    ),
     ...numbers.map((one) => fact("Nummer", one.number)),
-    fact("Telefoons", customer.phones.map((one) => [one.extension, one.label].filter(Boolean).join(" ")).join(", ") || "geen"),
+    fact(
+      "Telefoons",
+      customer.phones.map((one) => [one.extension, one.label].filter(Boolean).join(" ")).join(", ") || "geen",
+    ),
     ...(lookAlikes.length > 0 ? [fact("Lijkt op", lookAlikes.join(", "))] : []),
   ];
 }
@@ -78,7 +101,9 @@ function event({ at, kind, who, why }) {
 function fillChoice() {
   const { of, typed } = ACTIONS[byId("customer-action").value];
   const choice = of && CHOICES[of];
-  byId("customer-choice").replaceChildren(...(choice ? shown[of].map((one) => element("option", { value: choice.of(one)[0] }, choice.of(one)[1])) : []));
+  byId("customer-choice").replaceChildren(
+    ...(choice ? shown[of].map((one) => element("option", { value: choice.of(one)[0] }, choice.of(one)[1])) : []),
+  );
   byId("customer-choice-field").hidden = !choice;
   byId("customer-labels-field").hidden = !typed;
 }
@@ -105,7 +130,8 @@ export async function showCustomers() {
     listed = page;
     byId("customers").replaceChildren(...page.items.map(row));
     byId("customers-empty").hidden = page.items.length > 0;
-    byId("customers-total").textContent = `${page.customers}${page.complete ? "" : " of meer"} klanten, ${page.phones} telefoons, ${euro(page.monthlyCents)} per maand excl. btw.`;
+    byId("customers-total").textContent =
+      `${page.customers}${page.complete ? "" : " of meer"} klanten, ${page.phones} telefoons, ${euro(page.monthlyCents)} per maand excl. btw.`;
   }
   showOne(customer ? await sales.customer(customer) : null);
 }
@@ -119,12 +145,16 @@ async function send(submit) {
   if (of) body[CHOICES[of].field] = byId("customer-choice").value;
   let detail = "De klant krijgt hiervan een e-mail. De reden staat daar niet in.";
   if (typed) {
-    body.labels = byId("customer-labels").value.split("\n").map((line) => line.trim()).filter(Boolean);
+    body.labels = byId("customer-labels")
+      .value.split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
     const srtp = shown.products.find((one) => one.offeringId === "srtp" && one.state !== "terminated");
     body.monthlyTotalCents = shown.cost.nowCents + body.labels.length * (srtp?.unitCents ?? 0);
     detail = `De klant betaalt daarna ${euro(body.monthlyTotalCents)} per maand excl. btw; noem dat bedrag eerst. ${detail}`;
   }
-  if (!(await confirmed({ title: `${label}?`, detail, quote: body.reason, yes: "Ja, doe dit", bad: Boolean(bad) }))) return;
+  if (!(await confirmed({ title: `${label}?`, detail, quote: body.reason, yes: "Ja, doe dit", bad: Boolean(bad) })))
+    return;
   const problem = await attempt(async () => {
     const after = await sales.changeCustomer(shown, body);
     byId("customer-reason").value = byId("customer-labels").value = "";
@@ -137,7 +167,9 @@ async function send(submit) {
 
 export function startCustomers(navigate) {
   goTo = navigate;
-  byId("customer-action").replaceChildren(...Object.entries(ACTIONS).map(([name, { label }]) => element("option", { value: name }, label)));
+  byId("customer-action").replaceChildren(
+    ...Object.entries(ACTIONS).map(([name, { label }]) => element("option", { value: name }, label)),
+  );
   byId("customer-action").addEventListener("change", fillChoice);
   byId("customer-form").addEventListener("submit", send);
   byId("customer-search").addEventListener("submit", (submit) => {

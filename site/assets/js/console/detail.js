@@ -20,7 +20,13 @@ function tellChanges(before, order) {
   const news = order.events.slice(before.events.length);
   if (news.length === 0) return;
   byId("changes-list").replaceChildren(
-    ...news.map((one) => element("li", {}, `${happened(one)} (${when(one.at)}${one.who ? `, ${one.who}` : ""})${one.why || one.note ? `: ${one.why || one.note}` : ""}`)),
+    ...news.map((one) =>
+      element(
+        "li",
+        {},
+        `${happened(one)} (${when(one.at)}${one.who ? `, ${one.who}` : ""})${one.why || one.note ? `: ${one.why || one.note}` : ""}`,
+      ),
+    ),
   );
   byId("changes").hidden = false;
 }
@@ -105,7 +111,8 @@ export function startDetail(goTo, refresh) {
     submit.preventDefault();
     correct(shown, refresh);
   });
-  for (const field of TYPED) byId(field).addEventListener("input", () => shown && keepDraft(`${shown.id} ${field}`, byId(field).value));
+  for (const field of TYPED)
+    byId(field).addEventListener("input", () => shown && keepDraft(`${shown.id} ${field}`, byId(field).value));
   byId("changes-seen").addEventListener("click", () => {
     byId("changes").hidden = true;
     byId("detail-title").focus({ preventScroll: true });
@@ -119,6 +126,8 @@ export function startDetail(goTo, refresh) {
   byId("back").addEventListener("click", (click) => {
     click.preventDefault();
     const id = shown?.id;
-    goTo(addressWith({ order: "" })).then(() => (byId("orders").querySelector(`[data-order-id="${CSS.escape(id ?? "")}"] a`) ?? byId("list-title")).focus());
+    goTo(addressWith({ order: "" })).then(() =>
+      (byId("orders").querySelector(`[data-order-id="${CSS.escape(id ?? "")}"] a`) ?? byId("list-title")).focus(),
+    );
   });
 }

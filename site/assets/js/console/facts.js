@@ -8,7 +8,12 @@ import { kindOf, nameOf, SUSPICIOUS, toneOf, words } from "./words.js";
 
 export const fact = (name, ...value) => element("div", {}, element("dt", {}, name), element("dd", {}, ...value));
 const line = (name, about, cents, total = false) =>
-  element("div", { class: total ? "bill__total" : null }, element("dt", {}, name, about ? element("small", {}, ` ${about}`) : ""), element("dd", {}, euro(cents)));
+  element(
+    "div",
+    { class: total ? "bill__total" : null },
+    element("dt", {}, name, about ? element("small", {}, ` ${about}`) : ""),
+    element("dd", {}, euro(cents)),
+  );
 
 export function customer({ relatedParty: party, details = [], note, customerId, category, language }) {
   return [
@@ -28,23 +33,46 @@ export function customer({ relatedParty: party, details = [], note, customerId, 
 export function bill(order) {
   if (order.productOrderItem.length === 0) return [];
   const item = ({ quantity, productOffering, unitPriceCents, totalCents, promotion }) => {
-    const price = promotion ? `${euro(promotion.unitPriceCents)} (${promotion.discountPercent}% korting op ${euro(unitPriceCents)})` : euro(unitPriceCents);
-    return line(productOffering.name, `${quantity} × ${price}${productOffering.period === "once" ? ", eenmalig" : ""}`, totalCents);
+    const price = promotion
+      ? `${euro(promotion.unitPriceCents)} (${promotion.discountPercent}% korting op ${euro(unitPriceCents)})`
+      : euro(unitPriceCents);
+    return line(
+      productOffering.name,
+      `${quantity} × ${price}${productOffering.period === "once" ? ", eenmalig" : ""}`,
+      totalCents,
+    );
   };
   return [
     ...order.productOrderItem.map(item),
     line("Per maand, excl. btw", "", order.monthlyTotalCents, true),
     line(`Per maand, incl. ${order.vatRatePercent}% btw`, "", order.monthlyTotalInclVatCents),
     ...(order.oneTimeTotalCents
-      ? [line("Eenmalig, excl. btw", "", order.oneTimeTotalCents, true), line(`Eenmalig, incl. ${order.vatRatePercent}% btw`, "", order.oneTimeTotalInclVatCents)]
+      ? [
+          line("Eenmalig, excl. btw", "", order.oneTimeTotalCents, true),
+          line(`Eenmalig, incl. ${order.vatRatePercent}% btw`, "", order.oneTimeTotalInclVatCents),
+        ]
       : []),
   ];
 }
 
 export function spam({ score, reasons }) {
-  const verdict = score >= SUSPICIOUS ? "Bel deze klant voordat u goedkeurt." : score > 0 ? "Weinig opvallends." : "Niets opvallends.";
+  const verdict =
+    score >= SUSPICIOUS
+      ? "Bel deze klant voordat u goedkeurt."
+      : score > 0
+        ? "Weinig opvallends."
+        : "Niets opvallends.";
   return [
-    element("p", {}, element("span", { class: `badge ${score >= SUSPICIOUS ? "badge--bad" : "badge--good"}`, id: "spam-score" }, `${score} van 100`), ` ${verdict}`),
+    element(
+      "p",
+      {},
+      element(
+        "span",
+        { class: `badge ${score >= SUSPICIOUS ? "badge--bad" : "badge--good"}`, id: "spam-score" },
+        `${score} van 100`,
+      ),
+      ` ${verdict}`,
+    ),
     element("ul", {}, ...reasons.map(({ text, points }) => element("li", {}, `${text} (${points} punten)`))),
   ];
 }
@@ -54,10 +82,16 @@ export function node({ id, state, address, probe }) {
   return [
     fact("Server", element("code", {}, id), state ? ` ${words.node_state[state] ?? state}` : ""),
     address && fact("Adres", element("code", {}, address)),
-    probe && fact("Testgesprek", probe.ok ? "Gelukt" : "Niet gelukt", probe.at ? ` (${when(typeof probe.at === "number" ? new Date(probe.at).toISOString() : probe.at)})` : ""),
+    probe &&
+      fact(
+        "Testgesprek",
+        probe.ok ? "Gelukt" : "Niet gelukt",
+        probe.at ? ` (${when(typeof probe.at === "number" ? new Date(probe.at).toISOString() : probe.at)})` : "",
+      ),
     probe && !probe.ok && probe.error && fact("Melding van de server", element("span", { lang: "en" }, probe.error)),
     suites && fact("Versleuteling", suites),
-    probe?.packets !== undefined && fact("Pakketten", `${probe.packets}, waarvan ${probe.plaintextPackets ?? 0} onversleuteld`),
+    probe?.packets !== undefined &&
+      fact("Pakketten", `${probe.packets}, waarvan ${probe.plaintextPackets ?? 0} onversleuteld`),
   ].filter(Boolean);
 }
 
@@ -81,7 +115,9 @@ export function event(one) {
     element("p", { class: "timeline__name" }, happened(one)),
     ...(why ? [element("p", { class: "typed" }, why)] : []),
     ...(note ? [element("p", { class: "typed timeline__internal" }, element("strong", {}, "Intern: "), note)] : []),
-    ...changes.map(({ field, before, after }) => element("p", { class: "typed" }, `${labelOf(field)}: ${before || "(leeg)"} → ${after || "(leeg)"}`)),
+    ...changes.map(({ field, before, after }) =>
+      element("p", { class: "typed" }, `${labelOf(field)}: ${before || "(leeg)"} → ${after || "(leeg)"}`),
+    ),
   );
 }
 

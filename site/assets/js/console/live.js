@@ -28,7 +28,9 @@ function pause() {
 function tell() {
   const stale = failures > 0 || offline();
   const since = goodAt > 0 ? hour(new Date(goodAt)) : "";
-  const text = stale ? `${offline() ? "Offline. " : ""}${since ? `Bijgewerkt tot ${since}` : "Nog niets opgehaald"}` : since && `Bijgewerkt om ${since}`;
+  const text = stale
+    ? `${offline() ? "Offline. " : ""}${since ? `Bijgewerkt tot ${since}` : "Nog niets opgehaald"}`
+    : since && `Bijgewerkt om ${since}`;
   if (byId("fresh-text").textContent !== text) byId("fresh-text").textContent = text;
   byId("fresh").dataset.stale = String(stale);
   byId("refresh").hidden = !stale;

@@ -10,7 +10,11 @@ const configuration = fetch("/console/config.json").then((response) => {
 });
 configuration.catch(() => {}); // whoever needs it meets the error
 
-const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
 const redirectUri = () => `${location.origin}${location.pathname}`;
 
@@ -25,7 +29,9 @@ export async function signIn() {
   const config = await configuration;
   const verifier = random();
   const state = random();
-  const challenge = base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
+  const challenge = base64url(
+    new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))),
+  );
   sessionStorage.removeItem(TOKEN);
   sessionStorage.setItem(PENDING, JSON.stringify({ verifier, state, search: location.search }));
   location.assign(

@@ -11,7 +11,10 @@ const title = new Intl.DateTimeFormat("nl-NL", { month: "long", year: "numeric",
 const WIDTH = 640;
 const HEIGHT = 160;
 
-const thisMonth = () => new Intl.DateTimeFormat("sv-SE", { year: "numeric", month: "2-digit", timeZone: "Europe/Amsterdam" }).format(new Date());
+const thisMonth = () =>
+  new Intl.DateTimeFormat("sv-SE", { year: "numeric", month: "2-digit", timeZone: "Europe/Amsterdam" }).format(
+    new Date(),
+  );
 const month = () => (/^\d{4}-\d{2}$/.test(asked().month) ? asked().month : thisMonth());
 
 /** The month that lies `steps` further: ("2026-12", 1) -> "2027-01". */
@@ -39,10 +42,22 @@ function bars(name, byDay) {
     const height = ((orders[day] ?? 0) / most) * (HEIGHT - 44);
     const x = (day - 1) * step;
     if (height > 0) {
-      drawn.push(shape("rect", { class: "chart__bar", x: x + step * 0.15, y: HEIGHT - 22 - height, width: step * 0.7, height, rx: 2 }));
-      drawn.push(shape("text", { class: "chart__number", x: x + step / 2, y: HEIGHT - 28 - height }, String(orders[day])));
+      drawn.push(
+        shape("rect", {
+          class: "chart__bar",
+          x: x + step * 0.15,
+          y: HEIGHT - 22 - height,
+          width: step * 0.7,
+          height,
+          rx: 2,
+        }),
+      );
+      drawn.push(
+        shape("text", { class: "chart__number", x: x + step / 2, y: HEIGHT - 28 - height }, String(orders[day])),
+      );
     }
-    if (day === 1 || day % 5 === 0) drawn.push(shape("text", { class: "chart__day", x: x + step / 2, y: HEIGHT - 5 }, String(day)));
+    if (day === 1 || day % 5 === 0)
+      drawn.push(shape("text", { class: "chart__day", x: x + step / 2, y: HEIGHT - 5 }, String(day)));
   }
   drawn.push(shape("path", { class: "chart__ground", d: `M0 ${HEIGHT - 21.5}H${WIDTH}` }));
   return drawn;
@@ -66,12 +81,26 @@ export async function showOverview() {
   );
   byId("month-chart").replaceChildren(...bars(name, found.byDay));
   byId("month-days").replaceChildren(
-    ...found.byDay.map(({ day, orders }) => element("tr", {}, element("th", { scope: "row" }, `${Number(day.slice(8))} ${title.format(new Date(`${name}-01T00:00:00Z`))}`), element("td", { class: "number" }, String(orders)))),
+    ...found.byDay.map(({ day, orders }) =>
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row" }, `${Number(day.slice(8))} ${title.format(new Date(`${name}-01T00:00:00Z`))}`),
+        element("td", { class: "number" }, String(orders)),
+      ),
+    ),
   );
   byId("month-states").replaceChildren(
     ...Object.keys(states)
       .filter((state) => found.byState[state])
-      .map((state) => element("tr", {}, element("th", { scope: "row" }, nameOf(state)), element("td", { class: "number" }, String(found.byState[state])))),
+      .map((state) =>
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, nameOf(state)),
+          element("td", { class: "number" }, String(found.byState[state])),
+        ),
+      ),
   );
   byId("month-empty").hidden = found.orders > 0;
   byId("month-figures").hidden = found.orders === 0;

@@ -28,7 +28,10 @@ const drawnRows = new Map(); // id -> [what it shows, row]
 function row(order) {
   const link = element("a", { href: addressWith({ order: order.id }), class: "code" }, order.id);
   const name = order.relatedParty.company;
-  const box = order.state === "acknowledged" ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${name}` }) : "";
+  const box =
+    order.state === "acknowledged"
+      ? element("input", { type: "checkbox", class: "select", "aria-label": `Selecteer ${order.id}, ${name}` })
+      : "";
   const time = () => element("time", { datetime: order.orderDate }, briefly(order.orderDate));
   const about = [kindOf(order.category), phonesOf(order)].filter(Boolean).join(" · ");
   const score = order.spam?.score ?? 0;
@@ -37,7 +40,14 @@ function row(order) {
     "tr",
     { "data-order-id": order.id },
     element("td", { class: "select-cell" }, box),
-    element("th", { scope: "row" }, link, asked().state === "all" ? element("small", {}, element("span", { class: `badge badge--${toneOf(order.state)}` }, nameOf(order.state))) : ""),
+    element(
+      "th",
+      { scope: "row" },
+      link,
+      asked().state === "all"
+        ? element("small", {}, element("span", { class: `badge badge--${toneOf(order.state)}` }, nameOf(order.state)))
+        : "",
+    ),
     element(
       "td",
       { class: "company" },
@@ -59,7 +69,12 @@ const unreadable = ({ id, orderDate = undefined }) =>
     { "data-unreadable": id },
     element("td", { class: "select-cell" }),
     element("th", { scope: "row" }, element("span", { class: "code" }, id)),
-    element("td", { class: "company" }, element("span", { class: "badge badge--bad" }, "Onleesbaar"), element("small", {}, "Geef dit nummer door aan de beheerder.")),
+    element(
+      "td",
+      { class: "company" },
+      element("span", { class: "badge badge--bad" }, "Onleesbaar"),
+      element("small", {}, "Geef dit nummer door aan de beheerder."),
+    ),
     element("td", { class: "wide" }, orderDate ? element("time", { datetime: orderDate }, briefly(orderDate)) : "–"),
     element("td", { class: "wide number" }, "–"),
   );
@@ -93,7 +108,10 @@ function showCurrent() {
 function showFilters(counts) {
   const { state, category, q } = asked();
   for (const link of byId("filters").querySelectorAll("a")) {
-    const number = link.dataset.state === "all" ? Object.values(counts).reduce((sum, one) => sum + one, 0) : (counts[link.dataset.state ?? ""] ?? 0);
+    const number =
+      link.dataset.state === "all"
+        ? Object.values(counts).reduce((sum, one) => sum + one, 0)
+        : (counts[link.dataset.state ?? ""] ?? 0);
     partOf(link, "[data-count]").textContent = String(number);
     link.classList.toggle("filter--none", number === 0);
     link.href = addressWith({ state: link.dataset.state, order: "" });
@@ -106,7 +124,16 @@ function showFilters(counts) {
     ...(q ? [{ change: { q: "" }, label: `Zoekterm: ${q}` }] : []),
   ];
   const chip = ({ change, label }) =>
-    element("li", {}, element("a", { class: "chip", href: addressWith({ ...change, order: "" }), "aria-label": `Filter weghalen: ${label}` }, label, element("span", { "aria-hidden": "true" }, " ×")));
+    element(
+      "li",
+      {},
+      element(
+        "a",
+        { class: "chip", href: addressWith({ ...change, order: "" }), "aria-label": `Filter weghalen: ${label}` },
+        label,
+        element("span", { "aria-hidden": "true" }, " ×"),
+      ),
+    );
   byId("chips").replaceChildren(...chips.map(chip));
   showWaiting(counts);
 }
@@ -114,7 +141,17 @@ function showFilters(counts) {
 /** What waits for somebody, whatever the filter shows. */
 function showWaiting(counts) {
   const some = words.waiting.filter(({ state }) => counts[state] > 0);
-  const link = ({ state, label }) => element("li", {}, element("a", { href: addressWith({ state, category: "", q: "", order: "" }) }, `${label}: `, element("strong", {}, String(counts[state]))));
+  const link = ({ state, label }) =>
+    element(
+      "li",
+      {},
+      element(
+        "a",
+        { href: addressWith({ state, category: "", q: "", order: "" }) },
+        `${label}: `,
+        element("strong", {}, String(counts[state])),
+      ),
+    );
   byId("waiting").replaceChildren(...some.map(link));
   byId("waiting").hidden = some.length === 0;
 }
@@ -128,7 +165,11 @@ function showSearch() {
 }
 
 function showSelection() {
-  deselect(selection().map(({ id }) => id).filter((id) => !items.some((order) => order.id === id && order.state === "acknowledged")));
+  deselect(
+    selection()
+      .map(({ id }) => id)
+      .filter((id) => !items.some((order) => order.id === id && order.state === "acknowledged")),
+  );
   const number = selection().length;
   byId("bulk").hidden = number === 0;
   byId("bulk-count").textContent = `${number} ${number === 1 ? "bestelling" : "bestellingen"} geselecteerd`;
@@ -146,7 +187,14 @@ async function load(wanted) {
   const pages = [await sales.orders(filter())];
   for (const cursor of cursors) pages.push(await sales.orders(filter(), cursor));
   const all = new Map(pages.flatMap((page) => page.items).map((order) => [order.id, order]));
-  return { of: wanted, items: [...all.values()], counts: pages[0].counts ?? {}, next: pages.at(-1).next, complete: pages[0].complete ?? true, until };
+  return {
+    of: wanted,
+    items: [...all.values()],
+    counts: pages[0].counts ?? {},
+    next: pages.at(-1).next,
+    complete: pages[0].complete ?? true,
+    until,
+  };
 }
 
 /** Bring the list up to date: one question, and the first page when something changed, however long the list is. */
@@ -161,7 +209,13 @@ async function update(list) {
     .filter(({ id }) => !onFirst.has(id))
     .map((order) => changed.get(order.id) ?? order)
     .filter((order) => state === "all" || order.unreadable || order.state === state);
-  return { ...list, items: [...first.items, ...after], counts: found.counts, next: after.length > 0 ? list.next : first.next, until: found.until };
+  return {
+    ...list,
+    items: [...first.items, ...after],
+    counts: found.counts,
+    next: after.length > 0 ? list.next : first.next,
+    until: found.until,
+  };
 }
 
 /** Show the queue as the address filters it. */
@@ -192,7 +246,10 @@ export async function showQueue() {
     for (const id of drawnRows.keys()) if (!items.some((order) => order.id === id)) drawnRows.delete(id);
     showSelection();
   });
-  if (focused && !document.activeElement?.closest("[data-order-id]")) byId("orders").querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)?.focus();
+  if (focused && !document.activeElement?.closest("[data-order-id]"))
+    byId("orders")
+      .querySelector(`[data-order-id="${CSS.escape(focused)}"] ${onBox ? ".select" : "a"}`)
+      ?.focus();
 }
 
 /** Add the page that follows to the list. */
@@ -241,9 +298,19 @@ export const toggleRow = (id) => toggle(id, !isSelected(id));
 async function approveSelected() {
   const chosen = selection().slice(0, AT_ONCE);
   const few = chosen.length < selection().length ? ` Meer dan ${AT_ONCE} tegelijk kan niet.` : "";
-  const names = chosen.map(({ id }) => `${id}  ${items.find((order) => order.id === id)?.relatedParty.company ?? ""}`).join("\n");
+  const names = chosen
+    .map(({ id }) => `${id}  ${items.find((order) => order.id === id)?.relatedParty.company ?? ""}`)
+    .join("\n");
   const title = `${chosen.length} ${chosen.length === 1 ? "bestelling" : "bestellingen"} goedkeuren?`;
-  if (!(await confirmed({ title, detail: `Alleen deze worden goedgekeurd; alle klanten krijgen bericht.${few}`, quote: names, yes: "Goedkeuren" }))) return;
+  if (
+    !(await confirmed({
+      title,
+      detail: `Alleen deze worden goedgekeurd; alle klanten krijgen bericht.${few}`,
+      quote: names,
+      yes: "Goedkeuren",
+    }))
+  )
+    return;
   await attempt(async () => {
     const results = await sales.approveAll(chosen);
     const refused = results.filter(({ problem }) => problem);
@@ -251,7 +318,10 @@ async function approveSelected() {
     byId("live").textContent = `${results.length - refused.length} van ${results.length} bestellingen goedgekeurd.`;
     if (refused.length > 0) {
       const reasons = refused.map(({ id, problem }) => `${id}: ${problem.detail ?? problem.title}`).join(" ");
-      showProblem({ title: `${refused.length} van ${results.length} bestellingen zijn niet goedgekeurd`, detail: reasons });
+      showProblem({
+        title: `${refused.length} van ${results.length} bestellingen zijn niet goedgekeurd`,
+        detail: reasons,
+      });
     }
   });
   await attempt(showQueue);
@@ -298,7 +368,9 @@ export function startQueue(goTo) {
     click.preventDefault();
     goTo(addressWith({ order: id }), { focus: true });
   });
-  byId("orders").addEventListener("change", (change) => toggle(around(change, "tr")?.dataset.orderId, around(change, "input")?.checked));
+  byId("orders").addEventListener("change", (change) =>
+    toggle(around(change, "tr")?.dataset.orderId, around(change, "input")?.checked),
+  );
   byId("select-all").addEventListener("change", () => {
     const on = byId("select-all").checked; // showing the selection sets it
     for (const order of items.filter(({ state }) => state === "acknowledged")) {

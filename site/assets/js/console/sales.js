@@ -41,18 +41,24 @@ async function get(path) {
 }
 
 const post = (path, body, headers = {}) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
+  call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
 const pathOf = (id) => `/orders/${encodeURIComponent(id)}`;
 
 /** A page of the queue; `filter` is a URLSearchParams of address.js. */
-export const orders = (filter, cursor) => get(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
+export const orders = (filter, cursor) =>
+  get(`/orders?${new URLSearchParams([...filter, ["limit", 50], ...(cursor ? [["cursor", cursor]] : [])])}`);
 /** Which orders changed since an earlier answer's `until`, and how many there are in each state: {items, counts, until, more}. */
 export const changes = (since) => call(`/changes${since ? `?${new URLSearchParams({ since })}` : ""}`);
 export const order = (id) => get(pathOf(id));
 /** The other orders of who placed this one. */
 export const related = (id) => call(`${pathOf(id)}/related`);
 /** The mail {to, subject, text} that the customer would get of a decision; text is null when none is sent. */
-export const preview = ({ id }, decision, reason) => post(`${pathOf(id)}/preview`, { decision, ...(reason ? { reason } : {}) });
+export const preview = ({ id }, decision, reason) =>
+  post(`${pathOf(id)}/preview`, { decision, ...(reason ? { reason } : {}) });
 
 const change = ({ id, version }, path, body) => post(`${pathOf(id)}/${path}`, body, { "If-Match": `"${version}"` });
 /** Do an action of data/console.toml: `text` is what the customer reads, `note` what colleagues read. */
@@ -67,6 +73,7 @@ export const fleet = async () => (await get("/fleet")).nodes;
 export const customers = (q) => get(`/customers?${new URLSearchParams(q ? { q } : {})}`);
 export const customer = (id) => get(`/customers/${encodeURIComponent(id)}`);
 /** Do something for a customer; the answer is the customer after it. */
-export const changeCustomer = ({ id, version }, body) => post(`/customers/${encodeURIComponent(id)}/changes`, body, { "If-Match": `"${version}"` });
+export const changeCustomer = ({ id, version }, body) =>
+  post(`/customers/${encodeURIComponent(id)}/changes`, body, { "If-Match": `"${version}"` });
 /** The queue of this filter as a file. */
 export const csv = async (filter) => (await ask(`/export?${filter}`, { headers: { Accept: "text/csv" } })).blob();

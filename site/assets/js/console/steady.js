@@ -14,7 +14,8 @@ function ancestors(element) {
 /** What must stay where it is, innermost first: what has the focus, else what is pointed at, else what is on top of the screen. */
 function anchors(part) {
   const focused = document.activeElement;
-  if (focused && isSeen(focused) && (part.contains(focused) || focused.matches("input, textarea"))) return ancestors(focused);
+  if (focused && isSeen(focused) && (part.contains(focused) || focused.matches("input, textarea")))
+    return ancestors(focused);
   const pointed = [...part.querySelectorAll(":hover")].reverse();
   if (pointed.length > 0) return pointed;
   const { top, left, width } = part.getBoundingClientRect();

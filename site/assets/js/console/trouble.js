@@ -8,7 +8,10 @@ let passing = false; // what is told went wrong in asking anew, and goes away wh
 
 export function showProblem({ title, detail }) {
   passing = false;
-  for (const [id, text] of [["problem-title", `${title}.`], ["problem-detail", detail ?? ""]]) {
+  for (const [id, text] of [
+    ["problem-title", `${title}.`],
+    ["problem-detail", detail ?? ""],
+  ]) {
     if (byId(id).textContent !== text) byId(id).textContent = text; // said once, not at each attempt
   }
   byId("problem").hidden = false;
@@ -29,7 +32,10 @@ export async function attempt(action, { anew = false } = {}) {
     if (problem.status === 401 && !signedInJustNow()) {
       await signIn();
     } else if (problem.status === 401) {
-      showProblem({ title: "U hebt geen toegang", detail: "Uw account wordt hier niet geaccepteerd. Vraag de beheerder om toegang." });
+      showProblem({
+        title: "U hebt geen toegang",
+        detail: "Uw account wordt hier niet geaccepteerd. Vraag de beheerder om toegang.",
+      });
     } else {
       showProblem(problem);
     }
