@@ -46,12 +46,13 @@ def test_a_word_finds_the_page_that_says_it_otherwise(page: Page, origin: Origin
 
 
 HELP, NUMBER, TERMS, WITHDRAW, CONTACT = "/hulp/", "/nummer-aanvragen/", "/voorwaarden/", "/herroepen/", "/contact/"
+RECEIPTS = "/gespreksbewijs/"
 
 
 @pytest.mark.parametrize(
     ("query", "addresses"),
     [
-        ("gesprek", {SRTP}),
+        ("gesprek", {SRTP, RECEIPTS}),
         ("yealink", {HELP}),
         ("snom", {HELP}),
         ("factuur", {HELP}),
