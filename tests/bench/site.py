@@ -36,7 +36,8 @@ from callvoip.paths import BUILD, NODE
 from callvoip.system import LocalSystem
 from tests.support.site.build import build
 from tests.support.site.document import Document, broken_links, pages, read
-from tests.support.site.measure import CHROMIUM, QUIET, Visit, markup_faults, npm_packages, visit
+from tests.support.site.measure import CHROMIUM, QUIET, Visit, markup_faults, visit
+from tests.support.site.npm import npm_packages
 
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 WIDTH = 360

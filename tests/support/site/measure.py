@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-HERE = Path(__file__).parents[2] / "site"
-MODULES = HERE / "node_modules"
+from tests.support.site.npm import npm_packages
+
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
     "--no-sandbox",
@@ -140,19 +139,6 @@ def visit(browser: Browser, url: str, **options: Any) -> Visit:
 
 def _is_own(url: str, origin: str) -> bool:
     return url.startswith("data:") or urlsplit(url)[:2] == urlsplit(origin)[:2]
-
-
-def npm_packages() -> Path:
-    """The folder of the pinned npm packages, which the first call installs."""
-    if (
-        not (MODULES / ".package-lock.json").exists()
-        or (MODULES / ".package-lock.json").stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime
-    ):
-        npm = Path(sys.prefix) / "bin" / "npm"
-        subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True, capture_output=True
-        )
-    return MODULES
 
 
 def markup_faults(documents: Mapping[str, str], directory: Path) -> dict[str, list[str]]:

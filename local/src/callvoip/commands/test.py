@@ -17,12 +17,16 @@ from callvoip.paths import ROOT
 
 BIN = sys.prefix + "/bin/"
 
+NPM = [BIN + "python", "-m", "tests.support.site.npm"]
+
 # Two rows side by side, as most machines of a pipeline have two cores; types alone take as long as all others.
 CHECKS: Sequence[Mapping[str, list[str]]] = (
     {
         "lint": [BIN + "ruff", "check", "--quiet", "."],
         "format": [BIN + "ruff", "format", "--check", "--quiet", "."],
         "dependency rules": [BIN + "lint-imports", "--no-cache"],
+        "lint and format of scripts and styles": [*NPM, "biome", "ci", "--error-on-warnings"],
+        "types of scripts": [*NPM, "tsc", "--project", "site"],
         "dead code": [BIN + "python", "-m", "tests.support.dead_code"],
         "build": [BIN + "callvoip", "synth"],
     },
