@@ -226,7 +226,7 @@ def _starts(customer: Customer, tmp_path: Path, microphone: Path) -> bool:
 
 
 def _move(system: LocalSystem, ahead_s: int) -> None:
-    moved = {"functions": ["due"], "ahead_s": ahead_s}
+    moved: dict[str, Any] = {"functions": ["due"], "ahead_s": ahead_s}
     requests.post(f"{system.site}/_local/clock", json=moved, timeout=30).raise_for_status()
 
 

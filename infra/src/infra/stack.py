@@ -189,10 +189,9 @@ class CallvoipStack(Stack):
             "Sales",
             "ordering.sales_api.handler",
             may=[
-                allow([*READ, "dynamodb:BatchGetItem", "dynamodb:PutItem"], orders.table_arn),
-                self._may_end_open_orders(),
+                *self._may_change_orders(),
                 self._may_list_orders(),
-                self._may_count_orders(),
+                allow(["dynamodb:BatchGetItem"], orders.table_arn),
                 allow([*READ, "dynamodb:BatchGetItem"], fleet.table_arn),
             ],
             environment={

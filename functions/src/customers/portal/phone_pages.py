@@ -12,7 +12,7 @@ from customers.portal.people import Member, Right
 from customers.provisioning import BadMacError, Make
 from shared import problem, settings
 from shared.brand import brand
-from shared.clock import to_iso
+from shared.clock import local_day, to_iso
 from shared.problem import FieldProblem
 from shared.telemetry import count
 
@@ -141,7 +141,7 @@ def _one(who: Member, username: str, status: int = 200, *, mac: str = "") -> Res
     found = account.environment.phone(username)
     if found is None:
         raise phone.UnknownPhoneError(username)
-    after = phone.first_of_next_month(visitor().now.date())
+    after = phone.first_of_next_month(local_day(visitor().now))
     return page(
         "phone",
         status,
