@@ -100,6 +100,7 @@ def test_a_contract_ends_in_two_steps_and_is_taken_back(bakery: Account, signed_
     page = browser.send(form)
     assert "niet meer aan" in page.text and store().get("bakker").products[0].state is State.ACTIVE
     page = browser.send(page.form("/mijn/opzeggen"))
+    assert "Zegt u vandaag op" not in page.text, "there is nothing left to end"
     assert store().get("bakker").products[0].state is State.PENDING_TERMINATE
     assert (
         "opgezegd" in browser.get("/mijn/producten").text and "26 december 2026" in browser.get("/mijn/overzicht").text

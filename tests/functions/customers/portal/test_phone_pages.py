@@ -115,6 +115,11 @@ def test_a_phone_leaves_with_the_next_month_or_stays(bakery: Account, signed_in:
     assert "Vervalt" not in page.text and store().get("bakker").environment.phones[1].leaves_on is None
 
 
+def test_the_month_ends_at_midnight_in_the_netherlands(bakery: Account, signed_in: SignIn, time: Clock) -> None:
+    time.move(days=4, hours=14, minutes=30)  # 30 November, 23.30 UTC
+    assert "vervalt op 1 januari 2027" in signed_in(OWNER).get("/mijn/telefoons/bakker-202").text
+
+
 def test_who_may_not_sees_no_money_and_adds_nothing(bakery: Account, signed_in: SignIn) -> None:
     browser = signed_in(TECHNICAL)
     for path in ("/mijn/overzicht", "/mijn/telefoons", "/mijn/telefoons/bakker-201"):
