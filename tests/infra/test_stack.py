@@ -110,6 +110,7 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
         "ordering.sales_api.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.catalogue_loader.handler": ["CATALOGUE_TABLE"],
         "fleet.receipt_keys_api.handler": ["FLEET_TABLE"],
+        "fleet.certificate_run.handler": [],
         "fleet.reconciler.handler": ["CUSTOMERS_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.mailer.handler": ["ORDERS_TABLE"],
         "customers.fulfilment.handler": ["CUSTOMERS_TABLE", "ORDERS_TABLE"],
@@ -166,6 +167,31 @@ def test_a_node_cannot_read_parameters_but_its_own_two(template):
         "/callvoip/sip/certificate",
         "/callvoip/sip/trunk",
     ]
+
+
+def test_who_renews_the_certificate_writes_one_name_in_the_zone_and_two_values(template):
+    mine = [one for name, one in template.statements() if name.startswith("FunctionsCertificateRunRole")]
+    [change] = [one for one in mine if one["Action"] == "route53:ChangeResourceRecordSets"]
+    sip_domain = tomllib.loads((ROOT / "site/data/brand.toml").read_text())["sip_domain"]
+    assert change["Condition"]["ForAllValues:StringEquals"] == {
+        "route53:ChangeResourceRecordSetsRecordTypes": ["TXT"],
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": [f"_acme-challenge.{sip_domain}"],
+    }
+    [put] = [one for one in mine if "ssm:PutParameter" in as_list(one["Action"])]
+    names = [json.dumps(resource).split("parameter")[-1].strip('"]}') for resource in put["Resource"]]
+    assert sorted(names) == ["/callvoip/sip/acme-account", "/callvoip/sip/certificate"]
+    others = [name for name, one in template.statements() if "ssm:PutParameter" in as_list(one["Action"])]
+    assert len(others) == 1
+
+
+def test_few_days_of_the_certificate_raise_an_alarm_and_so_does_nobody_measuring_them(template):
+    [alarm] = [
+        one
+        for one in template.resources("AWS::CloudWatch::Alarm").values()
+        if one.get("MetricName") == "CertificateDaysLeft"
+    ]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (14, "LessThanThreshold")
+    assert alarm["TreatMissingData"] == "breaching"
 
 
 def test_nodes_end_only_by_their_fleets_tag(template):

@@ -1,12 +1,16 @@
 """Clients of AWS that start quickly: botocore's own session first looks through everything that AWS has."""
 
 import os
+import sys
 from functools import cache
 from typing import Any, ClassVar
 
-from botocore.config import Config
-from botocore.loaders import Loader, instance_cache
-from botocore.session import Session
+# botocore takes up pyOpenSSL where it is installed, as it is for acme, and every cold start would pay for it: here it is not.
+sys.modules.setdefault("urllib3.contrib.pyopenssl", None)  # type: ignore[arg-type]
+
+from botocore.config import Config  # noqa: E402
+from botocore.loaders import Loader, instance_cache  # noqa: E402
+from botocore.session import Session  # noqa: E402
 
 
 class _OursOnly(Loader):

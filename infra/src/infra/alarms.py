@@ -35,6 +35,10 @@ METRICS = {
     "FulfilmentFailed": ("fulfilment", "An approved order was not delivered to its customer; the log says which."),
     "DueFailed": ("due", "Something that a customer agreed for a date was not carried out; the next run tries anew."),
     "BillFailed": ("billing_run", "A customer got no bill; the log says who and why, and the next run tries anew."),
+    "CertificateFailed": (
+        "certificate_run",
+        "The nodes' certificate was not renewed; the log says why, and the next run tries anew. The one in use serves on.",
+    ),
     "MailFailed": (
         "mailer",
         "A mail could not be sent; three tries and it is a dead letter. Sales can have it sent again.",
@@ -49,6 +53,9 @@ LEVELS = {
 }
 """Metrics of the reconciler that are measured at each look: from where on a person hears, and what to do."""
 
+
+FEWEST_CERTIFICATE_DAYS = 14
+"""A certificate of Let's Encrypt has 30 left when it is due: renewing has then failed for two weeks."""
 
 UNREADABLE = ("orders_api", "sales_api", "mailer", "fulfilment")
 """The services that meet orders, and count those that they cannot read."""
@@ -104,6 +111,7 @@ class Alarms(Construct):
                 period=Duration.minutes(5),
             )
             self._alarm(name, metric, meaning, threshold)
+        self._few_days_left()
         for name, queue in dead_letters.items():
             metric = queue.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(5), statistic="Maximum"
@@ -121,6 +129,28 @@ class Alarms(Construct):
                 metric,
                 f"The function {name} raised, ran out of time or did not start. Its log says which.",
             )
+
+    def _few_days_left(self) -> None:
+        """Also where nobody has measured them for a day."""
+        metric = cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name="CertificateDaysLeft",
+            dimensions_map={"service": "certificate_run"},
+            statistic="Minimum",
+            period=Duration.days(1),
+        )
+        alarm = cloudwatch.Alarm(
+            self,
+            "CertificateDaysLeft",
+            metric=metric,
+            threshold=FEWEST_CERTIFICATE_DAYS,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            alarm_description="Phones will soon refuse all nodes: their certificate was not renewed, or is none yet.",
+        )
+        alarm.add_alarm_action(self._tell)
+        alarm.add_ok_action(self._tell)
 
     def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str, threshold: float = 1) -> None:
         alarm = cloudwatch.Alarm(

@@ -16,7 +16,7 @@ from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq
 from constructs import Construct
 
 from infra.checks import acknowledge
-from infra.functions import Functions, allow
+from infra.functions import Functions, allow, dead_letters
 from infra.tables import CUSTOMERS_BY_LIST, Tables
 
 
@@ -82,7 +82,7 @@ class Customers(Construct):
         role = function.role
         assert role is not None  # noqa: S101
         acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
-        letters = _dead_letters(self, "FulfilmentDeadLetters")
+        letters = dead_letters(self, "FulfilmentDeadLetters")
         for table, keys in ((self._tables.orders, ["ORDER"]), (self._tables.customers, ["CUSTOMER"])):
             function.add_event_source(
                 DynamoEventSource(
@@ -104,16 +104,8 @@ class Customers(Construct):
         function = self._functions.add(
             name, handler, may=may_change_customers(self._tables.customers), environment=environment, timeout=timeout
         )
-        letters = _dead_letters(self, f"{name}DeadLetters")
+        letters = dead_letters(self, f"{name}DeadLetters")
         target = targets.LambdaFunction(function, dead_letter_queue=letters, retry_attempts=2)
         events.Rule(self, f"{name}Schedule", schedule=schedule, targets=[target])
         function.configure_async_invoke(on_failure=SqsDestination(letters), retry_attempts=2)
         return letters
-
-
-def _dead_letters(scope: Construct, name: str) -> sqs.Queue:
-    queue = sqs.Queue(
-        scope, name, retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
-    )
-    acknowledge(queue, "It is the dead-letter queue.", "SQS3")
-    return queue

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_route53 as route53
@@ -17,6 +12,7 @@ from infra.checks import acknowledge
 from infra.functions import Functions, allow
 from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
 from infra.reconciler import ReconcilerTriggers
+from infra.stage import read_stage
 from infra.tables import CUSTOMERS_BY_LIST, Tables
 
 NODES, PLACEMENTS, PARTITIONS, RECEIPT_KEYS = "NODES", "PLACEMENTS#*", "arn:aws*:ec2:*", "RECEIPT_KEYS"
@@ -41,7 +37,7 @@ class Fleet(Construct):
         self.zone = route53.PublicHostedZone(
             self, "Zone", zone_name=sip_domain, comment="Names of environments and nodes, written by the reconciler"
         )
-        stage = read_stage()
+        stage = read_stage("fleet", max_nodes=int, standby=bool, spare_nodes=int, rolled_at_once=int)
         self.function = functions.add(
             "Reconciler",
             "fleet.reconciler.handler",
@@ -177,12 +173,3 @@ def _orders(tables: Tables) -> list[iam.PolicyStatement]:
 def _keys(*patterns: str) -> dict[str, object]:
     """The condition that all items a request touches have partition keys like these."""
     return {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(patterns)}}
-
-
-def read_stage() -> Mapping[str, Any]:
-    """The fleet's settings of the stage. Raises KeyError or ValueError naming what is missing or wrong."""
-    found = tomllib.loads((Path(__file__).parent / "stage.toml").read_text(encoding="utf-8"))["fleet"]
-    for name, kind in (("max_nodes", int), ("standby", bool), ("spare_nodes", int), ("rolled_at_once", int)):
-        if not isinstance(found[name], kind):
-            raise ValueError(f"infra/src/infra/stage.toml: {name} is {found[name]!r}; it must be a {kind.__name__}")
-    return dict(found)

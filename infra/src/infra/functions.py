@@ -8,6 +8,7 @@ from pathlib import Path
 from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.checks import acknowledge
@@ -77,3 +78,12 @@ def allow(
 ) -> iam.PolicyStatement:
     """A statement that allows `actions` on `resources`."""
     return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)
+
+
+def dead_letters(scope: Construct, name: str) -> sqs.Queue:
+    """Where an event goes that a function gave up; an alarm tells of it."""
+    queue = sqs.Queue(
+        scope, name, retention_period=Duration.days(14), enforce_ssl=True, encryption=sqs.QueueEncryption.SQS_MANAGED
+    )
+    acknowledge(queue, "It is the dead-letter queue.", "SQS3")
+    return queue

@@ -15,6 +15,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.api import Api
+from infra.certificate import Certificate
 from infra.checks import acknowledge
 from infra.customers import Customers, may_change_customers, may_read_customers
 from infra.fleet import Fleet
@@ -99,6 +100,9 @@ class CallvoipStack(Stack):
             sip_domain=brand.sip_domain,
             fleet_name=self.stack_name,
         )
+        certificate = Certificate(
+            self, "Certificate", functions=self._functions, zone=fleet.zone, sip_domain=brand.sip_domain
+        )
         sender = MailSender(self, "MailSender", domain=brand.domain)
         customers = Customers(
             self,
@@ -109,6 +113,7 @@ class CallvoipStack(Stack):
         )
         letters = {
             "Reconciler": fleet.dead_letters,
+            "Certificate": certificate.dead_letters,
             "Mailer": self._mail(sender, site_url=website.url, order_key=order_key),
             "CustomerMailer": self._customer_mail(sender, site_url=website.url, order_key=order_key),
             **customers.dead_letters,

@@ -15,6 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from callvoip.nodes.operator_values import issue
 from callvoip.process import die_with_parent
 from fleet import certificate, certificate_run
 from fleet.certificate_run import Renewal
@@ -245,3 +246,41 @@ def test_without_agreed_terms_nothing_is_ordered(renewal: Renewal) -> None:
     values = KeptValues()
     assert not replace(renewal, directory="", values=values).run(datetime.now(UTC))
     assert values.written == []
+
+
+@dataclass
+class ValuesThatFail(KeptValues):
+    """The first write of a certificate does not arrive."""
+
+    failed: bool = False
+
+    def write(self, name: str, value: str) -> None:
+        if name == "certificate" and not self.failed:
+            self.failed = True
+            raise ConnectionError("the power went")
+        super().write(name, value)
+
+
+def test_a_run_that_ends_before_it_has_written_is_made_good_by_the_next(renewal: Renewal) -> None:
+    values = ValuesThatFail()
+    again = replace(renewal, values=values)
+    assert not certificate_run.run(again)
+    account = values.read("account")
+    assert account and not values.read("certificate")
+    assert certificate_run.run(again)
+    assert values.read("account") == account
+    assert certificate.problem(values.read("certificate"), DOMAIN, datetime.now(UTC)) == ""
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        issue("other.example.nl", datetime.now(UTC)).pem,
+        issue(DOMAIN, datetime.now(UTC) - timedelta(days=60)).pem,
+        issue(DOMAIN, datetime.now(UTC)).private_key + issue(DOMAIN, datetime.now(UTC)).chain,
+    ],
+    ids=["another domain", "expired", "another key"],
+)
+def test_what_a_phone_would_refuse_does_not_pass_the_try_out(pem: str) -> None:
+    with pytest.raises(ssl.SSLError):
+        certificate_run.try_out(pem, DOMAIN)

@@ -48,7 +48,7 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
                     tags,
                 )
             )
-        case "ssm" if action in ("GetParameter", "GetParameters"):
+        case "ssm" if action in ("GetParameter", "GetParameters", "PutParameter"):
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
             return [Asked(f"ssm:{action}", f"arn:aws:ssm:{place}:parameter/{name.removeprefix('/')}") for name in names]
@@ -66,9 +66,18 @@ def _route53(action: str, body: bytes) -> Asked:
     """The zone is in the path, which a request of two parts is told here as `action path`."""
     name, _, path = action.partition(" ")
     zone = re.search(r"/hostedzone/([^/?]+)", path)
-    kinds = {"route53:ChangeResourceRecordSetsRecordTypes": re.findall(r"<Type>(\w+)</Type>", body.decode())}
+    change = re.search(r"/change/([^/?]+)", path)
+    text = body.decode()
+    said = {
+        "route53:ChangeResourceRecordSetsRecordTypes": re.findall(r"<Type>(\w+)</Type>", text),
+        "route53:ChangeResourceRecordSetsNormalizedRecordNames": [
+            found.lower().removesuffix(".") for found in re.findall(r"<Name>(.+?)</Name>", text)
+        ],
+    }
     resource = f"arn:aws:route53:::hostedzone/{zone[1]}" if zone else "*"
-    return Asked(f"route53:{name}", resource, kinds if name == "ChangeResourceRecordSets" else {})
+    if change:
+        resource = f"arn:aws:route53:::change/{change[1]}"
+    return Asked(f"route53:{name}", resource, said if name == "ChangeResourceRecordSets" else {})
 
 
 def _ses(request: Mapping[str, Any], prefix: str) -> Iterator[Asked]:
