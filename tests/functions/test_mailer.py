@@ -18,7 +18,7 @@ from ordering import order as orders
 from ordering.order import Actor, Order, Role, SipServer, State
 from ordering.pricing import OrderItem, Price
 from ordering.store import OrderStore
-from shared import clock, dynamodb, settings
+from shared import clock, dynamodb, outbox, settings
 from shared.brand import brand
 from tests.functions.test_queue import ORDER as QUOTE
 from tests.functions.test_story import SRTP
@@ -34,11 +34,11 @@ def ses(environment: None, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An SES with our domain as identity; what it was given."""
     monkeypatch.setattr(clock, "now", lambda: NOW)
     dynamodb.client()  # real, before moto takes over the others
-    mailer.client.cache_clear()
+    outbox.client.cache_clear()
     with mock_aws(config={"core": {"passthrough": {"urls": [".*127.0.0.1.*"]}}}):
         boto3.client("sesv2", "eu-central-1").create_email_identity(EmailIdentity="bestellingen@callvoip.example.nl")
         yield ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"]
-    mailer.client.cache_clear()
+    outbox.client.cache_clear()
 
 
 def record(order: Order) -> dict[str, Any]:
@@ -122,15 +122,15 @@ def test_a_mail_that_fails_comes_again_and_no_other_waits_for_it(
     ses, context, monkeypatch: pytest.MonkeyPatch, log
 ) -> None:
     steps = story()
-    sent = mailer._send
+    sent = outbox._send
 
-    def refuses_the_first(message: mail.Mail) -> None:
+    def refuses_the_first(message: outbox.Mail, sender: outbox.Sender) -> None:
         if "ontvangen" in message.subject:
             raise RuntimeError(message.to)
-        sent(message)
+        sent(message, sender)
 
     with monkeypatch.context() as broken:
-        broken.setattr(mailer, "_send", refuses_the_first)
+        broken.setattr(outbox, "_send", refuses_the_first)
         assert send(context, QUOTE, steps["question"], steps["approved"]) == [f"{1:030d}"]
     assert "jansen@example.nl" not in log.getvalue()
     assert len(ses.sent_messages) == 2
@@ -154,7 +154,7 @@ def test_a_record_that_cannot_be_read_fails_alone_and_is_counted(ses, context, c
 def test_who_has_claimed_a_mail_and_died_lets_another_send_it_after_its_lease(
     ses, context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mailer._claim(QUOTE.id, f"{1:06d}", NOW)
+    outbox._claim(settings.orders_table(), QUOTE.id, f"{1:06d}", NOW)
     assert send(context, QUOTE) == [f"{1:030d}"]
     monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(minutes=3))
     assert send(context, QUOTE) == []

@@ -2,7 +2,6 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ordering.order import Event, EventKind, Order, State
 from shared import html, settings
 from shared.brand import Brand
+from shared.outbox import Mail
 
 _OF_STATES: Mapping[State, str] = {
     State.PENDING: "question",
@@ -29,16 +29,6 @@ LINK_AGAIN = "link-again"
 
 _WITH_TERMS = ("received", "approved")
 """The mails that tell what is agreed: they hold the prices, the conditions, the contract summary and the withdrawal form."""
-
-
-@dataclass(frozen=True)
-class Mail:
-    """One message, to one address, as text and as HTML."""
-
-    to: str
-    subject: str
-    text: str
-    html: str
 
 
 def kind(event: Event, order: Order) -> str | None:

@@ -108,8 +108,14 @@ def send_once(table: str, whose: str, event_id: str, mail: Mail, sender: Sender,
         _claim(table, whose, event_id, now)
     except SentError:
         return False
-    _send(mail, sender)
-    dynamodb.client().put_item(TableName=table, Item=dynamodb.marshal(_item(whose, event_id, now, sent=True)))
+    try:
+        _send(mail, sender)
+    except Exception:
+        _write(
+            table, _item(whose, event_id, now - _LEASE, sent=False)
+        )  # the next try need not wait for the lease to end
+        raise
+    _write(table, _item(whose, event_id, now, sent=True))
     count("MailSent")
     return True
 
@@ -118,7 +124,7 @@ def _send(mail: Mail, sender: Sender) -> None:
     client().send_email(
         FromEmailAddress=f'"{sender.name}" <{settings.mail_from()}>',
         ReplyToAddresses=[sender.email],
-        Destination={"ToAddresses": [mail.to]},
+        Destination={"ToAddresses": [_ascii(mail.to)]},
         Content={
             "Simple": {
                 "Subject": {"Data": mail.subject, "Charset": "UTF-8"},
@@ -131,11 +137,25 @@ def _send(mail: Mail, sender: Sender) -> None:
     )
 
 
+def _ascii(address: str) -> str:
+    """The address with its domain as SES wants it (RFC 3492); SES takes no other letters before the @."""
+    local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    import idna
+
+    return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+
+
+def _write(table: str, item: dynamodb.Item) -> None:
+    dynamodb.client().put_item(TableName=table, Item=dynamodb.marshal(item))
+
+
 def _claim(table: str, whose: str, event_id: str, now: datetime) -> None:
     def refused(before: dynamodb.Item | None) -> Exception:
         return SentError() if before and before["sent"] else ClaimedError()
 
-    condition = "attribute_not_exists(pk) OR (sent = :no AND claimedAt < :dead)"
+    condition = "attribute_not_exists(pk) OR (sent = :no AND claimedAt <= :dead)"
     dead = clock.to_iso(now - _LEASE)
     item = _item(whose, event_id, now, sent=False)
     dynamodb.transact(dynamodb.put(table, item, refused, condition, no=False, dead=dead))

@@ -55,6 +55,12 @@ class Post:
         self.failed += mailer.handler({"Records": self._new()}, Context())["batchItemFailures"]  # type: ignore[arg-type]
         return self.sent[before:]
 
+    def again(self) -> list[Any]:
+        """Hand what failed to the mailer once more, as Lambda does."""
+        self.handled -= {failure["itemIdentifier"] for failure in self.failed}
+        self.failed.clear()
+        return self.deliver()
+
     def pass_over(self) -> None:
         """What is in the table now is never mailed."""
         self._new()

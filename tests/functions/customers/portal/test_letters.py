@@ -86,6 +86,11 @@ def test_a_step_is_mailed_once_to_each_and_one_that_fails_holds_up_no_other(
     post.deliver()
     told = [mail.destinations["ToAddresses"][0] for mail in post.sent[before:]]
     assert sorted(told) == sorted([OWNER, OWNER, BILLING]) and len(post.failed) == 1
+    # What failed is not claimed: the next try sends it at once, and nothing twice.
+    broken.clear()
+    post.again()
+    told = [mail.destinations["ToAddresses"][0] for mail in post.sent[before:]]
+    assert sorted(told) == sorted([OWNER, OWNER, BILLING, TECHNICAL])
     assert "data-password" not in "".join(map(body, post.sent))
 
 
