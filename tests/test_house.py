@@ -23,18 +23,18 @@ def python_files() -> list[Path]:
     return [path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py")) if ".venv" not in path.parts]
 
 
-def too_long() -> Iterator[tuple[str, int]]:
-    """What is longer than a thought, with its lines."""
+def too_long(part: float = 1) -> Iterator[tuple[str, int]]:
+    """What is longer than a thought, or than a part of that, with its lines."""
     for path in python_files():
         text = path.read_text(encoding="utf-8")
         name = path.relative_to(ROOT).as_posix()
-        if (lines := text.count("\n")) > FILE_LINES:
+        if (lines := text.count("\n")) > part * FILE_LINES:
             yield name, lines
-        if lines > CLASS_LINES:
+        if lines > part * CLASS_LINES:
             for node in ast.walk(ast.parse(text)):
                 if (
                     isinstance(node, ast.ClassDef)
-                    and (length := (node.end_lineno or 0) - node.lineno + 1) > CLASS_LINES
+                    and (length := (node.end_lineno or 0) - node.lineno + 1) > part * CLASS_LINES
                 ):
                     yield f"{name}:{node.name}", length
 
@@ -54,7 +54,10 @@ def test_no_exception_names_what_needs_none() -> None:
         assert reason.strip(), name
         if class_name:
             assert f"class {class_name}" in (ROOT / path).read_text(encoding="utf-8"), name
-    assert not EXCEPTIONS.keys() - {name for name, _ in too_long()}, "no longer too long: out of tests/exceptions.toml"
+    # Not what was just above it and is just below it now: with the next line it would be needed again.
+    assert not EXCEPTIONS.keys() - {name for name, _ in too_long(0.9)}, (
+        "no longer too long: out of tests/exceptions.toml"
+    )
 
 
 @pytest.mark.parametrize("package", ["functions", "media-node", "infra", "local"])
