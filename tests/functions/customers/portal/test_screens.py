@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from customers.account import Account
 from shared import dynamodb, settings
@@ -84,7 +84,7 @@ def test_no_page_has_a_fault(
         page.screenshot(path=pictures / f"{width}-provisioning.png", full_page=True)
         page.goto(f"{url}/mijn/telefoons/bakker-201")
         page.click("#rotate")
-        assert page.locator("[data-copy]").first.is_visible()
+        expect(page.locator("[data-copy]").first).to_be_visible(timeout=30_000)
         faults += _faults(page, "passwords")
         page.screenshot(path=pictures / f"{width}-passwords.png", full_page=True)
     context.close()
