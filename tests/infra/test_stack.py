@@ -473,12 +473,13 @@ def test_a_trunk_network_that_is_none_ends_the_synthesis(synthesise, tmp_path):
     assert "0.0.0.0/33" in done.stderr
 
 
-def test_every_alarm_tells_one_topic_and_a_silent_metric_is_no_alarm(template, functions):
+def test_every_alarm_tells_one_topic_and_a_silent_metric_is_no_alarm_but_of_the_certificate(template, functions):
     [topic] = template.resources("AWS::SNS::Topic")
     alarms = template.resources("AWS::CloudWatch::Alarm").values()
     for alarm in alarms:
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
-        assert alarm["TreatMissingData"] == "notBreaching"
+        measured_daily = alarm.get("MetricName") == "CertificateDaysLeft"
+        assert alarm["TreatMissingData"] == ("breaching" if measured_daily else "notBreaching")
     metrics = [(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms]
     assert metrics.count(("AWS/Lambda", "Errors")) == len(functions)
     assert metrics.count(("AWS/SQS", "ApproximateNumberOfMessagesVisible")) == len(
