@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from customers.account import Account
@@ -18,7 +17,7 @@ from shared import dynamodb, settings
 from tests.support.portal.bakery import OWNER, Post
 from tests.support.portal.calls import call
 from tests.support.portal.server import serve
-from tests.support.site.measure import CHROMIUM, QUIET, Scheme
+from tests.support.site.measure import CHROMIUM, QUIET, Scheme, axe_faults
 
 pytestmark = pytest.mark.needs("java", "chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
@@ -93,7 +92,7 @@ def test_no_page_has_a_fault(
 
 
 def _faults(page: Page, path: str) -> list[str]:
-    found = [f"{path}: {fault['id']}: {fault['nodes'][0]['html']}" for fault in Axe().run(page).response["violations"]]
+    found = [f"{path}: {fault}" for fault in axe_faults(page)]
     wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     return [*found, *([f"{path}: scrolls sideways"] if wide else [])]
 
