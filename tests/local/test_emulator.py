@@ -80,6 +80,30 @@ async def test_whoever_waits_hears_of_writes_and_not_of_reads(emulated, table):
         await asyncio.wait_for(waiting, 2)
 
 
+def test_a_change_of_names_is_pending_until_the_name_server_answers_by_it(emulated):
+    client = emulated.client("route53")
+
+    def change() -> object:
+        record = {"Name": "a.example.nl", "Type": "A", "TTL": 30, "ResourceRecords": [{"Value": "192.0.2.1"}]}
+        batch = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+        return client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch=batch)["ChangeInfo"]["Id"]
+
+    def status(made: object) -> object:
+        return client.get_change(Id=made)["ChangeInfo"]["Status"]
+
+    async def follow() -> None:
+        async with emulated.changes("route53") as changes:
+            await emulated.followed("route53", await anext(changes))
+
+    zone = client.create_hosted_zone(Name="example.nl", CallerReference="x")["HostedZone"]["Id"]
+    assert status(change()) == "INSYNC", "nobody follows"
+    asyncio.run(follow())
+    made = change()
+    assert status(made) == "PENDING"
+    asyncio.run(follow())
+    assert status(made) == "INSYNC"
+
+
 def launch(emulated, token: str, **changes):
     request = {
         "ImageId": "ami-12345678",

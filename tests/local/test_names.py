@@ -1,6 +1,8 @@
 """The name server of the local system: what the zones of the emulated Route 53 say, to phones that ask by DNS."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import boto3
@@ -29,7 +31,7 @@ class MotoZone:
 
 
 @pytest.fixture
-def server() -> NameServer:
+def server() -> Iterator[NameServer]:
     with mock_aws():
         emulated = MotoZone()
         route53 = boto3.client("route53", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
@@ -40,7 +42,7 @@ def server() -> NameServer:
             route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
         made = NameServer(emulated)  # type: ignore[arg-type]
         made._zones, made._records = made._read()
-        return made
+        yield made
 
 
 def ask(server: NameServer, name: str, kind: str) -> DNSRecord:
@@ -93,3 +95,35 @@ async def test_a_phone_tries_the_primary_first(server: NameServer) -> None:
             await asyncio.to_thread(locate, f"{host}:{port}", "nobody.sip.example.nl")
     finally:
         transport.close()
+
+
+async def test_a_reading_that_fails_is_done_again_though_no_other_change_comes(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: asyncio.Queue[int] = asyncio.Queue()
+
+    class Changing(MotoZone):
+        @asynccontextmanager
+        async def changes(self, service: str) -> AsyncIterator[AsyncIterator[int]]:
+            async def each() -> AsyncIterator[int]:
+                yield 7
+                await asyncio.Event().wait()
+
+            yield each()
+
+        async def followed(self, service: str, writes: int) -> None:
+            told.put_nowait(writes)
+
+    read, failures = server._read, iter([OSError("the zones are being written")])
+
+    def reading() -> Any:
+        for failure in failures:
+            raise failure
+        return read()
+
+    server._emulated = Changing()  # type: ignore[assignment]
+    monkeypatch.setattr(server, "_read", reading)
+    server._records = {}
+    async with server:
+        assert await asyncio.wait_for(told.get(), 30) == 7
+    assert ask(server, "abc234.sip.example.nl", "A").rr

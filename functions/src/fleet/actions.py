@@ -105,9 +105,16 @@ class Names:
 
 @dataclass(frozen=True)
 class PublishNames:
-    """Make DNS say it, as few requests as its API allows, and write down what it says."""
+    """Make DNS say it, as few requests as its API allows, and write down what it was told."""
 
     changes: tuple[Names, ...]
+
+
+@dataclass(frozen=True)
+class ConfirmNames:
+    """Ask whether what was said of these environments has reached all of Route 53's servers, and write that down."""
+
+    placements: tuple[Placement, ...]
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,7 @@ Action = (
     | Rearrange
     | Forget
     | PublishNames
+    | ConfirmNames
     | TellProven
     | TellHeld
     | Alarm

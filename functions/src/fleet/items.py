@@ -85,6 +85,7 @@ def from_placement(placement: Placement) -> Item:
         "epoch": placement.epoch,
         "assignments": [_from_assignment(one) for one in placement.assignments],
         "names": None if placement.names is None else list(placement.names),
+        "spreading": list(placement.spreading) or None,
         "proven": placement.proven
         and {
             "version": placement.proven.version,
@@ -107,6 +108,7 @@ def to_placement(item: Mapping[str, Any]) -> Placement:
         epoch=item["epoch"],
         assignments=tuple(_to_assignment(one) for one in item["assignments"]),
         names=tuple(item["names"]) if "names" in item else None,
+        spreading=tuple(item.get("spreading", ())),
         proven=Told(proven["version"], proven["nodeId"], from_iso(proven["at"])) if proven else None,
         held=HoldReason(item["held"]) if "held" in item else None,
         dedicated=item.get("dedicated", False),

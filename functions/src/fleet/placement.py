@@ -61,7 +61,9 @@ class Placement:
     epoch: int = 0
     assignments: tuple[Assignment, ...] = ()
     names: tuple[str, ...] | None = None
-    """What DNS says: addresses of the primary and then the standby, None for nothing; empty while it is being changed."""
+    """What DNS was told: addresses of the primary and then the standby, None for nothing; empty while it is being told."""
+    spreading: tuple[str, ...] = ()
+    """Route 53's changes that may not have reached all of its servers: until they have, a phone may be told that there is no such name."""
     proven: Told | None = None
     held: HoldReason | None = None
     dedicated: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fleet import lifecycle, names
-from fleet.actions import Action, Alarm, Forget, Names, PublishNames, TellHeld, TellProven, Wanted
+from fleet.actions import Action, Alarm, ConfirmNames, Forget, Names, PublishNames, TellHeld, TellProven, Wanted
 from fleet.capacity import Capacity
 from fleet.limits import Limits
 from fleet.node import IN_SERVICE, Node
@@ -54,6 +54,7 @@ def plan(
     # When nobody is heard, it is hardly all nodes that are at fault, and many more of them would be no better.
     silence = bool(in_service) and not any(lifecycle.serves_now(node) for node in in_service)
     homeless: list[Succession] = []
+    proven: list[TellProven] = []
     # Who is served is looked after before who waits.
     for one in sorted(
         wanted.values(), key=lambda one: (one.environment_id not in ledger.placements, one.environment_id)
@@ -72,7 +73,11 @@ def plan(
             actions.append(step)
         elif not placement.assignments or (succession.lacks_standby and not silence):
             homeless.append(succession)
-        actions += _proof(one, placement, observed, now)
+        for told in _proof(one, placement, observed, now):
+            if isinstance(told, TellProven):
+                proven.append(told)
+            else:
+                actions.append(told)
     actions += _room_for(homeless, capacity, limits)
     if silence and all(observed.lease_is_out(node, now) for node in in_service) and not capacity.is_coming:
         capacity.request("nobody is heard")  # one that boots shows that it was the nodes after all
@@ -80,7 +85,8 @@ def plan(
     actions += capacity.requested
     if not homeless:
         actions += capacity.surplus()
-    actions += _names(ledger, now)
+    actions += _names(ledger)
+    actions += _told_of(proven, rooms.nodes)
     return actions
 
 
@@ -131,7 +137,18 @@ def _proof(wanted: Wanted, placement: Placement, observed: Observed, now: dateti
             yield Alarm("ProofFailed", placement.environment_id)
 
 
-def _names(ledger: Ledger, now: datetime) -> Iterator[Action]:
+def _told_of(proven: list[TellProven], nodes: Mapping[str, Node]) -> Iterator[Action]:
+    """Those whose name stands are told of: phones are handed the name, and who asks for one too early is told for a quarter of an hour
+    that there is none (the zone's SOA record says how long).
+    """
+    named = [told for told in proven if names.addresses(told.placement, nodes) == told.placement.names]
+    spreading = [told.placement for told in named if told.placement.spreading]
+    if spreading:
+        yield ConfirmNames(tuple(spreading[:MOST_NAMES]))
+    yield from (told for told in named if not told.placement.spreading)
+
+
+def _names(ledger: Ledger) -> Iterator[Action]:
     nodes = {node.id: node for node in ledger.nodes}
     changes = []
     for placement in ledger.placements.values():

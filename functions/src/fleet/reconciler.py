@@ -4,6 +4,7 @@ Started by the tables' streams, by EC2's events and each minute; whatever starts
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 20
 _ENOUGH_TIME_MS = 15_000
+_MOST_CHANGES_ASKED = 10
+"""Route 53 takes five requests a second of an account."""
+
+
+class NotYetError(Exception):
+    """It is as it was: it takes time."""
 
 
 class FleetLedger(Protocol):
@@ -72,7 +79,8 @@ class Instances(Protocol):
 class Dns(Protocol):
     """What the reconciler needs of Zone."""
 
-    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> None: ...
+    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> Mapping[str, tuple[str, ...]]: ...
+    def spread(self, change: str) -> bool: ...
 
 
 class Reconciler:
@@ -136,6 +144,8 @@ class Reconciler:
             # Somebody was quicker; the next plan starts from what they did.
             logger.info("fleet: overtaken", extra=described)
             return False
+        except NotYetError:
+            return False
         except Exception:
             # Not raised: the stream would bring the same records again and again. The next minute tries anew; the alarm counts.
             logger.exception("fleet: action failed", extra=described)
@@ -175,6 +185,8 @@ class Reconciler:
                 self._ledger.forget(placement)
             case actions.PublishNames(changes):
                 self._publish(changes)
+            case actions.ConfirmNames(placements):
+                self._confirm(placements)
             case actions.TellProven(placement, told):
                 server = self._ledger.node(told.node_id)
                 if server is None:
@@ -221,15 +233,27 @@ class Reconciler:
                 )
             except (ChangedMeanwhileError, BusyError):
                 continue
-        self._dns.publish([(placement.environment_id, addresses) for placement, addresses in begun])
+        made = self._dns.publish([(placement.environment_id, addresses) for placement, addresses in begun])
         overtaken = 0
         for placement, addresses in begun:
             try:
-                self._ledger.note(placement, replace(placement, names=addresses))
+                spreading = made.get(placement.environment_id, ())
+                self._ledger.note(placement, replace(placement, names=addresses, spreading=spreading))
             except (ChangedMeanwhileError, BusyError):
                 overtaken += 1
         if overtaken == len(changes):
             raise ChangedMeanwhileError
+
+    def _confirm(self, placements: tuple[Placement, ...]) -> None:
+        """Raises NotYetError when nothing has spread: there is nothing new to plan with. The next look asks again."""
+        asked = list(dict.fromkeys(change for placement in placements for change in placement.spreading))
+        spread = {change for change in asked[:_MOST_CHANGES_ASKED] if self._dns.spread(change)}
+        confirmed = [placement for placement in placements if spread.issuperset(placement.spreading)]
+        if not confirmed:
+            raise NotYetError
+        for placement in confirmed:
+            with suppress(ChangedMeanwhileError, BusyError):
+                self._ledger.note(placement, replace(placement, spreading=()))
 
 
 def _ids(action: Action) -> dict[str, str]:

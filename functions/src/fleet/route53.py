@@ -38,33 +38,61 @@ class Zone:
         self._zone_id = zone_id
         self._sip_domain = sip_domain
 
-    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> None:
-        """Make each environment's names say these addresses, or nothing. Raises ClientError; then none, some or all have changed."""
+    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> dict[str, tuple[str, ...]]:
+        """Make each environment's names say these addresses, or nothing; answers the changes that have yet to spread by environment.
+
+        Raises ClientError; then none, some or all have changed.
+        """
         if not self._zone_id:
-            return
+            return {}
         wanted: dict[tuple[str, str], Change] = {}
+        of: dict[str, set[tuple[str, str]]] = {}
         for environment_id, said in changes:
             found = names.records(environment_id, self._sip_domain, said) if said else self._published(environment_id)
             action = "UPSERT" if said else "DELETE"
             for record in found:
                 wanted[record.name, record.kind] = _change(action, record)
+                of.setdefault(environment_id, set()).add((record.name, record.kind))
+        made: dict[tuple[str, str], str] = {}
         for batch in _batches(list(wanted.values())):
-            self._request(batch)
+            made |= self._request(batch)
+        return {
+            environment_id: tuple(sorted({made[key] for key in keys if key in made}))
+            for environment_id, keys in of.items()
+        }
 
-    def _request(self, changes: Sequence[Change]) -> None:
+    def spread(self, change: str) -> bool:
+        """Whether all of Route 53's servers have it. Raises ClientError.
+
+        https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetChange.html
+        """
+        try:
+            return client().get_change(Id=change)["ChangeInfo"]["Status"] == "INSYNC"
+        except ClientError as error:
+            # Changes are forgotten in time, long after they have spread.
+            if error.response["Error"]["Code"] == "NoSuchChange":
+                return True
+            raise
+
+    def _request(self, changes: Sequence[Change]) -> dict[tuple[str, str], str]:
+        """Answers Route 53's change by record."""
         try:
             batch: Any = {"Changes": list(changes)}
-            client().change_resource_record_sets(HostedZoneId=self._zone_id, ChangeBatch=batch)
+            answer = client().change_resource_record_sets(HostedZoneId=self._zone_id, ChangeBatch=batch)
         except ClientError as error:
             # A batch is refused whole. A record that was deleted meanwhile must not keep the others from being written.
             if error.response["Error"]["Code"] != "InvalidChangeBatch":
                 raise
             if len(changes) == 1:
                 if changes[0]["Action"] == "DELETE" and "not found" in error.response["Error"]["Message"]:
-                    return
+                    return {}
                 raise
+            made: dict[tuple[str, str], str] = {}
             for change in changes:
-                self._request([change])
+                made |= self._request([change])
+            return made
+        record_sets = [change["ResourceRecordSet"] for change in changes]
+        return {(one["Name"], one["Type"]): answer["ChangeInfo"]["Id"] for one in record_sets}
 
     def _published(self, environment_id: str) -> Iterator[Record]:
         """What the zone says of an environment: a record is deleted by its exact values."""

@@ -79,6 +79,9 @@ class Fleet(Construct):
             ),
             f"IAM5[Resource::arn:<AWS::Partition>:ec2:{nodes.region}::image/*]",
         )
+        acknowledge(
+            role, "A change gets its name when it is made.", "IAM5[Resource::arn:<AWS::Partition>:route53:::change/*]"
+        )
         triggers = ReconcilerTriggers(self, "Triggers", self.function, customers=tables.customers, fleet=tables.fleet)
         self.dead_letters: Queue = triggers.dead_letters
 
@@ -89,6 +92,7 @@ class Fleet(Construct):
         return [
             allow(["route53:ChangeResourceRecordSets"], zone, conditions=kinds),
             allow(["route53:ListResourceRecordSets"], zone),
+            allow(["route53:GetChange"], f"arn:{Aws.PARTITION}:route53:::change/*"),
         ]
 
     @staticmethod

@@ -34,6 +34,7 @@ events = st.one_of(
     st.tuples(st.just("clock"), st.integers(0, 5), st.sampled_from([-3600, -40, 40, 3600])),
     st.tuples(st.just("calls"), st.integers(0, 5), st.integers(0, 5)),
     st.tuples(st.just("stale"), st.sampled_from([0, 20, 60])),
+    st.tuples(st.just("names spread in"), st.sampled_from([0, 20, 90])),
     st.tuples(st.just("control plane"), st.booleans()),
     st.tuples(
         st.sampled_from(["kill_before", "kill_after", "lose_answer", "refuse"]),
@@ -83,6 +84,8 @@ def happen(cloud: Cloud, event: Event) -> None:
             cloud.next_boots = boots
         case "stale", seconds:
             cloud.ec2.stale = timedelta(seconds=seconds)
+        case "names spread in", seconds:
+            cloud.dns.spreads_in = timedelta(seconds=seconds)
         case "control plane", runs:
             cloud.control_plane_runs = runs
         case ("kill_before" | "kill_after" | "lose_answer" | "refuse") as what, number:

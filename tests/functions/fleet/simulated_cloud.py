@@ -6,20 +6,18 @@ control plane is killed before or after any of its writes. What must hold at eve
 is well again, `Cloud.check_healed`.
 """
 
-from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.actions import Wanted
-from fleet.ec2 import LaunchRefusedError
 from fleet.limits import Limits
-from fleet.node import GONE, OCCUPYING, Node, NodeState, Offer, Refusal
+from fleet.node import GONE, OCCUPYING, NodeState
 from fleet.observed import LEASE, Heartbeat, Instance, Proof
 from fleet.placement import HoldReason, Role
 from fleet.reconciler import Reconciler
 from shared.telemetry import metrics
 from tests.functions.fleet.memory_store import Killed, MemoryStore, Writes
+from tests.functions.fleet.simulated_services import Customers, Dns, Ec2
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=5)
@@ -53,104 +51,6 @@ class MediaNode:
         return self.loaded.get(environment_id, (Role.STANDBY,))[0] is Role.PRIMARY
 
 
-class Ec2:
-    """EC2 as its documentation has it: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html."""
-
-    def __init__(self, cloud: "Cloud") -> None:
-        self.all: dict[str, Instance] = {}
-        self.full: set[str] = set()
-        self.quota = 99
-        self.stale = timedelta(0)
-        self.history: list[tuple[datetime, tuple[Instance, ...]]] = []
-        self._cloud = cloud
-        self._tokens: dict[str, tuple[tuple[str, Offer], str]] = {}
-
-    def instances(self) -> tuple[Instance, ...]:
-        if self.stale:
-            seen = [instances for at, instances in self.history if at <= self._cloud.now - self.stale]
-            return seen[-1] if seen else ()
-        return tuple(self.all.values())
-
-    def launch(self, node_id: str, offer: Offer, client_token: str) -> Instance:
-        self._cloud.writes.before()
-        known = self._tokens.get(client_token)
-        if known:
-            parameters, instance_id = known
-            if parameters != (node_id, offer) or self.all[instance_id].ended:
-                raise LaunchRefusedError(Refusal.SPENT)
-            return self.all[instance_id]
-        if sum(instance.alive for instance in self.all.values()) >= self.quota:
-            raise LaunchRefusedError(Refusal.QUOTA)
-        if offer.subnet_id in self.full:
-            raise LaunchRefusedError(Refusal.NO_CAPACITY)
-        number = len(self.all) + 1
-        instance_id = f"i-{number:04d}"
-        arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{instance_id}"
-        self.all[instance_id] = Instance(instance_id, arn, node_id, "pending", self._cloud.now, offer.subnet_id)
-        self._tokens[client_token] = ((node_id, offer), instance_id)
-        self._cloud.boot(self.all[instance_id], number)
-        self._cloud.writes.after()
-        return self.all[instance_id]
-
-    def terminate(self, instance_id: str) -> None:
-        self._cloud.writes.before()
-        self.end(instance_id)
-        self._cloud.writes.after()
-
-    def end(self, instance_id: str) -> None:
-        self.all[instance_id] = replace(self.all[instance_id], state="terminated")
-        self._cloud.machines.pop(self.all[instance_id].arn, None)
-
-
-class Dns:
-    """Route 53's zone."""
-
-    def __init__(self, writes: Writes) -> None:
-        self.says: dict[str, tuple[str, ...]] = {}
-        self._writes = writes
-
-    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> None:
-        self._writes.before()
-        for environment_id, addresses in changes:
-            if addresses is None:
-                self.says.pop(environment_id, None)
-            else:
-                self.says[environment_id] = addresses
-        self._writes.after()
-
-
-class Customers:
-    """What `customers` wants served, and what it was told."""
-
-    def __init__(self, writes: Writes) -> None:
-        self.served: dict[str, Wanted] = {}
-        self.gone: set[str] = set()
-        self.told_proven: dict[str, tuple[int, str]] = {}
-        self.told_held: dict[str, str] = {}
-        self._writes = writes
-
-    def wanted(self) -> dict[str, Wanted]:
-        return dict(self.served)
-
-    def document(self, environment_id: str) -> Mapping[str, int] | None:
-        found = self.served.get(environment_id)
-        return {"version": found.version, "phones": found.phones} if found else None
-
-    def ended(self, environment_ids: Iterable[str]) -> Set[str]:
-        return {one for one in environment_ids if one in self.gone}
-
-    def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None:
-        self._writes.before()
-        self.told_proven[environment_id] = version, node.id
-        self.told_held.pop(environment_id, None)
-        self._writes.after()
-
-    def held(self, environment_id: str, reason: str) -> None:
-        self._writes.before()
-        self.told_held[environment_id] = reason
-        self._writes.after()
-
-
 class Cloud:
     """All of it, and the control plane that is being tried."""
 
@@ -160,8 +60,8 @@ class Cloud:
         self.store = store or MemoryStore()
         self.reads_are_cheap = store is None
         self.writes: Writes = self.store.writes
-        self.customers = Customers(self.writes)
-        self.dns = Dns(self.writes)
+        self.dns = Dns(self)
+        self.customers = Customers(self.writes, self.dns)
         self.ec2 = Ec2(self)
         self.machines: dict[str, MediaNode] = {}
         self.next_boots = True
@@ -291,6 +191,7 @@ class Cloud:
         self.writes.__init__()  # type: ignore[misc]
         self.control_plane_runs = True
         self.ec2.full.clear()
+        self.dns.spreads_in = timedelta(0)
         self.ec2.quota, self.ec2.stale, self.next_boots, self.next_passes = 99, timedelta(0), True, True
         for node in self.machines.values():
             node.reaches_dynamodb, node.probe_passes, node.clock, node.calls = True, True, timedelta(0), 0

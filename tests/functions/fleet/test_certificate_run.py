@@ -213,7 +213,8 @@ def test_a_certificate_is_ordered_kept_and_renewed_when_two_thirds_of_its_life_a
     assert certificate.days_left(first, now) == pytest.approx(life(first).total_seconds() / 86_400, abs=0.1)
 
     begins = leaf(first).not_valid_before_utc
-    for early in (now, begins + life(first) * 0.66):
+    # Not `now`: pebble lets a certificate begin when it is issued, a real authority an hour before.
+    for early in (begins, begins + life(first) * 0.66):
         assert not renewal.run(early)
     assert values.read("certificate") == first
     assert renewal.run(begins + life(first) * 0.67)

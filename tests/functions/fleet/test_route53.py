@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from fleet import names, route53
@@ -61,6 +62,26 @@ def test_publishing_again_and_deleting_again_does_no_harm(zone: Zone) -> None:
     assert not any("abc234" in name for name, _ in said(zone))
 
 
+def test_what_is_said_names_the_change_that_brings_it_to_all_servers(
+    zone: Zone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = zone.publish([("abc234", FIRST), ("def567", FIRST[:1])])
+    assert set(made) == {"abc234", "def567"}
+    (change,) = made["abc234"]
+    assert zone.spread(change)
+    answers = iter(["PENDING", "INSYNC"])
+    monkeypatch.setattr(route53.client(), "get_change", lambda Id: {"ChangeInfo": {"Status": next(answers)}})
+    assert [zone.spread(change), zone.spread(change)] == [False, True]
+
+
+def test_a_change_that_route_53_has_forgotten_has_spread_long_ago(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgotten(Id: str) -> None:
+        raise ClientError({"Error": {"Code": "NoSuchChange", "Message": Id}}, "GetChange")
+
+    monkeypatch.setattr(route53.client(), "get_change", forgotten)
+    assert zone.spread("/change/C1")
+
+
 def test_what_moved_is_said_anew(zone: Zone) -> None:
     zone.publish([("abc234", FIRST)])
     zone.publish([("abc234", FIRST[::-1])])
@@ -81,19 +102,24 @@ def test_a_record_that_was_deleted_by_somebody_keeps_no_other_from_being_written
 def test_a_request_holds_no_more_than_the_api_takes(zone: Zone, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def change(HostedZoneId: str, ChangeBatch: Any) -> None:
+    def change(HostedZoneId: str, ChangeBatch: Any) -> Any:
         records = [one for each in ChangeBatch["Changes"] for one in each["ResourceRecordSet"]["ResourceRecords"]]
         assert 2 * sum(len(one["Value"]) for one in records) <= 32_000
         sizes.append(len(records))
+        return {"ChangeInfo": {"Id": f"/change/C{len(sizes)}"}}
 
     monkeypatch.setattr(route53.client(), "change_resource_record_sets", change)
-    zone.publish([(f"env{number:03}", FIRST) for number in range(1000)])
+    made = zone.publish([(f"env{number:03}", FIRST) for number in range(1000)])
+    assert {change for changes in made.values() for change in changes} == {
+        f"/change/C{number + 1}" for number in range(len(sizes))
+    }
+    assert all(1 <= len(changes) <= 3 for changes in made.values()), "each waits for its own changes only"
     assert max(sizes) <= MOST_RECORDS
     assert sum(sizes) == 2 + 3 * 1000
 
 
 def test_without_a_zone_nothing_is_published() -> None:
-    Zone("", DOMAIN).publish([("abc234", FIRST)])
+    assert Zone("", DOMAIN).publish([("abc234", FIRST)]) == {}
 
 
 def test_the_name_of_a_node_is_never_one_of_an_environment() -> None:

@@ -93,7 +93,11 @@ def test_rows_are_read_as_they_were_written() -> None:
     assert items.to_node(items.from_node(full)) == full
     placed = placement.assign(Placement("abc234", leaves="n0001"), full, Role.STANDBY, 5, 1, NOW)
     placed = placement.give(placed, "n0001", Role.STANDBY, NOW)
-    for one in (placed, replace(placed, names=()), replace(placed, names=("n0001 192.0.2.1 5061",), dedicated=True)):
+    for one in (
+        placed,
+        replace(placed, names=(), spreading=("/change/C1",)),
+        replace(placed, names=("n0001 192.0.2.1 5061",), dedicated=True),
+    ):
         assert items.to_placement(items.from_placement(one)) == one
 
 

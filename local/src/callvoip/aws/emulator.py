@@ -1,6 +1,6 @@
 """The emulated AWS: moto's server as a process of its own, started on a socket that it inherits.
 
-Eight things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both
+Nine things are added to moto. Its tables may be DynamoDB Local's instead, and its instances be kept, so that both
 outlast a restart; else requests to DynamoDB come one after the other: a failing transaction of moto's puts back a copy
 of the table and would lose what others wrote meanwhile. And whoever waits for a change (streams, instances) is told of
 it rather than polling: GET /callvoip/changes?service=dynamodb&after=N answers as soon as the number of writes to that
@@ -10,6 +10,7 @@ was announced at POST /callvoip/principals may do what its role allows and no mo
 and may do anything. And what SES sends can be read at GET /callvoip/mail. And a transaction does not copy the table's
 whole stream, as moto does to be able to put the table back. And a stream's iterator reads the table that is there when
 it is used: moto's would read on in the one that a failed transaction left behind, with what was rolled back in it.
+And a change of Route 53 is PENDING until the name server, which says so at POST /callvoip/followed, answers by it.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ from callvoip.aws.request_context import asked
 from callvoip.aws.ses import SentMail
 
 CHANGES_PATH = "/callvoip/changes"
+FOLLOWED_PATH = "/callvoip/followed"
 WAIT_SECONDS = 20.0
 PRINCIPALS_PATH = "/callvoip/principals"
 MAIL_PATH = "/callvoip/mail"
 _CREDENTIAL = re.compile(r"Credential=([^/]*)/[^/]*/([^/]*)/([^/,]+)/")
 # SES's newer API names its actions by path alone.
 _ACTIONS = {("POST", "/v2/email/outbound-emails"): "SendEmail"}
-_ROUTE53 = "/2013-04-01/hostedzone"
+_ROUTE53 = "/2013-04-01/"
 _ROUTE53_ACTIONS = {("POST", "rrset"): "ChangeResourceRecordSets", ("GET", "rrset"): "ListResourceRecordSets"}
+_ROUTE53_CHANGE = re.compile(re.escape(_ROUTE53) + "change/[^/]+")
 # Amazon names its reading actions so, in every API used here.
 _READS = ("Get", "Describe", "List", "Query", "Scan", "BatchGet", "TransactGet")
 
@@ -95,6 +98,7 @@ class Emulator:
         self._mail = SentMail(sent)
         self._changed = threading.Condition()
         self._writes: Counter[str] = Counter()
+        self._followed: dict[str, int] = {}
         self._principals: dict[str, Principal] = {}
         self._launches = threading.Lock()
         self._launched: dict[str, tuple[str, Answered]] = {}
@@ -105,6 +109,11 @@ class Emulator:
             return self._wait(environ, start_response)
         if environ["PATH_INFO"] == PRINCIPALS_PATH:
             return self._announce(environ, start_response)
+        if environ["PATH_INFO"] == FOLLOWED_PATH:
+            told = json.loads(_body(environ))
+            self._followed[told["service"]] = told["writes"]
+            start_response("204 No Content", [])
+            return []
         if environ["PATH_INFO"] == MAIL_PATH:
             start_response("200 OK", [("Content-Type", "application/json")])
             return [self._mail.as_json()]
@@ -119,6 +128,8 @@ class Emulator:
             answer = self._launch(body.decode(errors="replace"), environ, start_response)
         elif action == "SendEmail":
             answer = self._send(json.loads(body), environ, start_response)
+        elif action.startswith("GetChange "):
+            answer = self._change(environ, start_response)
         elif service == "dynamodb":
             answer = self._dynamodb(environ, start_response)
         else:
@@ -169,6 +180,15 @@ class Emulator:
             self._mail.add(ses.read(request, json.loads(answered.body)["MessageId"], datetime.now(UTC)))
         start_response(answered.status, answered.headers)
         return [answered.body]
+
+    def _change(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """For moto a change is everywhere at once; here the name server has yet to read it, if there is one."""
+        answered = _collect(self._moto, environ)
+        behind = self._followed.get("route53", self._writes["route53"]) < self._writes["route53"]
+        body = answered.body.replace(b"INSYNC", b"PENDING") if behind else answered.body
+        headers = [(name, value) for name, value in answered.headers if name.lower() != "content-length"]
+        start_response(answered.status, [*headers, ("Content-Length", str(len(body)))])
+        return [body]
 
     def _wait(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ["QUERY_STRING"])
@@ -241,6 +261,8 @@ def _action(environ: Environ, body: bytes) -> str:
     method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
     if (named := _ACTIONS.get((method, path))) is not None:
         return named
+    if _ROUTE53_CHANGE.fullmatch(path):
+        return f"GetChange {path}"
     if path.startswith(_ROUTE53):
         return f"{_ROUTE53_ACTIONS.get((method, path.rstrip('/').rpartition('/')[2]), method.title())} {path}"
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")

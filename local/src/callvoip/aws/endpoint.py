@@ -69,22 +69,30 @@ class Emulated:
             answer.raise_for_status()
 
     @asynccontextmanager
-    async def changes(self, service: str) -> AsyncIterator[AsyncIterator[None]]:
-        """Yields an iterator that gives one None at once and one after each write to `service`, many at once counting
+    async def changes(self, service: str) -> AsyncIterator[AsyncIterator[int]]:
+        """Yields an iterator that gives the number of writes to `service` at once and after each, many at once counting
         as one.
         """
         async with aiohttp.ClientSession(self.endpoint, timeout=aiohttp.ClientTimeout(total=None)) as session:
 
-            async def each() -> AsyncIterator[None]:
+            async def each() -> AsyncIterator[int]:
                 seen = -1
                 while True:
                     async with session.get("/callvoip/changes", params={"service": service, "after": seen}) as answer:
                         writes = (await answer.json())["writes"]
                     if writes != seen:
                         seen = writes
-                        yield
+                        yield writes
 
             yield each()
+
+    async def followed(self, service: str, writes: int) -> None:
+        """Tell that somebody serves what the first so many writes to `service` have made."""
+        async with (
+            aiohttp.ClientSession(self.endpoint) as session,
+            session.post("/callvoip/followed", json={"service": service, "writes": writes}) as answer,
+        ):
+            answer.raise_for_status()
 
 
 async def send(emulated: Emulated, queue_arn: str, message: Mapping[str, Any]) -> None:

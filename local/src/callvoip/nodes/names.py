@@ -20,6 +20,7 @@ from callvoip.data import write
 
 _log = logging.getLogger(__name__)
 _ASK_SECONDS = 2.0
+_AGAIN_SECONDS = 0.5
 _KINDS = {"A": A, "SRV": SRV}
 
 
@@ -66,12 +67,16 @@ class NameServer:
             self._transport.close()
 
     async def _follow(self) -> None:
-        async with self._emulated.changes("route53") as changes:
-            async for _ in changes:
-                try:
-                    self._zones, self._records = await asyncio.to_thread(self._read)
-                except Exception:
-                    _log.exception("the zones could not be read")
+        """Read the zones after each change. One reading that fails is done again: no other change may come for a long time."""
+        while True:
+            try:
+                async with self._emulated.changes("route53") as changes:
+                    async for writes in changes:
+                        self._zones, self._records = await asyncio.to_thread(self._read)
+                        await self._emulated.followed("route53", writes)
+            except Exception:
+                _log.exception("the zones could not be read")
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     def _read(self) -> tuple[tuple[str, ...], dict[tuple[str, str], list[RR]]]:
         route53 = self._emulated.client("route53")

@@ -1,0 +1,133 @@
+"""What the fleet's control plane speaks with in the simulated cloud: EC2, Route 53 and `customers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fleet.actions import Wanted
+from fleet.ec2 import LaunchRefusedError
+from fleet.node import Node, Offer, Refusal
+from fleet.observed import Instance
+from tests.functions.fleet.memory_store import Writes
+
+if TYPE_CHECKING:
+    from tests.functions.fleet.simulated_cloud import Cloud
+
+
+class Ec2:
+    """EC2 as its documentation has it: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.all: dict[str, Instance] = {}
+        self.full: set[str] = set()
+        self.quota = 99
+        self.stale = timedelta(0)
+        self.history: list[tuple[datetime, tuple[Instance, ...]]] = []
+        self._cloud = cloud
+        self._tokens: dict[str, tuple[tuple[str, Offer], str]] = {}
+
+    def instances(self) -> tuple[Instance, ...]:
+        if self.stale:
+            seen = [instances for at, instances in self.history if at <= self._cloud.now - self.stale]
+            return seen[-1] if seen else ()
+        return tuple(self.all.values())
+
+    def launch(self, node_id: str, offer: Offer, client_token: str) -> Instance:
+        self._cloud.writes.before()
+        known = self._tokens.get(client_token)
+        if known:
+            parameters, instance_id = known
+            if parameters != (node_id, offer) or self.all[instance_id].ended:
+                raise LaunchRefusedError(Refusal.SPENT)
+            return self.all[instance_id]
+        if sum(instance.alive for instance in self.all.values()) >= self.quota:
+            raise LaunchRefusedError(Refusal.QUOTA)
+        if offer.subnet_id in self.full:
+            raise LaunchRefusedError(Refusal.NO_CAPACITY)
+        number = len(self.all) + 1
+        instance_id = f"i-{number:04d}"
+        arn = f"arn:aws:ec2:eu-central-1:123456789012:instance/{instance_id}"
+        self.all[instance_id] = Instance(instance_id, arn, node_id, "pending", self._cloud.now, offer.subnet_id)
+        self._tokens[client_token] = ((node_id, offer), instance_id)
+        self._cloud.boot(self.all[instance_id], number)
+        self._cloud.writes.after()
+        return self.all[instance_id]
+
+    def terminate(self, instance_id: str) -> None:
+        self._cloud.writes.before()
+        self.end(instance_id)
+        self._cloud.writes.after()
+
+    def end(self, instance_id: str) -> None:
+        self.all[instance_id] = replace(self.all[instance_id], state="terminated")
+        self._cloud.machines.pop(self.all[instance_id].arn, None)
+
+
+class Dns:
+    """Route 53's zone: what it was told last, and which changes have not reached all of its servers."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.says: dict[str, tuple[str, ...]] = {}
+        self.spreads_in = timedelta(0)
+        self.spread_at: list[datetime] = []
+        self._cloud = cloud
+        self._changed: dict[str, datetime] = {}
+        self._writes = cloud.writes
+
+    def spread(self, change: str) -> bool:
+        return self._cloud.now >= self.spread_at[int(change)]
+
+    def stands(self, environment_id: str) -> bool:
+        """Whether every phone that asks is told what was said last, and not that there is no such name."""
+        return environment_id in self.says and self._cloud.now >= self._changed[environment_id]
+
+    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> dict[str, tuple[str, ...]]:
+        self._writes.before()
+        changes = list(changes)
+        self.spread_at.append(self._cloud.now + self.spreads_in)
+        for environment_id, addresses in changes:
+            self._changed[environment_id] = self.spread_at[-1]
+            if addresses is None:
+                self.says.pop(environment_id, None)
+            else:
+                self.says[environment_id] = addresses
+        self._writes.after()
+        return {environment_id: (str(len(self.spread_at) - 1),) for environment_id, _ in changes}
+
+
+class Customers:
+    """What `customers` wants served, and what it was told."""
+
+    def __init__(self, writes: Writes, dns: Dns) -> None:
+        self.served: dict[str, Wanted] = {}
+        self.gone: set[str] = set()
+        self.told_proven: dict[str, tuple[int, str]] = {}
+        self.told_held: dict[str, str] = {}
+        self._writes = writes
+        self._dns = dns
+
+    def wanted(self) -> dict[str, Wanted]:
+        return dict(self.served)
+
+    def document(self, environment_id: str) -> Mapping[str, int] | None:
+        found = self.served.get(environment_id)
+        return {"version": found.version, "phones": found.phones} if found else None
+
+    def ended(self, environment_ids: Iterable[str]) -> Set[str]:
+        return {one for one in environment_ids if one in self.gone}
+
+    def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None:
+        self._writes.before()
+        assert self._dns.stands(environment_id), f"{environment_id} is proven while its name does not stand"
+        assert f"{node.id} {node.address}" in self._dns.says[environment_id][0], "its name leads elsewhere"
+        self.told_proven[environment_id] = version, node.id
+        self.told_held.pop(environment_id, None)
+        self._writes.after()
+
+    def held(self, environment_id: str, reason: str) -> None:
+        self._writes.before()
+        self.told_held[environment_id] = reason
+        self._writes.after()
