@@ -26,6 +26,12 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
 
 
+@pytest.fixture(scope="module")
+def botocores_own() -> Session:
+    """botocore's own way to a client; reading a service's model takes most of the time of one, and it keeps models."""
+    return Session()
+
+
 def address(client: Any, operation: str) -> str:
     """Where a request of this operation would go, as the service's own rules have it."""
     told = client._resolve_endpoint_ruleset(client.meta.service_model.operation_model(operation), {}, {})
@@ -35,11 +41,11 @@ def address(client: Any, operation: str) -> str:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("region", ["eu-central-1", "eu-west-1", "us-east-1", "ap-southeast-2"])
 def test_a_client_calls_the_address_that_botocore_knows(
-    service: str, region: str, monkeypatch: pytest.MonkeyPatch
+    service: str, region: str, botocores_own: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_REGION", region)
     ours = aws.client(service, connect_timeout_s=1, read_timeout_s=1, attempts=1)
-    botocores = Session().create_client(service, region)
+    botocores = botocores_own.create_client(service, region)
     assert address(ours, SERVICES[service]) == address(botocores, SERVICES[service])
     assert ours.meta.endpoint_url == botocores.meta.endpoint_url
     assert ours.meta.service_model.signature_version == botocores.meta.service_model.signature_version

@@ -28,23 +28,32 @@ PLACED: dict[str, Any] = {
 }
 
 
+@pytest.fixture(scope="module")
+def emulated() -> Iterator[Any]:
+    """DynamoDB in this process; making clients takes longer than all the tests."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+        yield boto3.resource("dynamodb", aws_access_key_id="x", aws_secret_access_key="x")
+
+
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def table(emulated: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        made = boto3.resource("dynamodb").create_table(
-            TableName="Callvoip-TablesFleet1",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
-        for name, state in {"n0001": "ready", "n0002": "cordoned", "n0003": "terminated"}.items():
-            made.put_item(Item={**NODE, "sk": name, "nodeId": name, "state": state})
-        made.put_item(Item=PLACED)
-        yield made
+    made = emulated.create_table(
+        TableName="Callvoip-TablesFleet1",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    )
+    for name, state in {"n0001": "ready", "n0002": "cordoned", "n0003": "terminated"}.items():
+        made.put_item(Item={**NODE, "sk": name, "nodeId": name, "state": state})
+    made.put_item(Item=PLACED)
+    yield made
+    for left in emulated.tables.all():
+        left.delete()
 
 
 def row(table: Any, pk: str, sk: str) -> dict[str, Any]:
