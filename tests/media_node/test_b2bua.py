@@ -384,7 +384,7 @@ async def test_extensions_nobody_supports_are_named(office: Office) -> None:
         "Call-ID": "c",
         "CSeq": "1 INVITE",
         "Contact": str(caller.contact),
-        "Require": "100rel",
+        "Require": "precondition",
     }.items():
         request.headers.set(name, value)
     refusal = await refused(caller.invite(caller.connection, request))

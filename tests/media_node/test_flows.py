@@ -101,6 +101,76 @@ async def test_a_phone_that_stays_away_has_lost_its_call(office: Office, monkeyp
     assert (await office.record()).reason == "connection lost"
 
 
+def keeps_its_invite(phone: Patient, conversation: Conversation) -> list[Response]:
+    """A phone whose INVITE outlives its connection; what it hears."""
+    heard: list[Response] = []
+    assert conversation.client is not None
+    conversation.client._on_response = heard.append
+    phone.transactions.lost = lambda connection: None  # type: ignore[method-assign]
+    return heard
+
+
+async def calls_and_loses_its_connection(office: Office) -> tuple[Patient, Conversation, list[Response]]:
+    caller = Patient(f"{CUSTOMER}-101", PASSWORD, DOMAIN)
+    office.handsets.append(caller)
+    await caller.connect("127.0.0.1", office.port, office.certificates.client_context())
+    await caller.register()
+    ours = await caller.call("102", wait=False)
+    heard = keeps_its_invite(caller, ours)
+    await until(lambda: any(response.code == 180 for response in heard))
+    caller.connection.close()
+    await until(
+        lambda: any(
+            party.connection.closed for call in office.exchange.calls.values() for party in call.parties.values()
+        )
+    )
+    return caller, ours, heard
+
+
+async def test_a_call_that_rings_outlives_its_callers_connection(office: Office) -> None:
+    callee = await office.handset("102", answers=lambda transaction: 180)
+    caller, ours, heard = await calls_and_loses_its_connection(office)
+    await caller.connect("127.0.0.1", office.port, office.certificates.client_context())
+    assert ours.client is not None and ours.client._run is not None
+    ours.client.connection = ours.client._run.connection = caller.connection
+    before = len(heard)
+    await caller.register()
+    await until(lambda: len(heard) > before)
+    assert heard[-1].code == 180, "it hears again how far the call has come"
+    (transaction,) = callee.rang
+    assert not transaction.cancelled
+    await callee._accept(transaction)
+    await until(lambda: heard[-1].code == 200)
+    ours.connection = caller.connection
+    ours.dialog = Dialog.as_client(ours.client.request, heard[-1])
+    caller.transactions.acknowledge(caller.connection, ours.dialog.request("ACK", caller.contact, 1))
+    ours.agree(Session.parse(heard[-1].body))
+    await ours.change(Direction.SENDONLY)
+    assert callee.conversations[0].directions[-1] is Direction.SENDONLY
+
+
+async def test_a_caller_that_came_back_cancels(office: Office) -> None:
+    callee = await office.handset("102", answers=lambda transaction: 180)
+    caller, ours, heard = await calls_and_loses_its_connection(office)
+    await caller.connect("127.0.0.1", office.port, office.certificates.client_context())
+    assert ours.client is not None and ours.client._run is not None
+    ours.client.connection = ours.client._run.connection = caller.connection
+    await caller.register()
+    ours.client.cancel()
+    await until(lambda: heard[-1].code == 487)
+    assert callee.rang[0].cancelled
+
+
+async def test_others_do_not_ring_long_for_a_caller_that_stays_away(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "EARLY_FLOW_TIMEOUT", 0.4)
+    callee = await office.handset("102", answers=lambda transaction: 180)
+    await calls_and_loses_its_connection(office)
+    await until(lambda: callee.rang[0].cancelled)
+    assert "connection was lost" in (await office.record()).reason
+
+
 async def test_a_silent_phone_that_answers_when_asked_keeps_its_call(office: Office) -> None:
     ours, theirs = await talking(office)
     asked: list[str] = []

@@ -171,7 +171,7 @@ class DeskPhone(Handset):
 
     def requested(self, transaction: ServerTransaction) -> None:
         self.seen.append(transaction.request)
-        if transaction.request.method in ("NOTIFY", "UPDATE", "MESSAGE"):
+        if transaction.request.method in ("NOTIFY", "UPDATE", "MESSAGE", "PRACK"):
             transaction.respond(200)
         else:
             super().requested(transaction)

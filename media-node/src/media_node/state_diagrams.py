@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from media_node.media import latch
+from media_node.sip import reliable_tables as reliable
 from media_node.sip import transaction_tables as tables
 
 _MACHINES = (
@@ -32,6 +33,14 @@ def edges(table: tables.Table) -> list[Edge]:
     return rows
 
 
+def reliable_edges(table: reliable.AnyTable) -> list[Edge]:
+    """The rows of one side of RFC 3262."""
+    return [
+        (state.name.lower(), row.to.name.lower(), cause.value + (f" / {', '.join(row.effects)}" if row.effects else ""))
+        for (state, cause), row in table.items()
+    ]
+
+
 def latch_edges() -> list[Edge]:
     """The rows of the latch."""
     return [(state.value, to.value, cause.value) for (state, cause), to in latch.TRANSITIONS.items()]
@@ -51,12 +60,19 @@ def page() -> str:
     parts = [
         "# State machines of the media node",
         "From `python -m media_node.state_diagrams`; a test holds this page against the tables that the code runs on\n"
-        "(`sip/transaction_tables.py`, `media/latch.py`). An event that is not in a diagram changes nothing. TU is the\n"
-        "transaction user. Over a reliable transport timers A, E and G do not start, and D, I, J and K fire at once.",
+        "(`sip/transaction_tables.py`, `sip/reliable_tables.py`, `media/latch.py`). An event that is not in a diagram\n"
+        "changes nothing. TU is the transaction user. Over a reliable transport timers A, E and G do not start, and\n"
+        "D, I, J and K fire at once.",
     ]
     for title, start, table, source in _MACHINES:
         parts += [f"## {title}", f"{source}.", diagram(start, edges(table))]
     parts += [
+        "## Reliable provisional responses, sent",
+        "RFC 3262 section 3: how the node answers an INVITE that requires or supports 100rel.",
+        diagram(reliable.SenderState.QUIET.name.lower(), reliable_edges(reliable.SENDER)),
+        "## Reliable provisional responses, received",
+        "RFC 3262 section 4: in one early dialog of an INVITE of the node.",
+        diagram(reliable.ReceiverState.NONE_YET.name.lower(), reliable_edges(reliable.RECEIVER)),
         "## Latch",
         "Which address a leg's media comes from and goes to (docs/decisions/0024). Packets from an address that is\n"
         "not the accepted one; all others change nothing.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
+from media_node.call.answering import Answering
 from media_node.call.events import (
     Acknowledged,
     Branch,
@@ -93,6 +94,7 @@ class Call:
 
     def __post_init__(self) -> None:
         self.relayed = RelayedMedia(self.media, self.id)
+        self.answering = Answering(self)
         self.hunt = Hunt(self)
         self.joining = Joining(self)
         self.renegotiation = Renegotiation(self)
@@ -167,7 +169,12 @@ class Call:
     def party_of(self, dialog: Dialog) -> Party | None:
         """The party that a dialog of this call is with."""
         return next(
-            (each for each in (*self.parties.values(), *self.transfers.departing) if each.dialog is dialog), None
+            (
+                each
+                for each in (*self.parties.values(), *self.transfers.departing, *self.hunt.early.parties())
+                if each.dialog is dialog
+            ),
+            None,
         )
 
     def has_party(self, username: str) -> bool:
@@ -176,13 +183,7 @@ class Call:
 
     def ringing(self) -> list[str]:
         """The accounts whose phones ring for this call now."""
-        if self.answered_at is not None or self.hunt.fork is None:
-            return []
-        return [
-            branch.target.username
-            for branch in self.hunt.fork.branches
-            if branch.failed is None and not branch.abandoned
-        ]
+        return self.hunt.ringing() if self.answered_at is None else []
 
     async def next_event(self) -> Event:
         """The next thing that happens to this call."""
@@ -208,6 +209,8 @@ class Call:
                     return Ending("the other side has lost the call" if lost else "renegotiation failed", cause=cause)
             case RetryRenegotiation(side):
                 self.renegotiation.tell(side)
+            case Cancelled() if not self.answering.accepted:
+                return Ending("cancelled", cause=487)  # the 2xx was still held back for a PRACK
             case Cancelled() if self.renegotiation.pending is not None:
                 self.renegotiation.pending.client.cancel()
             case Heard(branch, response) if self.transfers.owns(branch):
@@ -247,6 +250,10 @@ class Call:
                 await self.renegotiation.requested(side, transaction)
             case "REFER":
                 await self.transfers.referred(side, transaction)
+            case "PRACK" if side is Side.A:
+                await self.answering.acknowledged(transaction)
+            case "PRACK":
+                transaction.respond(481)
             case "INFO":
                 self._pass_on(side, transaction)
             case "OPTIONS":
@@ -340,16 +347,17 @@ class Call:
 
     def _hang_up(self, ending: Ending) -> None:
         for side, party in self.parties.items():
-            if side is not ending.hung_up and (side is Side.B or self.answered_at is not None):
+            if side is not ending.hung_up and (side is Side.B or self.answering.accepted):
                 party.bye(because(ending.cause, ending.reason) if ending.cause else "")
             party.close()
         for party in list(self.transfers.departing):
             self.transfers.dismiss(party)
         self.renegotiation.stop()
+        self.answering.stop(ending.cause if ending.cause >= 400 else 487)
 
     def _settle(self) -> None:
         """Answers what reached the inbox after the end, as a 2xx that crossed a CANCEL or one BYE that crossed another."""
-        for party in (*self.parties.values(), *self.transfers.departing):
+        for party in (*self.parties.values(), *self.transfers.departing, *self.hunt.early.parties()):
             self.control.unbind(party.dialog)
         while not self._inbox.empty():
             match self._inbox.get_nowait():

@@ -11,10 +11,19 @@ from media_node.call.party import Party
 from media_node.call.plan import Side, Target
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request, Response
+from media_node.sip.reliable import Receiver
 from media_node.sip.sdp import Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import LegStats
+
+
+@dataclass(eq=False)
+class EarlyDialog:
+    """A dialog that a branch's provisional response made, before anybody answered, and what it has sent in order."""
+
+    party: Party
+    receiver: Receiver = field(default_factory=Receiver)
 
 
 @dataclass(eq=False)
@@ -28,6 +37,10 @@ class Branch:
     failed: Response | None = None
     abandoned: bool = False
     rings: bool = False
+    updated: bool = False
+    """Whether its media changed by an UPDATE after it was described: what the 2xx says of it is old."""
+    early: dict[str, EarlyDialog] = field(default_factory=dict)
+    """By the peer's tag: those that sent a reliable response (RFC 3262)."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from media_node.sip.transport import Connection
 from media_node.suites import SUITES, Suite
 
 AGENT: Final = "media-node"
-_EXTENSIONS: Final = frozenset({"replaces", "timer"})
+_EXTENSIONS: Final = frozenset({"replaces", "timer", "100rel"})
 """Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
 
 
@@ -208,7 +208,7 @@ class Exchange:
                 transaction.respond(200, Allow=ALLOW, Accept="application/sdp", Supported=SUPPORTED)
             case "MESSAGE" | "SUBSCRIBE":
                 self._to_colleague(transaction)
-            case "BYE" | "UPDATE" | "INFO" | "REFER" | "NOTIFY":
+            case "BYE" | "UPDATE" | "PRACK" | "INFO" | "REFER" | "NOTIFY":
                 transaction.respond(481)
             case _:
                 transaction.respond(405, Allow=f"REGISTER, {ALLOW}")

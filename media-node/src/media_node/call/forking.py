@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from media_node.call.emergency import multipart
-from media_node.call.events import Branch, Heard
+from media_node.call.events import Branch, EarlyDialog, Heard
 from media_node.call.identity import Identity
 from media_node.call.negotiation import Audio, LegMedia
 from media_node.call.party import ALLOW, SUPPORTED, Party
@@ -23,12 +23,16 @@ from media_node.sip.digest import answer
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import reason as because
+from media_node.sip.message import tag
+from media_node.sip.reliable import rseq
 from media_node.sip.sdp import Direction, attach, is_secure
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LocalTransport
 
 _CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
+MAX_EARLY: Final = 16
+"""Early dialogs of one INVITE, where somebody beyond forks it; reliable responses of further ones are not acknowledged."""
 ELSEWHERE: Final = because(200, "Call completed elsewhere")
 """Why the others stop ringing: their phones then list no missed call (RFC 3326)."""
 
@@ -93,18 +97,15 @@ class Fork:
         """The party that a 2xx makes of a branch; acknowledged, and the others cancelled. Raises CallRefused."""
         assert branch.client is not None  # noqa: S101 - or it could not have answered
         try:
-            dialog = Dialog.as_client(branch.client.request, response)
+            early = branch.early.get(tag(response.to_address))
+            if early is not None:
+                party = early.party
+                party.dialog.confirm(response)
+            else:
+                party = self._party(branch, response)
         except ValueError as error:
             raise CallRefused(502, "The called side's answer is not valid") from error
         branch.failed = response  # nothing left to cancel
-        party = Party(
-            dialog,
-            branch.target.connection,
-            self.transactions,
-            branch.media,
-            branch.target.username,
-            branch.target.instance,
-        )
         party.heard_of(response)
         party.acknowledge(branch.client.request)
         self.cancel(ELSEWHERE)
@@ -122,8 +123,8 @@ class Fork:
         if branch.client is None:
             return
         with contextlib.suppress(ValueError):
-            dialog = Dialog.as_client(branch.client.request, response)
-            party = Party(dialog, branch.target.connection, self.transactions, branch.media)
+            early = branch.early.get(tag(response.to_address))
+            party = early.party if early is not None else self._party(branch, response)
             party.acknowledge(branch.client.request)
             party.bye(reason)
 
@@ -191,10 +192,38 @@ class Fork:
 
     def _heard(self, branch: Branch, response: Response) -> None:
         if not branch.abandoned:
-            self.post(Heard(branch, response))
+            if self._in_order(branch, response):
+                self.post(Heard(branch, response))
         elif 200 <= response.code < 300:
             # It answered while its CANCEL was under way, or somebody else was first.
             self.decline(branch, response)
+
+    def _in_order(self, branch: Branch, response: Response) -> bool:
+        """Whether a response is to be looked at; a reliable one is acknowledged, in the order they were sent (RFC 3262
+        section 4).
+        """
+        if response.code == 100 or branch.client is None:
+            return True
+        with contextlib.suppress(ValueError):
+            peer = tag(response.to_address)
+            if peer not in branch.early:
+                if rseq(response) is None or len(branch.early) >= MAX_EARLY:
+                    return True
+                branch.early[peer] = EarlyDialog(self._party(branch, response))
+            early = branch.early[peer]
+            wanted, rack = early.receiver.heard(response)
+            if rack is not None:
+                early.party.heard_of(response)
+                early.party.request("PRACK", RAck=str(rack))
+            return wanted
+        return False  # a reliable response without a Contact or To: there is no dialog to acknowledge it in
+
+    def _party(self, branch: Branch, response: Response) -> Party:
+        """Who speaks in a response. Raises ValueError without a usable Contact."""
+        assert branch.client is not None  # noqa: S101 - it has spoken
+        target = branch.target
+        dialog = Dialog.as_client(branch.client.request, response)
+        return Party(dialog, target.connection, self.transactions, branch.media, target.username, target.instance)
 
 
 def _locate(request: Request, location: bytes, host: str) -> None:

@@ -8,7 +8,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from media_node.call.directory import Phone
-from media_node.call.events import Branch, Cancelled, Heard, Joins, Lost, Requested, Stop, Surrender
+from media_node.call.early import EarlyDialogs
+from media_node.call.events import (
+    Branch,
+    Cancelled,
+    FlowExpired,
+    FlowResumed,
+    Heard,
+    Joins,
+    Lost,
+    Requested,
+    Stop,
+    Surrender,
+)
 from media_node.call.forking import Fork
 from media_node.call.negotiation import (
     Audio,
@@ -50,13 +62,15 @@ class Hunt:
 
     call: Call
     fork: Fork | None = None
-    _offer: Audio | None = None
-    """The caller's; None when it leaves the offer to us (RFC 3261 section 13.2.1)."""
+    early: EarlyDialogs = field(init=False)
     _local: LocalTransport | None = None
     """Our end of the called leg."""
     _secure: bool = False
     _tried: list[Destination] = field(default_factory=list)
     _redirected: deque[Destination] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.early = EarlyDialogs(self.call)
 
     async def begin(self) -> None:
         """Reads the caller's offer and reserves the media. Raises CallRefused."""
@@ -65,7 +79,7 @@ class Hunt:
         session = described(request)
         try:
             if session is not None:
-                self._offer = read_offer(session, plan.caller_protection, suites=call.suites)
+                call.answering.offer = read_offer(session, plan.caller_protection, suites=call.suites)
             dialog = Dialog.as_server(request, call.transaction.tag)
             timer = SessionTimer.as_server(request)
         except NotAcceptable as error:
@@ -77,7 +91,8 @@ class Hunt:
         if not plan.hunt:
             raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
         self._secure = plan.hunt[0].secure
-        secure = plan.caller_secure if self._offer is None else self._offer.secure
+        offer = call.answering.offer
+        secure = plan.caller_secure if offer is None else offer.secure
         local = await call.relayed.open({Side.A: secure, Side.B: self._secure})
         self._local = local[Side.B]
         media = LegMedia(local[Side.A], call.suites)
@@ -122,6 +137,11 @@ class Hunt:
             if answered:
                 return
 
+    def ringing(self) -> list[str]:
+        """The accounts of the phones that ring now."""
+        branches = self.fork.branches if self.fork is not None else []
+        return [each.target.username for each in branches if each.failed is None and not each.abandoned]
+
     async def _ring(self, destination: Destination) -> bool:
         """Rings one destination. Raises _Unanswered, or CallRefused when the caller gave up."""
         call = self.call
@@ -139,9 +159,15 @@ class Hunt:
             self._local = await call.relayed.reopen(Side.B, secure=destination.secure)
             self._secure = destination.secure
         assert self._local is not None  # noqa: S101 - `begin` reserved it
-        offer = self._offer or standard_audio()
+        self.early.forget()
         self.fork = Fork(
-            call.invitation, destination, offer, None, self._local, call.transactions, lambda heard: call.post(heard)
+            call.invitation,
+            destination,
+            call.answering.wanted,
+            None,
+            self._local,
+            call.transactions,
+            lambda heard: call.post(heard),
         )
         self.fork.ring(targets)
         call.control.changed()
@@ -170,19 +196,18 @@ class Hunt:
                 case Joins(_, transaction, phone):
                     if await self._picked_up(transaction, phone):
                         return True
-                case Requested(_, transaction) if transaction.request.method == "BYE":
-                    transaction.respond(200)
-                    raise CallRefused(487, "Caller hung up")
-                case Requested(_, transaction):
-                    transaction.respond(200 if transaction.request.method == "OPTIONS" else 491)
+                case Requested(side, transaction):
+                    await self.early.requested(side, transaction)
                 case Cancelled():
                     raise CallRefused(487, "Cancelled")
-                case Lost(connection) if connection is call.transaction.connection:
+                case FlowExpired(party) if party is call.parties[Side.A] and party.connection.closed:
                     raise CallRefused(487, "Caller's connection was lost")
+                case Lost() | FlowResumed():
+                    call.supervision.happened(event)
                 case Surrender(party=party):
                     party.set_result(None)
-                case Stop(reason):
-                    raise CallRefused(503, reason)
+                case Stop(reason, cause):
+                    raise CallRefused(cause or 503, reason)
 
     async def _heard(self, fork: Fork, branch: Branch, response: Response) -> bool:
         if response.code < 200:
@@ -225,13 +250,13 @@ class Hunt:
         if response.code == 100:
             return
         branch.rings = True
-        caller = self.call.parties[Side.A]
-        session = described(response) if self._offer is not None else None
+        self.early.began(branch)
+        answering = self.call.answering
+        session = described(response) if answering.tells_media_early else None
         if session is None:
-            caller.respond(self.call.transaction, 180 if response.code == 180 else 183)
-            return
-        answer = await self._take_answer(branch, session)
-        caller.respond(self.call.transaction, response.code, answer)
+            await answering.progress(180 if response.code == 180 else 183, None)
+        else:
+            await answering.progress(response.code, await self._take_answer(branch, session))
 
     async def _answered(self, fork: Fork, branch: Branch, response: Response) -> None:
         call = self.call
@@ -240,11 +265,11 @@ class Hunt:
         party.timer = SessionTimer.as_client(response)
         call.seat(Side.B, party)
         try:
-            session = described(response)
+            session = None if branch.updated else described(response)
             if session is not None:
-                answer = await self._take_answer(branch, session)
+                called = await self._take_answer(branch, session)
             elif branch.media.remote is not None:
-                answer = await self._answer_caller(branch.media.remote)  # it answered early, and says it once
+                called = branch.media.remote  # it answered early, and says it once
             else:
                 raise CallRefused(502, "The called phone answered without a description")
         except CallRefused:
@@ -253,49 +278,29 @@ class Hunt:
             call.control.unbind(party.dialog)
             raise
         call.answered()
-        self._accept_caller(answer)
+        await call.answering.accept(called)
 
-    async def _take_answer(self, branch: Branch, session: Session) -> Session:
-        """Puts an answer of the called side in force, an early one too, and makes ours to the caller."""
+    async def _take_answer(self, branch: Branch, session: Session) -> Audio:
+        """Puts an answer of the called side in force, an early one too."""
         call = self.call
         try:
             branch.media.remote = read_answer(session, branch.offered)
         except NotAcceptable as error:
             raise CallRefused(488, str(error), Warning=warning(str(error))) from error
         await call.relayed.describe(Side.B, branch.media, branch.target.connection.peer.host)
-        return await self._answer_caller(branch.media.remote)
-
-    async def _answer_caller(self, called: Audio) -> Session:
-        """Our answer to the caller's offer, or our offer to a caller that made none."""
-        caller = self.call.parties[Side.A]
-        if self._offer is None:
-            return caller.media.offer(called, secure=self.call.plan.caller_secure)
-        caller.media.remote = self._offer
-        answer = caller.media.answer(self._offer, called)
-        await self.call.describe(Side.A)
-        return answer
-
-    def _accept_caller(self, session: Session) -> None:
-        call = self.call
-        caller = call.parties[Side.A]
-        if self._offer is None:
-            call.renegotiation.offer_in_answer(Side.A, session)
-        else:
-            caller.wish = self._offer.direction
-        caller.accept(call.transaction, session, call.no_ack)
-        call.watch_session(caller)
+        return branch.media.remote
 
     async def _picked_up(self, transaction: ServerTransaction, phone: Phone) -> bool:
         """A phone takes the call that rings elsewhere (directed pick-up)."""
         assert self.fork is not None  # noqa: S101 - something rings
-        offer = self._offer or standard_audio()
+        offer = self.call.answering.wanted
         party = await self.call.joining.join(Side.B, transaction, phone, offer)
         if party is None:
             return False
         self.fork.cancel(because(200, "Call completed elsewhere"))
         self.call.answered()
         assert party.media.remote is not None  # noqa: S101 - it has just been agreed
-        self._accept_caller(await self._answer_caller(in_common(party.media.remote, offer)))
+        await self.call.answering.accept(in_common(party.media.remote, offer))
         return True
 
     def decline(self, branch: Branch, response: Response) -> None:

@@ -16,8 +16,10 @@ from media_node.sip.sdp import Direction, Session, attach
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer
 from media_node.sip.transport import Connection
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY, MESSAGE, SUBSCRIBE"
-SUPPORTED: Final = "timer, replaces"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE, SUBSCRIBE"
+SUPPORTED: Final = "timer, replaces, 100rel"
+_SUPPORTED_WITHIN: Final = "timer, replaces"
+"""In a re-INVITE, which nobody rings for."""
 
 
 @dataclass(eq=False)
@@ -50,7 +52,7 @@ class Party:
         request = self.dialog.request(method, self.transactions.contact(self.connection))
         if method in ("INVITE", "UPDATE"):
             request.headers.set("Allow", ALLOW)
-            request.headers.set("Supported", SUPPORTED)
+            request.headers.set("Supported", _SUPPORTED_WITHIN)
             if self.timer is not None:
                 self.timer.write(request)
         for name, value in headers.items():
@@ -91,6 +93,12 @@ class Party:
 
     def respond(self, transaction: ServerTransaction, status: int, session: Session | None = None) -> Response:
         """Answers a request of the peer that may carry a description."""
+        response = self.compose(transaction, status, session)
+        transaction.send(response)
+        return response
+
+    def compose(self, transaction: ServerTransaction, status: int, session: Session | None = None) -> Response:
+        """What a request of the peer that may carry a description is answered with."""
         response = reply(transaction.request, status, to_tag=transaction.tag)
         response.contact = [self.transactions.contact(transaction.connection)]
         response.headers.set("Allow", ALLOW)
@@ -100,12 +108,15 @@ class Party:
                 self.timer.write(response)
         if session is not None:
             attach(response, session)
-        transaction.send(response)
         return response
 
     def accept(self, transaction: ServerTransaction, session: Session | None, no_ack: Callable[[], None]) -> None:
         """A 200 to an INVITE, repeated until its ACK comes or `no_ack` is told that it did not."""
-        response = self.respond(transaction, 200, session)
+        self.accept_with(transaction, self.compose(transaction, 200, session), no_ack)
+
+    def accept_with(self, transaction: ServerTransaction, response: Response, no_ack: Callable[[], None]) -> None:
+        """The same with a 2xx that is there already."""
+        transaction.send(response)
         self.unconfirmed = transaction
         transaction.retransmit(response, no_ack)
 

@@ -54,6 +54,7 @@ class Renegotiation:
     pending: Change | None = None
     _awaits_answer: dict[Side, Session] = field(default_factory=dict)
     """What we offered in a 2xx to an INVITE without an offer: its ACK brings the answer."""
+    _introduce: set[Side] = field(default_factory=set)
 
     async def requested(self, side: Side, transaction: ServerTransaction) -> None:
         """A re-INVITE or UPDATE of one side."""
@@ -100,6 +101,10 @@ class Renegotiation:
         """The 2xx that is about to be sent carries an offer."""
         self._awaits_answer[side] = offered
 
+    def introduce_when_confirmed(self, side: Side) -> None:
+        """A side was told reliably of what does not hold any more: after its ACK it hears what does."""
+        self._introduce.add(side)
+
     async def acknowledged(self, side: Side, ack: Request) -> None:
         """The ACK to a 2xx of ours, which may bring the answer to an offer in it."""
         party = self.call.parties[side]
@@ -107,6 +112,9 @@ class Renegotiation:
             return
         party.confirm()
         offered = self._awaits_answer.pop(side, None)
+        if side in self._introduce:
+            self._introduce.discard(side)
+            self.introduce(side)
         if offered is None:
             return
         try:

@@ -20,6 +20,7 @@ from media_node.call.events import (
     SessionTimerFired,
 )
 from media_node.call.party import Party
+from media_node.call.plan import Side
 from media_node.call.session_timer import SessionTimer
 from media_node.log import Event as LogEvent
 from media_node.sip.headers import Response
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 FLOW_TIMEOUT: Final = 60.0
 """Seconds a phone has to come back after its connection was lost: a router restarts, a network changes."""
+EARLY_FLOW_TIMEOUT: Final = 20.0
+"""The same for a caller while others ring: so long they may ring for nobody."""
 CHECK_AGAIN: Final = 60.0
 """Seconds between two questions to a party whose media is silent."""
 _LOST: Final = (408, 503)
@@ -70,7 +73,8 @@ class Supervision:
 
     def _flow_lost(self, party: Party) -> None:
         self.call.log(LogEvent.FLOW_LOST, call=self.call.id)
-        party.later(FLOW_TIMEOUT, lambda: self.call.post(FlowExpired(party)))
+        seconds = EARLY_FLOW_TIMEOUT if self.call.answered_at is None else FLOW_TIMEOUT
+        party.later(seconds, lambda: self.call.post(FlowExpired(party)))
 
     def _resume(self, event: FlowResumed) -> None:
         for party in self.call.parties.values():
@@ -85,6 +89,8 @@ class Supervision:
             if event.contact is not None:
                 party.dialog.target = event.contact
             self.call.log(LogEvent.FLOW_RESUMED, call=self.call.id)
+            if party is self.call.parties.get(Side.A) and (not self.call.answering.accepted or party.unconfirmed):
+                party.transactions.resume(self.call.transaction, event.connection)
 
     def _check(self, party: Party) -> None:
         """Asks a party whose media is silent whether it is there."""

@@ -95,6 +95,13 @@ class Dialog:
         if request.method in ("INVITE", "UPDATE"):
             self.refresh(request)
 
+    def confirm(self, response: Response) -> None:
+        """The 2xx to the INVITE that made this early dialog: its Contact and route set stand from now on (section
+        13.2.2.4). Raises ValueError without a usable Contact.
+        """
+        self.target = _target(response)
+        self.routes = tuple(str(route) for route in reversed(response.record_route))
+
     def refresh(self, message: Request | Response) -> None:
         """Follows the peer to a new Contact (target refresh, section 12.2)."""
         if message.headers.get("Contact"):

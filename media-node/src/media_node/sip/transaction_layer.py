@@ -364,6 +364,28 @@ class TransactionLayer:
             self._send(connection, reply(request, 503, to_tag=secrets.token_hex(8)))
             return
         _note_source(request, connection)
+        run = self._serve(connection, request)
+        transaction = ServerTransaction(request, connection, run)
+        if request.method == "INVITE":
+            self._invites[key] = transaction
+            transaction.respond(100)
+        self._user.requested(transaction)
+
+    def resume(self, transaction: ServerTransaction, connection: Connection) -> None:
+        """An INVITE whose connection was lost goes on over another one of its sender (RFC 5626): its last response goes there
+        once more, and its CANCEL is understood from there.
+        """
+        last = transaction._run.machine.last
+        if transaction.connection is connection or last is None or last.code >= 300:
+            return
+        transaction._run = self._serve(connection, transaction.request)
+        transaction.connection = connection
+        self._invites[connection.number, server_key(transaction.request)] = transaction
+        transaction._run.step(Respond(last))
+
+    def _serve(self, connection: Connection, request: Request) -> _Runner:
+        """Begins a server transaction."""
+        key = (connection.number, server_key(request))
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
 
         def on_pass(message: Request | Response) -> None:
@@ -379,11 +401,7 @@ class TransactionLayer:
         )
         self._servers[key] = run
         self._began(run)
-        transaction = ServerTransaction(request, connection, run)
-        if request.method == "INVITE":
-            self._invites[key] = transaction
-            transaction.respond(100)
-        self._user.requested(transaction)
+        return run
 
     def _cancelled(self, connection: Connection, request: Request) -> None:
         """Section 9.2: the CANCEL is answered by itself, the INVITE it names by whoever has it."""
