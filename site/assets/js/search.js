@@ -2,7 +2,8 @@
 
 import words from "@params";
 import { byId, element, fill, pageData, partOf } from "./dom.js";
-import { phrasings, says } from "./synonyms.js";
+import { ranked, topics } from "./ranking.js";
+import { says } from "./synonyms.js";
 
 const INDEX = "/zoeken/pagefind/pagefind.js";
 const SHOWN = 10;
@@ -13,7 +14,8 @@ const field = byId("search-query");
 const status = byId("search-status");
 const results = byId("search-results");
 const template = byId("search-result");
-const groups = pageData("search-synonyms");
+const language = pageData("search-words");
+const count = document.querySelectorAll(".all-pages li").length;
 
 let index; // loaded when it is first needed: it is larger than any of our pages
 let asked = 0;
@@ -26,25 +28,33 @@ async function load() {
   return found;
 }
 
-/** The pages that say a phrasing, with their scores. Of a word that nobody says Pagefind finds the beginning elsewhere: those pages go. */
-async function saying(phrasing) {
+/** The pages that say a term, with their scores. Of a word that nobody says Pagefind finds the beginning elsewhere: those pages go. */
+async function saying(term) {
   index ??= load();
-  const { results } = await (await index).search(phrasing);
-  const pages = await Promise.all(
-    results.slice(0, SHOWN).map(async (one) => ({ score: one.score, ...(await one.data()) })),
-  );
-  return pages.filter(({ excerpt }) => marks(excerpt).some((mark) => says(mark, phrasing)));
+  const { results } = await (await index).search(term.includes(" ") ? `"${term}"` : term);
+  const pages = await Promise.all(results.map(async (one) => ({ score: one.score, ...(await one.data()) })));
+  return pages.filter(({ excerpt }) => marks(excerpt).some((mark) => says(mark, term))).map(read);
 }
 
-/** The pages that say what was asked, and after them those that say it in another word; in each part the best first. */
+const read = ({ url, score, meta, excerpt, anchors }) => ({
+  url,
+  score,
+  excerpt,
+  title: meta.title,
+  weight: Number(meta.weight ?? 1),
+  headings: anchors.filter(({ element, text }) => /^h[2-6]$/.test(element) && text),
+});
+
+/** The pages that answer a question, best first. */
 async function inOrder(query) {
-  const said = [];
-  for (const phrasing of phrasings(query, groups)) said.push(await saying(phrasing)); // one at a time: Pagefind mixes up what runs together
-  const [direct, ...others] = said;
-  const indirect = others.flat().sort((one, other) => other.score - one.score);
-  const first = new Map();
-  for (const page of [...direct, ...indirect]) if (!first.has(page.url)) first.set(page.url, page);
-  return [...first.values()];
+  const asked = topics(query, language);
+  const hits = [];
+  for (const { terms } of asked) {
+    const found = [];
+    for (const { text, worth } of terms) found.push({ worth, pages: await saying(text) }); // one at a time: Pagefind mixes up what runs together
+    hits.push(found);
+  }
+  return ranked(asked, hits, { small: language.small, count });
 }
 
 const parsed = (html) => new DOMParser().parseFromString(html, "text/html").body;
@@ -57,16 +67,17 @@ function marked(html) {
   );
 }
 
-function item({ url, meta, excerpt, sub_results: parts }) {
+function item({ url, title, excerpt, answering }) {
   const made = document.importNode(template.content, true);
   const link = /** @type {HTMLAnchorElement} */ (partOf(made, "a"));
   link.href = url;
-  link.textContent = meta.title;
+  link.textContent = title;
   partOf(made, ".results__excerpt").append(...marked(excerpt));
-  const inside = parts.filter((part) => part.url !== url).slice(0, PARTS);
   const list = partOf(made, ".results__parts");
-  list.append(...inside.map((part) => element("li", {}, element("a", { href: part.url }, part.title))));
-  if (inside.length === 0) list.remove();
+  list.append(
+    ...answering.slice(0, PARTS).map(({ id, text }) => element("li", {}, element("a", { href: `${url}#${id}` }, text))),
+  );
+  if (answering.length === 0) list.remove();
   return made;
 }
 
