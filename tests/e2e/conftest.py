@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from callvoip.phones.baresip import free_port
 from callvoip.system import LocalSystem
-from tests.support.baresip import free_port
 from tests.support.log_privacy import leaks, stored_by
 
 # The rest keeps Chromium from looking for the internet.

@@ -18,9 +18,9 @@ import pylibsrtp
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
+from callvoip.phones.baresip import Baresip, talk, write_tone
 from callvoip.system import LocalSystem
 from media_node.probe.audio import alaw
-from tests.support.baresip import Baresip, talk, write_tone
 from tests.support.capture import Datagram, capture, likeness
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("chromium", "baresip", "tshark"), pytest.mark.timeout(240)]

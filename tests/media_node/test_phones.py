@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from callvoip.phones.baresip import Baresip, talk, write_tone
 from media_node.suites import Suite
-from tests.support.baresip import Baresip, talk, write_tone
 from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 
 pytestmark = pytest.mark.needs("baresip")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from callvoip.phones.baresip import Baresip
 from tests.media_node.test_phones import Handset
 from tests.media_node.test_phones import handset as handset
 from tests.media_node.test_phones import microphone as microphone
-from tests.support.baresip import Baresip
 from tests.support.linphone import Linphone
 from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, TestAccount, accounts, wait_until
 

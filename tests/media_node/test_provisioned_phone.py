@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from callvoip.phones.baresip import Baresip, write_tone
+from callvoip.phones.linphone import Linphone
 from customers.phone_templates import PhoneSettings, render
 from customers.provisioning import Make
-from tests.support.baresip import Baresip, write_tone
 from tests.support.node import DOMAIN, NodeFactory, accounts, wait_until
-from tests.support.provisioned_linphone import ProvisionedLinphone
 
 pytestmark = [pytest.mark.needs("baresip"), pytest.mark.needs("linphone-daemon")]
 
@@ -70,9 +70,7 @@ def test_linphone_sets_itself_up_and_its_call_is_encrypted(new_node: NodeFactory
     with (
         served(render(Make.LINPHONE, settings).content) as (address, asked),
         Baresip(tmp_path / "baresip", account=line, microphone=microphone, ca_file=ca_file) as colleague,
-        ProvisionedLinphone(
-            tmp_path / "linphone", provisioning=address, ca_file=ca_file, hosts={DOMAIN: node.address}
-        ) as phone,
+        Linphone(tmp_path / "linphone", provisioning=address, ca_file=ca_file, hosts={DOMAIN: node.address}) as phone,
     ):
         colleague.wait_for("REGISTER_OK")
         # The daemon's own commands know only accounts that they made themselves: the log tells.

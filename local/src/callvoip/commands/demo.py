@@ -17,8 +17,12 @@ from typing import Any
 import requests
 
 from callvoip.client import Client, RequestRefusedError
-from callvoip.commands.failover import FailoverError, measure
+from callvoip.commands import failover
+from callvoip.commands.failover import FailoverError
 from callvoip.commands.life import Life, LifeError
+from callvoip.phones import PhoneError
+from callvoip.phones.linphone import Account
+from callvoip.phones.offices import BaresipOffice, LinphoneOffice, Network, Office
 from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
 
@@ -33,6 +37,14 @@ ORDER = {
     "email": "jo@example.nl",
     "telephone": "085 555 01 23",
     "phones": PHONES,
+}
+
+ANOTHER_ORDER = {
+    "company": "Fietsen Voorbeeld",
+    "name": "Sam de Tester",
+    "email": "sam@example.nl",
+    "telephone": "085 555 01 24",
+    "phones": 2,
 }
 
 
@@ -74,7 +86,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--kill-node",
         action="store_true",
-        help="end the customer's node afterwards, and measure how soon it can call again",
+        help="let another customer come, give one phones of baresip and the other of linphone, kill their node, and measure how"
+        " soon each can call again",
     )
     parser.add_argument(
         "--life",
@@ -90,6 +103,7 @@ def main(arguments: list[str]) -> int:
         StepFailedError,
         FailoverError,
         LifeError,
+        PhoneError,
         PortalError,
         StartError,
         RequestRefusedError,
@@ -149,14 +163,7 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
             call = _call(system, order["sip"], phones[:2])
             _hold(_is_encrypted(call), json.dumps(call))
             seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
-        failover = None
-        if kill_node:
-            with story.told("end the node without warning; the standby takes over") as seen:
-                environment_id = order["sip"]["host"].partition(".")[0]
-                failover = measure(
-                    system, environment_id, lambda: _is_encrypted(_try_call(system, order["sip"], phones[:2]))
-                )
-                seen(json.dumps(failover))
+        gone_over = _gone_over(story, system, sales, (order, phones), logs / "phones") if kill_node else None
         lived = _life(story, Life(system, order, phones, str(ORDER["email"]), _try_call)) if life else None
     return {
         "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
@@ -167,9 +174,57 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
             "order_to_approved": round(approved - ordered, 2),
             "approved_to_ready": round(ready - approved, 2),
         },
-        **({"failover": failover} if failover else {}),
+        **({"failover": gone_over} if gone_over else {}),
         **({"life": lived} if lived else {}),
     }
+
+
+Served = tuple[dict[str, Any], list[dict[str, str]]]
+"""An order that is complete, and its phones."""
+
+
+def _gone_over(story: Story, system: LocalSystem, sales: Client, first: Served, directory: Path) -> dict[str, Any]:
+    """Two customers with phones of two makers, and the end of the node that serves both."""
+    with story.told("another customer orders and is served") as seen:
+        second = _served(system, sales)
+        seen(str(second[0]["sip"]["host"]))
+    network = Network(system.dns, system.ca_file)
+    with (
+        _office(BaresipOffice, first, network, directory) as one,
+        _office(LinphoneOffice, second, network, directory) as two,
+    ):
+        customers = [
+            failover.Customer(order["sip"]["host"].partition(".")[0], office)
+            for (order, _), office in ((first, one), (second, two))
+        ]
+        with story.told("their phones, of baresip and of linphone, find their server by name, register and call"):
+            for office in (one, two):
+                office.wait_registered()
+                _hold(office.calls(), f"the phones of {office.kind} cannot call")
+        with story.told("kill the node without warning; the standby takes over, and the phones by themselves") as seen:
+            measured = failover.measure(system, customers)
+            seen(json.dumps(measured))
+    return measured
+
+
+def _served(system: LocalSystem, sales: Client) -> Served:
+    visitor = Client(system.api)
+    offerings = {offering["id"]: offering for offering in visitor.get("/prices")["offerings"]}
+    total = int(str(ANOTHER_ORDER["phones"])) * offerings["srtp"]["unitPriceCents"]
+    placed = visitor.post("/orders", {**ANOTHER_ORDER, "monthlyTotalCents": total})
+    sales.post(f"/sales/orders/{placed['id']}/approve")
+    customer = Client(system.api, placed["token"])
+    order = _wait_until_completed(customer, placed["id"])
+    return order, customer.post(f"/orders/{placed['id']}/credentials")["phones"]
+
+
+def _office(kind: type[Office], served: Served, network: Network, directory: Path) -> Office:
+    order, phones = served
+    accounts = [
+        Account(phone["username"], phone["password"], order["sip"]["domain"], order["sip"]["host"])
+        for phone in phones[:2]
+    ]
+    return kind(accounts, phones[1]["extension"], network, directory / kind.kind)
 
 
 def _life(story: Story, life: Life) -> dict[str, Any]:

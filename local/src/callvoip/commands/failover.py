@@ -1,48 +1,108 @@
-"""What becomes of a customer's calls when the node of its primary is ended without warning: for `./dev demo --kill-node`."""
+"""What becomes of customers' calls when the node of their primary is killed without warning: for `./dev demo --kill-node`."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 
 from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
+from callvoip.phones.offices import Office
 from callvoip.system import LocalSystem
 
-LONGEST_SECONDS = 120.0
+LONGEST_SECONDS = 180.0
 REGION = "eu-central-1"
 
 
 class FailoverError(Exception):
-    """Nobody took over in time; the text says what was seen."""
+    """Nobody took over in time, or not as it should be; the text says what was seen."""
 
 
-def measure(system: LocalSystem, environment_id: str, call: Callable[[], bool]) -> dict[str, Any]:
-    """End the primary's instance; answers the seconds until the loss was written down, until the standby was primary and named first,
-    and until `call` went through. Raises FailoverError.
+@dataclass(frozen=True)
+class Customer:
+    """One environment and its phones."""
+
+    environment_id: str
+    office: Office
+
+
+def measure(system: LocalSystem, customers: Sequence[Customer]) -> dict[str, Any]:
+    """Kill the node that serves all of them, and its instance; answers the seconds until the loss was written down, until the standbys
+    were primary and named first, and until each customer's phones, left to themselves, had an encrypted call again. Raises FailoverError.
     """
     fleet = _Fleet(system)
-    primary, instance_id = fleet.primary(environment_id)
+    primaries = {fleet.primary(customer.environment_id) for customer in customers}
+    if len(primaries) != 1:
+        raise FailoverError(f"the customers are served by {sorted(primaries)}, and not by one node")
+    ((primary, instance_id),) = primaries
+    before = {customer.environment_id: fleet.calls(customer.environment_id) for customer in customers}
+    for pid in _processes(instance_id):
+        os.kill(pid, signal.SIGKILL)
     fleet.client("ec2").terminate_instances(InstanceIds=[instance_id])
     began = time.monotonic()
-    _until(lambda: fleet.state(primary) == "lost", began, f"{primary} is not known to be lost")
-    detected = time.monotonic() - began
-    _until(lambda: fleet.primary(environment_id)[0] not in ("", primary), began, f"nobody took over from {primary}")
-    successor = fleet.primary(environment_id)[0]
-    address = fleet.address(successor)
-    domain = f"{environment_id}.{system.sip_domain}"
-    _until(lambda: system.locate(domain)[0].host == address, began, f"{domain} does not lead to {successor}")
-    served = time.monotonic() - began
-    _until(call, began, "no call goes through")
+    with ThreadPoolExecutor(len(customers)) as pool:
+        again = [pool.submit(_calls_again, customer.office, began) for customer in customers]
+        _until(lambda: fleet.state(primary) == "lost", began, f"{primary} is not known to be lost")
+        detected = time.monotonic() - began
+        successors = [_succeeded(system, fleet, customer.environment_id, primary, began) for customer in customers]
+        served = time.monotonic() - began
+        call_s = [one.result() for one in again]
+    for customer in customers:
+        _until(
+            lambda known=before[customer.environment_id], name=customer.environment_id: _new(fleet.calls(name), known),  # type: ignore[misc]
+            time.monotonic(),
+            f"no record of {customer.environment_id} tells of an encrypted call",
+        )
     return {
         "from": primary,
-        "to": successor,
+        "to": sorted(set(successors)),
+        "phones": [customer.office.kind for customer in customers],
         "detected_s": round(detected, 2),
         "served_s": round(served, 2),
-        "call_s": [round(time.monotonic() - began, 2)],
+        "call_s": call_s,
     }
+
+
+def _processes(instance_id: str) -> list[int]:
+    """The node's processes on this machine: they are given the configuration on the instance's own disk."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(f"/{instance_id}/".encode() in argument for argument in arguments):
+            found.append(int(path.parent.name))
+    return found
+
+
+def _calls_again(office: Office, began: float) -> float:
+    while not office.calls():
+        if time.monotonic() - began > LONGEST_SECONDS:
+            raise FailoverError(f"the phones of {office.kind} do not call again after {LONGEST_SECONDS:.0f} s")
+        time.sleep(0.3)
+    return round(time.monotonic() - began, 2)
+
+
+def _succeeded(system: LocalSystem, fleet: _Fleet, environment_id: str, primary: str, began: float) -> str:
+    _until(lambda: fleet.primary(environment_id)[0] not in ("", primary), began, f"nobody took over from {primary}")
+    successor = fleet.primary(environment_id)[0]
+    address, domain = fleet.address(successor), f"{environment_id}.{system.sip_domain}"
+    _until(lambda: system.locate(domain)[0].host == address, began, f"{domain} does not lead to {successor}")
+    return successor
+
+
+def _new(records: dict[str, bool], known: dict[str, bool]) -> bool:
+    """Whether a call that was not known is recorded, and encrypted on both legs."""
+    new = records.keys() - known.keys()
+    return any(records[name] for name in new)
 
 
 def _until(holds: Callable[[], bool], began: float, otherwise: str) -> None:
@@ -60,12 +120,14 @@ def _tried(holds: Callable[[], bool]) -> bool:
 
 
 class _Fleet:
-    """The fleet table of a local system, read as its operator."""
+    """The tables of a local system, read as its operator."""
 
     def __init__(self, system: LocalSystem) -> None:
         self._endpoint = system.aws_endpoint
         self._dynamodb = self.client("dynamodb")
-        self._table = next(name for name in self._dynamodb.list_tables()["TableNames"] if "Fleet" in name)
+        names = self._dynamodb.list_tables()["TableNames"]
+        self._table = next(name for name in names if "Fleet" in name)
+        self._records = next(name for name in names if "Cdr" in name)
 
     def client(self, service: str) -> Any:
         """A boto3 client of the emulated AWS, as the operator."""
@@ -93,6 +155,23 @@ class _Fleet:
     def address(self, node_id: str) -> str:
         """Where the node listens."""
         return str(self._get("NODES", node_id)["address"]["S"])
+
+    def calls(self, environment_id: str) -> dict[str, bool]:
+        """The environment's call records: whether both legs of each were encrypted, packet by packet."""
+        answer = self._dynamodb.query(
+            TableName=self._records,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"CUSTOMER#{environment_id}"}},
+            ConsistentRead=True,
+        )
+        return {
+            item["sk"]["S"]: all(
+                leg["M"].get("suite", {}).get("S") and leg["M"]["plaintextPackets"]["N"] == "0"
+                for leg in item["legs"]["L"]
+            )
+            for item in answer["Items"]
+            if "legs" in item
+        }
 
     def _get(self, pk: str, sk: str) -> dict[str, Any]:
         found: dict[str, Any] = self._dynamodb.get_item(

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from callvoip.phones import PhoneError
 from callvoip.process import die_with_parent
 
 MODULES = "/usr/lib/baresip/modules"
@@ -26,7 +27,7 @@ def free_port() -> int:
     It lies below the ports that the kernel gives to outgoing connections, so none of those takes it before it is used.
     """
     while True:
-        port = random.randrange(21000, 32000, 2)
+        port = random.randrange(21000, 32000, 2)  # noqa: S311 (any will do)
         try:
             for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                 for number in (port, port + 1):
@@ -59,9 +60,17 @@ class Baresip:
     """A running baresip. Leave its `with` block to end the process."""
 
     def __init__(
-        self, directory: Path, *, account: str, microphone: Path, ca_file: Path | None = None, sip_port: int = 0
+        self,
+        directory: Path,
+        *,
+        account: str,
+        microphone: Path,
+        ca_file: Path | None = None,
+        sip_port: int = 0,
+        nameserver: str = "",
     ) -> None:
-        """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS.
+        """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS;
+        `nameserver` (HOST:PORT) whom to ask for names.
 
         It listens on `sip_port` of 127.0.0.1 over UDP and TCP, on the next for TLS; 0 chooses a free pair.
         """
@@ -78,11 +87,14 @@ class Baresip:
             "rtp_stats yes",
             f"module_path {MODULES}",
             *(f"module {name}.so" for name in ("stdio", "g711", "aufile", "ausine", "srtp", "dtls_srtp")),
+            "module_tmp uuid.so",
             "module_tmp account.so",
             "module_app menu.so",
             "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
         ]
+        if nameserver:
+            config.append(f"dns_server {nameserver}")
         if ca_file is not None:
             config.append(f"sip_cafile {ca_file}")
         (directory / "config").write_text("\n".join(config) + "\n")
@@ -121,7 +133,7 @@ class Baresip:
                 return socket.create_connection(("127.0.0.1", self._control_port))
             except ConnectionRefusedError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise AssertionError(f"baresip did not start:\n{self.text()}") from None
+                    raise PhoneError(f"baresip did not start:\n{self.text()}") from None
                 time.sleep(0.05)
 
     def command(self, command: str, params: str = "") -> str:
@@ -133,7 +145,11 @@ class Baresip:
             for message_ in self._read(0.2):
                 if message_.get("response") and message_.get("token") == command:
                     return str(message_.get("data") or "")
-        raise AssertionError(f"baresip did not answer {command!r}:\n{self.text()}")
+        raise PhoneError(f"baresip did not answer {command!r}:\n{self.text()}")
+
+    def hear(self) -> None:
+        """Take in the events that have come."""
+        self._read(0.05)
 
     def _read(self, timeout: float) -> list[dict[str, Any]]:
         self._control.settimeout(timeout)
@@ -164,7 +180,7 @@ class Baresip:
             if event == "REGISTER_OK" and re.search(r"200 OK \(\) \[\d+ binding", self.text()):
                 return {"type": event}  # it may have registered before the control connection stood
             if time.monotonic() > deadline:
-                raise AssertionError(
+                raise PhoneError(
                     f"baresip saw no {event} but {[e['type'] for e in self.events]}:\n{self.text()[-6000:]}"
                 )
             self._read(0.2)
@@ -173,7 +189,8 @@ class Baresip:
         """Wait until what was printed matches; all of it. For what ctrl_tcp tells no event of."""
         deadline = time.monotonic() + timeout
         while not re.search(pattern, self.text()):
-            assert time.monotonic() < deadline, f"baresip did not print {pattern!r}:\n{self.text()[-6000:]}"
+            if time.monotonic() > deadline:
+                raise PhoneError(f"baresip did not print {pattern!r}:\n{self.text()[-6000:]}")
             time.sleep(0.05)
         return self.text()
 
@@ -181,7 +198,8 @@ class Baresip:
         """RTP packets sent and received in the last call that ended, as baresip counted them."""
         deadline = time.monotonic() + 5  # the count is printed a little after the call has closed
         while not (counts := re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)):
-            assert time.monotonic() < deadline, f"no call has ended yet:\n{self.text()[-3000:]}"
+            if time.monotonic() > deadline:
+                raise PhoneError(f"no call has ended yet:\n{self.text()[-3000:]}")
             time.sleep(0.05)
         return int(counts[-1][0]), int(counts[-1][1])
 
