@@ -19,7 +19,9 @@ FORMS = {
     for path in sorted((ROOT / "site/data/forms").glob("*.toml"))
 }
 VECTORS = [
-    (name, vector) for name in FORMS for vector in json.loads((ROOT / f"tests/vectors/form-{name}.json").read_text())
+    (path.stem.removeprefix("form-"), vector)
+    for path in sorted((ROOT / "tests/vectors").glob("form-*.json"))
+    for vector in json.loads(path.read_text())
 ]
 NAMES = [field.name for field in SRTP.fields]
 

@@ -126,7 +126,9 @@ def test_the_translation_is_complete_and_fills_in_the_same() -> None:
     )
     told = {state: {"name", "text", "next", "expect"} & set(said) for state, said in dutch_states.items()}
     assert {state: set(said) for state, said in english_states.items()} == told
-    for kind in tomllib.loads((DATA / "en/order_kinds.toml").read_text()):
+    dutch_kinds = tomllib.loads((DATA / "order_kinds.toml").read_text())
+    for kind, english_kind in tomllib.loads((DATA / "en/order_kinds.toml").read_text()).items():
+        assert english_kind.get("state", {}).keys() == dutch_kinds[kind].get("state", {}).keys()
         dutch_fields = {
             field["name"]: field for field in tomllib.loads((DATA / f"forms/{kind}.toml").read_text())["field"]
         }

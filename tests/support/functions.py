@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from callvoip.process import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "tests" / "functions"
-OPENAPI = json.loads((ROOT / "docs" / "openapi.json").read_text())
 
 # The tables of infra/tables.py; tests/infra asserts that the template says the same.
 KEYS: list[Any] = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
@@ -150,6 +150,14 @@ class Answer:
         return json.loads(self.body)
 
 
+@cache
+def _api() -> dict[str, Any]:
+    """The OpenAPI document of what the handlers declare."""
+    from shared import openapi
+
+    return json.loads(json.dumps(openapi.document()))  # type: ignore[no-any-return]
+
+
 class Api:
     """The HTTP API: turns requests into events of API Gateway (payload 2.0) and calls the function that has the
     route.
@@ -219,15 +227,16 @@ class Api:
 
     def _assert_documented(self, method: str, path: str, answer: Answer) -> None:
         """Every answer to a route is one that the OpenAPI document tells of, in that shape."""
-        for template, operations in OPENAPI["paths"].items():
+        api = _api()
+        for template, operations in api["paths"].items():
             if method in operations and re.fullmatch(re.sub("{.*?}", "[^/]+", template), path):
                 told = operations[method]["responses"][str(answer.status)]
                 if "$ref" in told:
-                    told = OPENAPI["components"]["responses"][told["$ref"].rpartition("/")[2]]
+                    told = api["components"]["responses"][told["$ref"].rpartition("/")[2]]
                 if "content" in told:
                     schema = told["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
                     if "json" in answer.headers["content-type"]:
-                        Draft202012Validator({**schema, "components": OPENAPI["components"]}).validate(answer.json)
+                        Draft202012Validator({**schema, "components": api["components"]}).validate(answer.json)
                 return
         assert answer.status == HTTPStatus.NOT_FOUND
 

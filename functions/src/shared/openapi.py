@@ -1,4 +1,4 @@
-"""The HTTP API as an OpenAPI 3.1 document, made of what the handlers declare; `python -m shared.openapi FILE` writes docs/openapi.json.
+"""The HTTP API as an OpenAPI 3.1 document, made of what the handlers declare; `python -m shared.openapi FILE` writes it.
 
 A context's `schemas.py`, where there is one, gives `schemas()` and `parameters()`, to which its routes refer by name.
 """

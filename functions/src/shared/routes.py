@@ -1,6 +1,6 @@
 """What a handler answers, declared once at the function that does: path, method, who may call, and what the OpenAPI document says of it.
 
-The API's resolver, infra/ (API Gateway's routes and authorizer, CloudFront's behaviours), docs/openapi.json and the tests all read these
+The API's resolver, infra/ (API Gateway's routes and authorizer, CloudFront's behaviours), the OpenAPI document and the tests all read these
 declarations. A handler is a module `<context>/<name>_api.py` with `routes = http.routes(app)`; `python -m shared.routes FILE` writes the
 declarations of all handlers into FILE, which the build does for infra/. Pure.
 """
