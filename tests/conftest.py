@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.needs", "tests.support.promises"]
+pytest_plugins = ["tests.support.needs", "tests.support.promises", "tests.support.call_matrix"]
 
 # A loaded machine is no counterexample; a fixture that is shared by all examples of a test is made for that.
 settings.register_profile(

@@ -7,7 +7,7 @@ import pytest
 from media_node.sip.dialog import Dialog, DialogId, OutOfOrder
 from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Request, Response
-from media_node.sip.message import parse
+from media_node.sip.message import parse, reply
 
 OURS = Address(URI("sip", "192.0.2.99"))
 
@@ -73,3 +73,11 @@ def test_a_re_invite_may_move_the_peer() -> None:
 def test_a_dialog_needs_exactly_one_contact(contact: str) -> None:
     with pytest.raises(ValueError, match="Contact"):
         Dialog.as_server(invite(1, contact), "ours")
+
+
+def test_a_response_that_makes_a_dialog_says_the_route_set_as_it_was_recorded() -> None:
+    request = invite()
+    request.headers.setlist("Record-Route", ["<sip:a.example.nl;lr>", "<sip:b.example.nl;lr>, <sip:c.example.nl;lr>"])
+    for status, recorded in ((100, False), (180, True), (200, True), (486, False)):
+        values = reply(request, status, to_tag="b").headers.getlist("Record-Route")
+        assert values == (request.headers.getlist("Record-Route") if recorded else [])

@@ -76,6 +76,7 @@ class Event(StrEnum):
     TRANSFERRED = "call transferred"
     TRUNK_UNREACHABLE = "trunk unreachable", Level.ERROR
     TRUNK_REACHABLE = "trunk reachable again"
+    HOME_REFUSED = "exchange refuses a registration", Level.ERROR
     LIMIT_REACHED = "customer limit reached", Level.WARNING
 
 

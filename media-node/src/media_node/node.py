@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from media_node import systemd
+from media_node.call import home
 from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, claims, cut_short
@@ -135,6 +136,7 @@ class Node:
                 ("report", self._report, INTERVAL, self._changed),
                 ("records", self._upload, 30.0, self._to_upload),
                 ("parameters", self._renew, REFRESH, self._look_again),
+                ("exchange", self.exchange.home.sync, home.INTERVAL, None),
                 ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
             )
         ]

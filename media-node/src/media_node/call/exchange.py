@@ -13,6 +13,7 @@ from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import Call
 from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.events import Acknowledged, FlowResumed, Lost, MediaSilent, Requested, Stop
+from media_node.call.home import Home
 from media_node.call.invites import Invites
 from media_node.call.lamps import Lamps
 from media_node.call.liveness import answers
@@ -68,6 +69,14 @@ class Exchange:
             lambda: (call.plan for call in self.calls.values()),
             self.log,
         )
+        self.home = Home(
+            self.domain,
+            self.registrar,
+            self.transactions,
+            lambda: self.outside.trunks,
+            lambda: self.directory,
+            self.log,
+        )
         self._running = RunningCalls(
             hunting=hunting,
             registrar=self.registrar,
@@ -86,6 +95,7 @@ class Exchange:
             authenticator=self._authenticator,
             outside=self.outside,
             running=self._running,
+            home=self.home,
             directory=lambda: self.directory,
             draining=lambda: self.draining,
             serves=self._serves,
@@ -175,6 +185,7 @@ class Exchange:
         """
         self.draining = True
         await self._running.drain(patience, emergency_patience)
+        await self.home.leave()
 
     @property
     def registrations(self) -> int:
@@ -266,6 +277,7 @@ class Exchange:
     def lost(self, connection: Connection) -> None:
         """A connection is gone, and so are its registrations; its calls wait for a while for it to come back."""
         self._registrations.lost(connection)
+        self._tell_home()
         self._lamps.lost(connection)
         self._running.connections.pop(connection.number, None)
         for call in self.calls.values():
@@ -273,10 +285,14 @@ class Exchange:
 
     def _registered(self, phone: Phone, connection: Connection) -> None:
         """A phone registered: calls of its whose connection was lost go on over this one."""
+        self._tell_home()
         for binding in self.registrar.lookup(phone.username, _now()):
             if binding.connection == connection.number:
                 for call in [each for each in self.calls.values() if each.has_party(phone.username)]:
                     call.post(FlowResumed(phone.username, binding.instance, connection, binding.contact))
+
+    def _tell_home(self) -> None:
+        self.home.changed(self._running.spawn)
 
 
 def _now() -> float:

@@ -16,10 +16,10 @@ from media_node.call.identity import Identity
 from media_node.call.negotiation import Audio, LegMedia
 from media_node.call.party import ALLOW, SUPPORTED, Party
 from media_node.call.plan import Destination, Diversion, Target
-from media_node.call.refusals import CHALLENGES, UNACCEPTABLE, CallRefused, best, described
+from media_node.call.refusals import UNACCEPTABLE, CallRefused, best, described
 from media_node.call.session_timer import MIN_SE, SESSION_EXPIRES
+from media_node.call.trunk import answer_challenge
 from media_node.sip.dialog import MAX_FORWARDS, Dialog
-from media_node.sip.digest import answer
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import reason as because
@@ -30,7 +30,6 @@ from media_node.sip.transaction_layer import TransactionLayer
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LocalTransport
 
-_CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 MAX_EARLY: Final = 16
 """Early dialogs of one INVITE, where somebody beyond forks it; reliable responses of further ones are not acknowledged."""
 ELSEWHERE: Final = because(200, "Call completed elsewhere")
@@ -46,6 +45,8 @@ class Invitation:
     emergency: bool = False
     outside: Identity | None = None
     """What a trunk is told of the caller; None where it is told what a phone is."""
+    home: Identity | None = None
+    """What the provider's own exchange is told."""
     location: bytes = b""
     """The caller's address as PIDF-LO, for an emergency call (RFC 6442)."""
     max_forwards: int = MAX_FORWARDS
@@ -131,39 +132,20 @@ class Fork:
     def again_with_credentials(self, branch: Branch, response: Response) -> bool:
         """Answers a trunk's challenge, once (section 22.3); False when there is nothing to answer it with."""
         trunk, client = branch.target.trunk, branch.client
-        if response.code not in CHALLENGES or trunk is None or not trunk.username or client is None:
+        if trunk is None or client is None or (again := answer_challenge(trunk, client.request, response)) is None:
             return False
-        asked, given = _CHALLENGE[response.code]
-        if client.request.headers.get(given) is not None:
-            return False  # it has seen the account and does not want it
-        for challenge in response.headers.getlist(asked):
-            try:
-                credentials = answer(
-                    challenge,
-                    username=trunk.username,
-                    password=trunk.password,
-                    method="INVITE",
-                    uri=str(branch.target.uri),
-                )
-            except ValueError:
-                continue  # an algorithm that is not known here: perhaps the next
-            request = Request("INVITE", client.request.uri, client.request.body)
-            for name in client.request.headers.keys():  # noqa: SIM118 - no mapping
-                if name.lower() not in ("via", "cseq"):
-                    request.headers.setlist(name, client.request.headers.getlist(name))
-            request.cseq = CSeq(client.request.cseq.sequence + 1, "INVITE")
-            request.headers.set(given, str(credentials))
-            self.branches.remove(branch)
-            self._send(Branch(branch.target, branch.media, branch.offered), request)
-            return True
-        return False
+        self.branches.remove(branch)
+        self._send(Branch(branch.target, branch.media, branch.offered), again)
+        return True
 
     def _invite(self, target: Target, *, dtls: bool = False) -> None:
         media = LegMedia(self.local, self.invitation.suites)
         offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, direction=self.direction)
         request = Request("INVITE", target.uri)
         request.headers.set("Max-Forwards", str(self.invitation.max_forwards))
-        outside = self.invitation.outside if target.trunk is not None else None
+        outside = (
+            None if target.trunk is None else self.invitation.home if target.trunk.home else self.invitation.outside
+        )
         caller = self.invitation.from_address if outside is None else outside.from_address
         request.from_address = Address(caller.uri, caller.name, Parameters(tag=secrets.token_hex(8)))
         request.to_address = self.destination.to_address or Address(target.uri)

@@ -123,11 +123,10 @@ class Hunt:
                 answered = await self._ring(destination)
             except _Unanswered as error:
                 failure = error.refusal
-                other = (
-                    self.call.control.other_way(destination, error.trunk)
-                    if failure.unreachable and error.trunk
-                    else None
-                )
+                other = None
+                if failure.unreachable:
+                    by_another = self.call.control.other_way
+                    other = by_another(destination, error.trunk) if error.trunk else destination.otherwise
                 if other is not None:
                     waiting.appendleft(other)
                     continue

@@ -12,13 +12,16 @@ from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.directory import Directory, Phone
 from media_node.call.emergency import emergency_number
 from media_node.call.events import Joins
+from media_node.call.home import Home
 from media_node.call.identity import hides, wants_privacy
 from media_node.call.outside import Outside
 from media_node.call.plan import Destination, Plan, Side
 from media_node.call.policy import (
+    Decision,
     Occupancy,
     Protection,
     Refusal,
+    ToHome,
     ToNumber,
     ToPhone,
     ToTrunk,
@@ -35,7 +38,7 @@ from media_node.call.trunk import trunk_caller
 from media_node.log import Event, Log
 from media_node.sip.grammar import Address
 from media_node.sip.message import tag, warning
-from media_node.sip.registrar import Registrar
+from media_node.sip.registrar import Binding, Registrar
 from media_node.sip.transaction_layer import ServerTransaction
 from media_node.sip.transport import Connection
 
@@ -53,6 +56,7 @@ class Invites:
     authenticator: RequestAuthenticator
     outside: Outside
     running: RunningCalls
+    home: Home
     directory: Callable[[], Directory]
     draining: Callable[[], bool]
     log: Log
@@ -83,27 +87,37 @@ class Invites:
     def _from_phone(self, transaction: ServerTransaction, caller: Phone) -> None:
         request = transaction.request
         dialled, hidden = hides(request.uri.user or "")
-        decision = route(
-            self.directory(),
-            caller,
-            emergency_number(request.uri) or dialled,
-            trunk=bool(self.outside.trunks),
-            occupancy=self._occupancy(caller.customer_id),
-        )
+        dialled = emergency_number(request.uri) or dialled
+        occupancy = self._occupancy(caller.customer_id)
+
+        def routed(*, home: bool) -> Decision:
+            ways_out = bool(self.outside.trunks)
+            return route(self.directory(), caller, dialled, trunk=ways_out, occupancy=occupancy, home=home)
+
+        decision = routed(home=self.outside.home_is_up)
+        by_exchange = decision if isinstance(decision, ToHome) else None
+        if by_exchange is not None:
+            decision = routed(home=False)
         busy = no_answer = None
         emergency = False
         match decision:
+            case Refusal() if by_exchange is not None:
+                hunt: tuple[Destination, ...] = ()
+                called = by_exchange.dialled if by_exchange.internal else e164(by_exchange.dialled)
             case Refusal():
                 self._refuse(transaction, decision, caller.customer_id)
                 return
             case ToPhone(phone):
-                hunt: tuple[Destination, ...] = (self.hunting.phone(phone),)
+                hunt = (self.hunting.phone(phone),)
                 called = phone.extension
             case ToNumber(environment, number):
                 hunt, busy, no_answer = self.hunting.number(environment, number)
                 called = number.number
             case ToTrunk(called, emergency):
                 hunt = (self.hunting.outside(called, account=caller.customer_id, emergency=emergency),)
+        if by_exchange is not None:
+            hunt = (self.hunting.home(by_exchange, caller.customer_id, next(iter(hunt), None)),)
+            busy = no_answer = None
         address = Address(self.hunting.uri(caller.extension), request.from_address.name)
         plan = Plan(
             customer_id=caller.customer_id,
@@ -127,11 +141,19 @@ class Invites:
         if emergency:
             location = self.outside.location(caller)
             self.outside.emergency_call(caller, identity.number if identity is not None else "")
-        self.running.start(plan, transaction, identity, location)
+        home = self.outside.for_home(caller, request.from_address.name, identity) if by_exchange is not None else None
+        self.running.start(plan, transaction, identity, location, home)
 
     def _from_trunk(self, transaction: ServerTransaction) -> None:
         """A call from outside to a number of a customer."""
         request = transaction.request
+        device = self.home.reached(transaction.connection, request)
+        if device is not None:
+            self._from_home(transaction, device)
+            return
+        if self.home.is_for_a_device(request):
+            transaction.respond(430, "Flow Failed")
+            return
         bound = self.directory().number(e164(request.uri.user or ""))
         if bound is None:
             transaction.respond(404)
@@ -160,6 +182,23 @@ class Invites:
         )
         identity = self.outside.identity(plan, None, wanted="", private=False)
         self.running.start(plan, transaction, identity)
+
+    def _from_home(self, transaction: ServerTransaction, device: Binding) -> None:
+        """A call of the provider's own exchange to one device of a phone."""
+        phone = self.directory().phone(device.username)
+        if phone is None or self.draining():
+            transaction.respond(430 if phone is None else 503)
+            return
+        shown = self.home.shown(trunk_caller(transaction.request), phone)
+        plan = Plan(
+            customer_id=phone.customer_id,
+            caller=mask(shown.uri.user or ""),
+            called=mask(phone.extension),
+            from_address=Address(self.hunting.uri(shown.uri.user or "anonymous"), shown.name),
+            hunt=(self.hunting.device(phone, device.connection),),
+            caller_protection=Protection.PREFERRED,
+        )
+        self.running.start(plan, transaction, self.outside.identity(plan, None, wanted="", private=False))
 
     def _pick_up(self, transaction: ServerTransaction, phone: Phone, extension: str) -> None:
         """*8 takes the colleague's call that has rung longest, *8 and an extension the call that rings there."""

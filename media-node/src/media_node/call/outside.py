@@ -16,9 +16,10 @@ from media_node.call.limits import Usage
 from media_node.call.plan import Destination, Plan, Target
 from media_node.call.policy import Refusal, e164
 from media_node.call.record import CallRecord
-from media_node.call.refusals import CallRefused
+from media_node.call.refusals import CallRefused, Unreachable
 from media_node.call.trunk import Trunks
 from media_node.log import Event, Log
+from media_node.sip.grammar import URI, Address
 from media_node.sip.message import warning
 from media_node.sip.transport import Connection
 
@@ -41,19 +42,26 @@ class Outside:
     def __post_init__(self) -> None:
         self.trunks = Trunks((), self.domain, self.log)
 
+    @property
+    def home_is_up(self) -> bool:
+        """Whether there is an exchange of the provider's that answers."""
+        return self.trunks.home is not None and self.trunks.home.up
+
     # Which trunk.
 
     async def targets(self, destination: Destination) -> tuple[tuple[Target, ...], Connection]:
         """Where a number can be reached now, over the first trunk that lets us in. Raises CallRefused, also for what the
         customer may not call.
         """
-        if not destination.emergency and not destination.tried:
+        if not destination.emergency and not destination.tried and destination.outside:
             refused = self._refusal(destination)
             if refused is not None:
                 headers = {"Retry_After": str(refused.retry_after)} if refused.retry_after else {}
                 raise CallRefused(refused.status, refused.reason, Warning=warning(refused.reason), **headers)
         tried = set(destination.tried)
-        while (trunk := self.trunks.choose(emergency=destination.emergency, tried=tried)) is not None:
+        while (
+            trunk := self.trunks.choose(emergency=destination.emergency, home=destination.home, tried=tried)
+        ) is not None:
             try:
                 connection = await trunk.connection()
             except (OSError, TimeoutError):
@@ -61,14 +69,16 @@ class Outside:
                 tried.add(trunk.settings.name)
                 continue
             return (Target(trunk.uri(destination.number), connection, trunk=trunk.settings),), connection
+        if destination.otherwise is not None:
+            raise Unreachable(503, "The exchange cannot be reached")
         reason = "The trunk cannot be reached"
         raise CallRefused(503, reason, Warning=warning(reason), Retry_After="10")
 
     def other_way(self, destination: Destination, failed: str) -> Destination | None:
         """The same destination by another trunk than `failed`; None when none is left."""
         tried = destination.tried | {failed}
-        if self.trunks.choose(emergency=destination.emergency, tried=tried) is None:
-            return None
+        if self.trunks.choose(emergency=destination.emergency, home=destination.home, tried=tried) is None:
+            return destination.otherwise
         return replace(destination, tried=tried)
 
     # Who calls.
@@ -88,6 +98,13 @@ class Outside:
         if not shown:
             return None
         return towards_trunk(shown, name or "", self.domain, private=private and not plan.emergency)
+
+    def for_home(self, phone: Phone, name: str, asserted: Identity | None) -> Identity:
+        """What the provider's own exchange is told of a caller: which account it is, and the number it shows."""
+        trunk = self.trunks.home
+        domain = (trunk.settings.domain if trunk is not None else "") or self.domain
+        address = Address(URI("sip", domain, user=phone.username), name)
+        return Identity(address, asserted.headers if asserted is not None else {})
 
     def location(self, phone: Phone) -> bytes:
         """The address of the phone's site, else of its customer's only one, as PIDF-LO; empty where none is known."""
@@ -154,7 +171,7 @@ def _forwarded(plan: Plan) -> bool:
 
 
 def _forwards(destination: Destination) -> bool:
-    return bool(destination.number and destination.diversions)
+    return bool(destination.outside and destination.diversions)
 
 
 def _now() -> float:

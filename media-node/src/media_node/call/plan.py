@@ -71,8 +71,21 @@ class Destination:
     account: str = ""
     """The customer whose limits count for a call outside."""
     emergency: bool = False
+    home: bool = False
+    """Whether `number` is what the provider's own exchange is asked for, as it was dialled."""
+    internal: bool = False
+    """Whether the exchange is asked for something of its own, which is no call outside."""
+    otherwise: Destination | None = None
+    """Who is rung when the exchange cannot be had."""
+    flow: int | None = None
+    """The one connection over which a phone is rung, None for all of its devices."""
     tried: frozenset[str] = frozenset()
     """Trunks by name that did not take this call."""
+
+    @property
+    def outside(self) -> bool:
+        """Whether it is a call outside, which a customer's limits count."""
+        return bool(self.number) and not self.internal
 
     @property
     def secure(self) -> bool:
@@ -106,7 +119,7 @@ class Plan:
     @property
     def outside(self) -> bool:
         """Whether one side is reached over a trunk, as far as is known beforehand."""
-        return not self.username or any(destination.number for destination in self.hunt)
+        return not self.username or any(destination.outside for destination in self.hunt)
 
 
 class MediaPlane(Protocol):

@@ -74,6 +74,17 @@ class ToTrunk:
 
 
 @dataclass(frozen=True)
+class ToHome:
+    """Hand the call to the provider's own exchange, which knows what `dialled` is; a colleague is asked for by account.
+
+    `internal` tells that it is no number outside.
+    """
+
+    dialled: str
+    internal: bool
+
+
+@dataclass(frozen=True)
 class Refusal:
     """The call is not made; `status` and `reason` go to the caller, `retry_after` in seconds where trying again
     helps.
@@ -84,7 +95,7 @@ class Refusal:
     retry_after: int | None = None
 
 
-Decision = ToPhone | ToNumber | ToTrunk | Refusal
+Decision = ToPhone | ToNumber | ToTrunk | ToHome | Refusal
 
 
 def normalised(dialled: str) -> str:
@@ -107,8 +118,10 @@ def e164(dialled: str, country: str = "NL") -> str:
     return f"+{digits}" if digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15 else ""
 
 
-def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occupancy: Occupancy) -> Decision:
-    """Where the call goes; `trunk` says whether there is one."""
+def route(
+    directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occupancy: Occupancy, home: bool = False
+) -> Decision:
+    """Where the call goes; `trunk` says whether there is one, `home` whether the provider's own exchange is there."""
     number = normalised(dialled)
     if (emergency := dialled_emergency(dialled)) and not _is_dutch_extension(directory, caller, emergency):
         return ToTrunk(emergency, emergency=True) if trunk else Refusal(503, "There is no way out to 112 on this node")
@@ -119,12 +132,19 @@ def route(directory: Directory, caller: Phone, dialled: str, *, trunk: bool, occ
     colleague = directory.colleague(caller, dialled) or directory.colleague(caller, number)
     if colleague == caller:
         return Refusal(482, "A phone cannot call itself")
+    environment = directory.environment(caller.customer_id)
+    country = environment.country if environment else "NL"
+    if (
+        home
+        and caller not in directory.guests
+        and not (environment and environment.suspended and e164(number, country))
+    ):
+        return ToHome(colleague.username if colleague else number, internal=not e164(number, country))
     if colleague is not None:
         return ToPhone(colleague)
     if not _DIALLABLE.fullmatch(number):
         return Refusal(404, "No such phone or number")
-    environment = directory.environment(caller.customer_id)
-    own = directory.number(e164(number, environment.country if environment else "NL"))
+    own = directory.number(e164(number, country))
     if own is not None and own[0].customer_id == caller.customer_id:
         return ToNumber(*own)
     if environment is not None and environment.suspended:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from media_node.call.directory import Directory, Environment, Number, Phone
 from media_node.call.plan import MAX_DIVERSIONS, NO_ANSWER, Destination, Diversion
-from media_node.call.policy import Decision, Occupancy, Protection, Refusal, ToNumber, ToPhone, ToTrunk, route
+from media_node.call.policy import Decision, Occupancy, Protection, Refusal, ToHome, ToNumber, ToPhone, ToTrunk, route
 from media_node.call.refusals import CallRefused
 from media_node.sip.grammar import URI, Address
 from media_node.sip.message import warning
@@ -41,6 +43,23 @@ class Hunting:
         """A number beyond the exchange, at the account of this customer."""
         return Destination(number=number, diversions=diversions, seconds=seconds, account=account, emergency=emergency)
 
+    def home(
+        self, to: ToHome, account: str, otherwise: Destination | None, diversions: tuple[Diversion, ...] = ()
+    ) -> Destination:
+        """What the provider's own exchange is asked for; `otherwise` is rung when it cannot be had."""
+        return Destination(
+            number=to.dialled,
+            account=account,
+            home=True,
+            internal=to.internal,
+            otherwise=otherwise,
+            diversions=diversions,
+        )
+
+    def device(self, phone: Phone, flow: int) -> Destination:
+        """One device of a phone, by its connection."""
+        return replace(self.phone(phone), flow=flow)
+
     def number(
         self, environment: Environment, number: Number, diversions: tuple[Diversion, ...] = ()
     ) -> tuple[tuple[Destination, ...], Destination | None, Destination | None]:
@@ -73,7 +92,15 @@ class Hunting:
         return hunt, busy, no_answer
 
     def redirected(
-        self, directory: Directory, by: Phone, to: URI, reason: str, before: tuple[Diversion, ...], *, trunk: bool
+        self,
+        directory: Directory,
+        by: Phone,
+        to: URI,
+        reason: str,
+        before: tuple[Diversion, ...],
+        *,
+        trunk: bool,
+        home: bool = False,
     ) -> Destination:
         """Where a phone sends a call on: what it could have called itself. Raises CallRefused.
 
@@ -82,7 +109,7 @@ class Hunting:
         diversions = (*before, Diversion(self.uri(by.number or by.extension), reason)) if reason else before
         if len(diversions) > MAX_DIVERSIONS:
             raise CallRefused(482, "Forwarded too often", Warning=warning("This call has been forwarded too often"))
-        decision = route(directory, by, to.user or "", trunk=trunk, occupancy=Occupancy())
+        decision = route(directory, by, to.user or "", trunk=trunk, occupancy=Occupancy(), home=home)
         return self._destination(directory, decision, diversions, by.customer_id)
 
     def _destination(
@@ -100,3 +127,5 @@ class Hunting:
                 return hunt[0]
             case ToTrunk(number, emergency):
                 return self.outside(number, diversions, account=account, emergency=emergency)
+            case ToHome():
+                return self.home(decision, account, None, diversions)

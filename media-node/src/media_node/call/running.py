@@ -90,7 +90,7 @@ class RunningCalls:
                 Target(binding.contact, self.connections[binding.connection], username, binding.instance)
                 for username in destination.phones
                 for binding in self.registrar.lookup(username, _now())
-                if binding.connection in self.connections
+                if binding.connection in self.connections and destination.flow in (None, binding.connection)
             )
         targets, connection = await self.outside.targets(destination)
         self.connections[connection.number] = connection
@@ -105,7 +105,9 @@ class RunningCalls:
         phone = self.directory().phone(by)
         if phone is None:
             raise CallRefused(403, "Only a customer's own phone sends a call on")
-        return self.hunting.redirected(self.directory(), phone, to, reason, before, trunk=bool(self.outside.trunks))
+        return self.hunting.redirected(
+            self.directory(), phone, to, reason, before, trunk=bool(self.outside.trunks), home=self.outside.home_is_up
+        )
 
     def call_of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Side] | None:
         """See CallControl."""
@@ -113,7 +115,12 @@ class RunningCalls:
         return None if bound is None or bound[2].id.remote_tag != remote_tag else bound[:2]
 
     async def _run(
-        self, plan: Plan, transaction: ServerTransaction, outside: Identity | None, location: bytes = b""
+        self,
+        plan: Plan,
+        transaction: ServerTransaction,
+        outside: Identity | None,
+        location: bytes,
+        home: Identity | None,
     ) -> None:
         hops = transaction.request.max_forwards
         invitation = Invitation(
@@ -121,6 +128,7 @@ class RunningCalls:
             suites=self.suites,
             emergency=plan.emergency,
             outside=outside,
+            home=home,
             location=location,
             max_forwards=(MAX_FORWARDS if hops is None else hops) - 1,
         )
@@ -153,10 +161,17 @@ class RunningCalls:
             self.changed()
 
     def start(
-        self, plan: Plan, transaction: ServerTransaction, outside: Identity | None, location: bytes = b""
+        self,
+        plan: Plan,
+        transaction: ServerTransaction,
+        outside: Identity | None,
+        location: bytes = b"",
+        home: Identity | None = None,
     ) -> None:
-        """Begins a call. `outside` is what a trunk is told of the caller, `location` where it calls 112 from."""
-        self.spawn(self._run(plan, transaction, outside, location))
+        """Begins a call. `outside` is what a trunk is told of the caller, `home` what the provider's own exchange is told,
+        `location` where it calls 112 from.
+        """
+        self.spawn(self._run(plan, transaction, outside, location, home))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Does something that takes a while; what goes wrong in it is logged, and the rest goes on."""

@@ -15,8 +15,9 @@ from typing import Any, Final
 from media_node.log import Event, Log, silent
 from media_node.sip import transport
 from media_node.sip.dialog import MAX_FORWARDS
+from media_node.sip.digest import answer
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
-from media_node.sip.headers import Request
+from media_node.sip.headers import Request, Response
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.sip.transport import Connection, Transport
 
@@ -25,6 +26,7 @@ ANSWER_TIMEOUT: Final = 4.0
 """Seconds a trunk may take to answer an OPTIONS."""
 CHECK_INTERVAL: Final = 15.0
 """Seconds between two OPTIONS to a trunk, off the path of any call."""
+_CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 _FAILURES: Final = frozenset({408, 503})
 """What a silent or broken connection counts as (section 8.1.3.1); every other answer shows that somebody is there."""
 
@@ -34,7 +36,8 @@ class TrunkSettings:
     """One trunk as the operator wrote it down: where it is, with which account, and what it can.
 
     `srtp` tells that it takes SRTP; `emergency` that it is tried first for 112; `local_port` is the UDP port that calls
-    from it come in by (0: any).
+    from it come in by (0: any). `home` tells that it is the provider's own exchange (call/home.py), with `domain` in its
+    addresses where that is not the node's.
     """
 
     name: str
@@ -46,6 +49,8 @@ class TrunkSettings:
     srtp: bool = False
     emergency: bool = False
     local_port: int = 0
+    home: bool = False
+    domain: str = ""
 
 
 def parse_trunks(value: Any) -> tuple[TrunkSettings, ...]:
@@ -57,6 +62,9 @@ def parse_trunks(value: Any) -> tuple[TrunkSettings, ...]:
     names = [trunk.name for trunk in trunks]
     if len(set(names)) < len(names):
         raise ValueError(f"two trunks have the same name: {', '.join(names)}")
+    homes = [trunk.name for trunk in trunks if trunk.home]
+    if len(homes) > 1:
+        raise ValueError(f"more than one trunk is the home exchange: {', '.join(homes)}")
     return trunks
 
 
@@ -74,6 +82,8 @@ def _parse(number: int, value: Any) -> TrunkSettings:
             srtp=bool(value.get("srtp", False)),
             emergency=bool(value.get("emergency", False)),
             local_port=int(value.get("local_port", 0)),
+            home=bool(value.get("home", False)),
+            domain=str(value.get("domain", "")),
         )
     except KeyError as error:
         raise ValueError(f"trunk {number} lacks {error.args[0]}") from error
@@ -125,6 +135,8 @@ class Trunk:
     def uri(self, number: str) -> URI:
         """The Request-URI for a number."""
         settings = self.settings
+        if settings.domain:
+            return URI("sip", settings.domain, user=number)
         return URI(
             "sip",
             settings.host,
@@ -182,10 +194,21 @@ class Trunks:
     def __bool__(self) -> bool:
         return bool(self.all)
 
-    def choose(self, *, emergency: bool, tried: Collection[str] = ()) -> Trunk | None:
-        """The next trunk for a call: one that answers before one that did not, for 112 those meant for it first."""
-        left = [trunk for trunk in self.all if trunk.settings.name not in tried]
-        return min(left, key=lambda trunk: (not trunk.up, emergency and not trunk.settings.emergency), default=None)
+    @property
+    def home(self) -> Trunk | None:
+        """The one that is the provider's own exchange."""
+        return next((trunk for trunk in self.all if trunk.settings.home), None)
+
+    def choose(self, *, emergency: bool, home: bool = False, tried: Collection[str] = ()) -> Trunk | None:
+        """The next trunk for a call: one that answers before one that did not, for 112 those meant for it first, and the
+        exchange only when all others are out.
+        """
+        left = [
+            trunk
+            for trunk in self.all
+            if trunk.settings.name not in tried and (emergency or trunk.settings.home is home)
+        ]
+        return min(left, key=lambda trunk: _rank(trunk, emergency), default=None)
 
     def of(self, connection: Connection) -> Trunk | None:
         """The trunk at the other end of a connection."""
@@ -211,6 +234,40 @@ class Trunks:
         """Closes all connections."""
         for trunk in self.all:
             trunk.close()
+
+
+def _rank(trunk: Trunk, emergency: bool) -> tuple[bool, ...]:
+    return not trunk.up, trunk.settings.home, emergency and not trunk.settings.emergency
+
+
+def answer_challenge(settings: TrunkSettings, request: Request, response: Response) -> Request | None:
+    """The request once more, with the trunk's account as a 401 or 407 asks for it, once (RFC 3261 section 22.3); None when
+    there is nothing to answer it with.
+    """
+    if response.code not in _CHALLENGE or not settings.username:
+        return None
+    asked, given = _CHALLENGE[response.code]
+    if request.headers.get(given) is not None:
+        return None  # it has seen the account and does not want it
+    for challenge in response.headers.getlist(asked):
+        try:
+            credentials = answer(
+                challenge,
+                username=settings.username,
+                password=settings.password,
+                method=request.method,
+                uri=str(request.uri),
+            )
+        except ValueError:
+            continue  # an algorithm that is not known here: perhaps the next
+        again = Request(request.method, request.uri, request.body)
+        for name in request.headers.keys():  # noqa: SIM118 - no mapping
+            if name.lower() not in ("via", "cseq"):
+                again.headers.setlist(name, request.headers.getlist(name))
+        again.cseq = CSeq(request.cseq.sequence + 1, request.method)
+        again.headers.set(given, str(credentials))
+        return again
+    return None
 
 
 def trunk_caller(request: Request) -> Address:

@@ -47,6 +47,7 @@ PHRASES: Final = {
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
     423: "Interval Too Brief",
+    430: "Flow Failed",
     480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
@@ -253,6 +254,8 @@ def _reply(headers: Headers, status: int, phrase: str, to_tag: str) -> Response:
     for name in ("Via", "From", "To", "Call-ID", "CSeq", "Timestamp"):
         values = headers.getlist(name)
         ours.setlist(name, list(values) if name == "Via" else values[:1])
+    if 100 < status < 300 and (recorded := headers.getlist("Record-Route")):
+        ours.setlist("Record-Route", list(recorded))  # what makes a dialog says its route set (section 12.1.1)
     to = ours.get("To")
     if to_tag and to and not _has_tag(to):
         ours.set("To", f"{to};tag={to_tag}")

@@ -1,0 +1,176 @@
+"""Which feature of calls was seen with which client: docs/calls-matrix.md, written from a run of the tests that are marked
+with `@pytest.mark.feature(...)`.
+
+    python -m tests.support.call_matrix
+
+runs them and writes the page; a cell says what became of its tests in that run. Without an argument of its own pytest only
+checks the marks.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs/calls-matrix.md"
+CLIENTS: Final = {
+    "baresip": "baresip",
+    "linphone": "linphone",
+    "sipp": "sipp",
+    "kamailio": "Kamailio as the exchange",
+}
+FEATURES: Final = {
+    "call": "call between two phones, SRTP by SDES",
+    "dtls": "SRTP by DTLS",
+    "trunk": "call to a trunk",
+    "incoming": "call from a trunk to a number",
+    "delayed-offer": "delayed offer (INVITE without SDP)",
+    "100rel": "reliable provisional responses (100rel, PRACK)",
+    "early-media": "early media",
+    "timer": "session timers",
+    "hold": "hold and resume",
+    "blind": "blind transfer",
+    "attended": "attended transfer (Replaces)",
+    "forward": "forwarding, by the phone or the number",
+    "fork": "three devices ring, one answers",
+    "pick-up": "pick-up of a ringing call",
+    "two-calls": "two calls on one phone",
+    "dtmf-events": "DTMF by RFC 4733",
+    "dtmf-info": "DTMF by INFO",
+    "t38": "T.38 politely refused",
+    "video": "video politely refused",
+    "text": "real-time text (RFC 4103)",
+    "message": "text messages (MESSAGE)",
+    "mwi": "message waiting (RFC 3842)",
+    "lamps": "lamps (RFC 4235)",
+    "reconnect": "the call outlives the phone's connection",
+    "emergency": "112",
+    "exchange": "registered at the exchange with a Path, called by it",
+    "voicemail": "the exchange's voicemail",
+}
+
+
+class Seen(StrEnum):
+    """What a cell says."""
+
+    YES = "yes"
+    FAILED = "**failed**"
+    SKIPPED = "not run"
+    NO_TEST = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One test's part in the table."""
+
+    test: str
+    features: tuple[str, ...]
+    clients: tuple[str, ...]
+    seen: Seen
+
+
+def marks(item: pytest.Item) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The features and clients that a test is marked with. Raises ValueError for one that is in no table."""
+    features: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    for mark in item.iter_markers("feature"):
+        features += mark.args
+        clients += tuple(mark.kwargs.get("clients", ()))
+    for name, known in ((features, FEATURES), (clients, CLIENTS)):
+        if unknown := [each for each in name if each not in known]:
+            raise ValueError(f"{item.nodeid}: {', '.join(unknown)} stands in no row or column of calls-matrix.md")
+    return features, clients
+
+
+def page(outcomes: Iterable[Outcome], day: str) -> str:
+    """The whole page."""
+    cells: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        for feature in outcome.features:
+            for client in outcome.clients:
+                cells.setdefault((feature, client), []).append(outcome)
+    rows = [
+        f"| {label} | " + " | ".join(_cell(cells.get((feature, client), [])) for client in CLIENTS) + " |"
+        for feature, label in FEATURES.items()
+    ]
+    tests = sorted({outcome.test for found in cells.values() for outcome in found})
+    return "\n".join(
+        [
+            "# Features of calls, and with what they were seen",
+            "",
+            f"Written by `python -m tests.support.call_matrix` on {day} from a run of the tests below, which use programs that others",
+            "wrote, over real sockets. *yes* is a test that passed; *not run* one that was left out; an empty cell has no test.",
+            "What our own phones show beside that stands in [call-features.md](call-features.md).",
+            "",
+            "| feature | " + " | ".join(CLIENTS.values()) + " |",
+            "| --- |" + " --- |" * len(CLIENTS),
+            *rows,
+            "",
+            *(f"- `{test}`" for test in tests),
+            "",
+        ]
+    )
+
+
+def _cell(outcomes: list[Outcome]) -> str:
+    for seen in (Seen.FAILED, Seen.YES, Seen.SKIPPED):
+        if any(each.seen is seen for each in outcomes):
+            return seen.value
+    return Seen.NO_TEST.value
+
+
+class Recorder:
+    """A pytest plugin that keeps what became of each marked test, and writes the page at the end."""
+
+    def __init__(self) -> None:
+        self._marked: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._seen: dict[str, Seen] = {}
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        self._marked = {item.nodeid: found for item in items if (found := marks(item))[0]}
+        left = [item for item in items if item.nodeid not in self._marked]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item.nodeid in self._marked]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._seen[report.nodeid] = Seen.FAILED
+        elif report.when == "call" or report.skipped:
+            self._seen.setdefault(report.nodeid, Seen.YES if report.passed else Seen.SKIPPED)
+
+    def pytest_sessionfinish(self) -> None:
+        outcomes = [
+            Outcome(re.sub(r"^tests/media_node/|\[.*\]$", "", test), *found, self._seen.get(test, Seen.SKIPPED))
+            for test, found in self._marked.items()
+        ]
+        PAGE.write_text(page(outcomes, datetime.now(UTC).date().isoformat()))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--calls-matrix", action="store_true", help="run the marked tests and write docs/calls-matrix.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "feature(*names, clients): a row and columns of docs/calls-matrix.md")
+    if config.getoption("--calls-matrix", default=False):
+        config.pluginmanager.register(Recorder())
+
+
+def main() -> int:
+    """Runs the marked tests."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--calls-matrix", "tests/media_node"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
