@@ -1,13 +1,15 @@
 #!/bin/sh
 # Installs the media node from the bundle this script lies in, without any network: interpreter, packages, user, kernel settings, unit.
 # Run as root, any number of times; what is there already is replaced, and /etc/media-node/node.toml is left alone.
+# install.sh --image: for an image that is being made; the node starts when an instance boots from it.
 set -eu
 
 boot=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 packages=$boot/../packages
 prefix=/opt/media-node
 
-if [ ! -s /etc/media-node/node.toml ]; then
+image=${1:-}
+if [ "$image" != --image ] && [ ! -s /etc/media-node/node.toml ]; then
     echo "install.sh: /etc/media-node/node.toml is missing; the instance's user data writes it" >&2; exit 1
 fi
 
@@ -41,10 +43,10 @@ if [ -d /etc/fail2ban/filter.d ]; then
 fi
 
 install -m 0644 "$boot/media-node.service" /etc/systemd/system/media-node.service
-if [ -d /run/systemd/system ]; then
+if [ "$image" != --image ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
     systemctl enable --quiet media-node.service
     systemctl restart --no-block media-node.service
 else
-    SYSTEMD_OFFLINE=1 systemctl enable --quiet media-node.service   # an image is being built; the node starts when it boots
+    SYSTEMD_OFFLINE=1 systemctl enable --quiet media-node.service
 fi

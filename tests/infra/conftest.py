@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from callvoip.commands import image
 from callvoip.paths import NODE, ROOT
-from tests.support.infra import Synthesise, Template, write_routes
+from tests.support.infra import AMI, Synthesise, Template, write_routes
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +39,33 @@ def synthesise(processes: None, checkout: Path) -> Synthesise:
         del environment[name]
 
     def run(
-        output: Path, *arguments: str, operations: str = "", routes: dict[str, Any] | None = None
+        output: Path,
+        *arguments: str,
+        operations: str = "",
+        routes: dict[str, Any] | None = None,
+        stage: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         routes_file.write_text(ours if routes is None else json.dumps(routes))
         (root / "site" / "data" / "brand.toml").write_text(f"{brand}\n{operations}")
         command = [sys.executable, "-m", "infra.app", str(output), *arguments]
         try:
-            return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            wanted = environment | ({"CALLVOIP_STAGE": str(stage)} if stage else {})
+            return subprocess.run(command, env=wanted, capture_output=True, text=True, check=False)
         finally:
             routes_file.write_text(ours)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def template_with_image(synthesise: Synthesise, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The template of a stage that names an image."""
+    stage = tmp_path_factory.mktemp("stage") / "stage.toml"
+    stage.write_text(image.changed(image.STAGE.read_text(), {"ami": AMI}))
+    output = tmp_path_factory.mktemp("cdk.out")
+    done = synthesise(output, stage=stage)
+    assert done.returncode == 0, done.stderr
+    return Template(json.loads((output / "Callvoip.template.json").read_text()), output, checkout)
 
 
 @pytest.fixture(scope="session")

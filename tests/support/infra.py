@@ -1,13 +1,18 @@
 """A synthesised template and what tests ask of it."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from callvoip.paths import ROOT
+
+AMI = "ami-0123456789abcdef0"
+"""The image that a stage of the tests names."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,25 @@ class Template:
         for name, policy in self.resources("AWS::IAM::Policy").items():
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield name, statement
+
+    @property
+    def sip_domain(self) -> str:
+        """Of the provider that it was made for."""
+        brand = tomllib.loads((self.root / "site" / "data" / "brand.toml").read_text(encoding="utf-8"))
+        return str(brand["sip_domain"])
+
+
+def user_data(template: Template, names: Mapping[str, str]) -> str:
+    """The nodes' user data as an instance gets it; what only CloudFormation knows is called as `names` says, by a part
+    of its logical id, or else `x`.
+    """
+    [launch_template] = template.resources("AWS::EC2::LaunchTemplate").values()
+    encoded = launch_template["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+    parts = [encoded] if isinstance(encoded, str) else encoded["Fn::Join"][1]
+    return "".join(
+        part if isinstance(part, str) else next((name for of, name in names.items() if of in json.dumps(part)), "x")
+        for part in parts
+    )
 
 
 def listed(value: Any) -> list[Any]:

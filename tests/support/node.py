@@ -141,14 +141,14 @@ class _Metadata(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def metadata_service(answers: dict[str, str]) -> Iterator[str]:
+def metadata_service(answers: dict[str, str], host: str = "127.0.0.1") -> Iterator[str]:
     """Serves these paths and yields the endpoint."""
     handler = type("Handler", (_Metadata,), {"answers": answers})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = http.server.ThreadingHTTPServer((host, 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -186,7 +186,13 @@ def accounts(customer: str, number: int = 2) -> list[TestAccount]:
 
 
 def assignment(
-    customer: str, phones: list[TestAccount], *, encrypted: bool = True, version: int = 1, credentials: bool = True
+    customer: str,
+    phones: list[TestAccount],
+    *,
+    encrypted: bool = True,
+    version: int = 1,
+    credentials: bool = True,
+    domain: str = DOMAIN,
 ) -> dict[str, Any]:
     """An ASSIGNMENT as the reconciler writes it, or with its credentials handed out."""
     return {
@@ -200,7 +206,7 @@ def assignment(
                 "username": phone.username,
                 "extension": phone.extension,
                 **(
-                    {"ha1": {name.value: name.ha1(phone.username, DOMAIN, phone.password) for name in Algorithm}}
+                    {"ha1": {name.value: name.ha1(phone.username, domain, phone.password) for name in Algorithm}}
                     if credentials
                     else {}
                 ),

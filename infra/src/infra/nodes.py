@@ -17,9 +17,10 @@ from constructs import Construct
 from infra.checks import acknowledge
 from infra.functions import allow
 from infra.places import Brand, read_retention
+from infra.stage import read_stage
 
 # Debian publishes the newest image of a release under this name.
-IMAGE_PARAMETER = "/aws/service/debian/release/13/latest/arm64"
+NEWEST_DEBIAN = "/aws/service/debian/release/13/latest/arm64"
 # The values are the operator's (docs/runbook.md); the template and the user data hold the names only.
 CERTIFICATE_PARAMETER = "/callvoip/sip/certificate"
 TRUNK_PARAMETER = "/callvoip/sip/trunk"
@@ -72,15 +73,19 @@ class Nodes(Construct):
         self.region = Stack.of(self).region
         self.security_group = self._security_group(brand.trunk_networks)
         asset = s3_assets.Asset(self, "Bundle", path=str(bundle))
-        self.release = _release(asset.asset_hash, brand.sip_domain)
+        baked = str(read_stage("image", ami=str)["ami"])
+        software = [baked] if baked else [NEWEST_DEBIAN, asset.asset_hash]
+        self.release = _release(*software, brand.sip_domain)
         """What a node runs: another one replaces every node, one zone at a time."""
-        self.role = self._role(fleet, cdr, asset)
+        self.role = self._role(fleet, cdr, None if baked else asset)
         self.launch_template = ec2.LaunchTemplate(
             self,
             "LaunchTemplate",
             instance_type=ec2.InstanceType(INSTANCE_TYPES[0]),
-            machine_image=ec2.MachineImage.from_ssm_parameter(IMAGE_PARAMETER),
-            user_data=ec2.UserData.custom(cloud_config(brand.sip_domain, fleet, cdr, asset)),
+            machine_image=ec2.MachineImage.generic_linux({self.region: baked})
+            if baked
+            else ec2.MachineImage.from_ssm_parameter(NEWEST_DEBIAN),
+            user_data=ec2.UserData.custom(cloud_config(brand.sip_domain, fleet, cdr, None if baked else asset)),
             role=self.role,
             security_group=self.security_group,
             require_imdsv2=True,
@@ -116,7 +121,7 @@ class Nodes(Construct):
         acknowledge(group, "Phones call from any network; there is no port 22 (Session Manager).", "EC23")
         return group
 
-    def _role(self, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset) -> iam.Role:
+    def _role(self, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset | None) -> iam.Role:
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
         # IAM itself fills in who asks: a node reaches the items under its own ARN and no others.
         own_partition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["${ec2:SourceInstanceARN}"]}}
@@ -162,9 +167,9 @@ class Nodes(Construct):
                 *(f"{parameters}{name}" for name in (CERTIFICATE_PARAMETER, TRUNK_PARAMETER)),
             )
         )
-        role.add_to_policy(
-            allow(["s3:GetObject"], f"arn:{Aws.PARTITION}:s3:::{bundle.s3_bucket_name}/{bundle.s3_object_key}"),
-        )
+        if bundle:
+            where = f"arn:{Aws.PARTITION}:s3:::{bundle.s3_bucket_name}/{bundle.s3_object_key}"
+            role.add_to_policy(allow(["s3:GetObject"], where))
         role.add_to_policy(
             allow(
                 [
@@ -182,11 +187,11 @@ class Nodes(Construct):
 
 
 def _release(*parts: str) -> str:
-    return hashlib.sha256("/".join((IMAGE_PARAMETER, *parts)).encode()).hexdigest()[:12]
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:12]
 
 
-def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset) -> str:
-    """The nodes' user data: names only, never a secret."""
+def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset | None) -> str:
+    """The nodes' user data: names only, never a secret. Without an image it also installs the node from the bundle."""
     configuration = dedent(f"""\
         [fleet]
         table = "{fleet.table_name}"
@@ -211,18 +216,21 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
         [state]
         directory = "/var/lib/media-node"
         """)
-    return (
-        dedent("""\
+    names = dedent("""\
         #cloud-config
-        package_update: true
-        packages: [awscli, python3-venv]
         write_files:
           - path: /etc/media-node/node.toml
             permissions: "0644"
             content: |
-        """)
-        + indent(configuration, " " * 6)
-        + dedent(f"""\
+        """) + indent(configuration, " " * 6)
+    return names + _installation(bundle) if bundle else names
+
+
+def _installation(bundle: s3_assets.Asset) -> str:
+    """What an instance has to do that boots from Debian's own image."""
+    return dedent(f"""\
+        package_update: true
+        packages: [awscli, python3-venv]
         runcmd:
           - aws s3 cp --only-show-errors {bundle.s3_object_url} /run/media-node.zip
           - python3 -m zipfile -e /run/media-node.zip /opt/media-node/bundle
@@ -230,4 +238,3 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
           # Debian's image lacks the agent of Session Manager. A node serves without it, so it comes last and may fail.
           - aws s3 cp --only-show-errors --no-sign-request {AGENT} /run/ssm-agent.deb && dpkg -i /run/ssm-agent.deb
         """)
-    )

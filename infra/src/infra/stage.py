@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-STAGE = Path(__file__).parent / "stage.toml"
+STAGE = Path(os.environ.get("CALLVOIP_STAGE") or Path(__file__).parent / "stage.toml")
 
 
 def read_stage(section: str, **kinds: type) -> Mapping[str, Any]:
@@ -16,5 +17,5 @@ def read_stage(section: str, **kinds: type) -> Mapping[str, Any]:
     for name, kind in kinds.items():
         if not isinstance(found.get(name), kind):
             value = f"is {found[name]!r}" if name in found else "is missing"
-            raise ValueError(f"infra/src/infra/stage.toml: [{section}] {name} {value}; it must be a {kind.__name__}")
+            raise ValueError(f"{STAGE.name}: [{section}] {name} {value}; it must be a {kind.__name__}")
     return dict(found)

@@ -11,6 +11,7 @@ COMMANDS = {
     "bench": "benchmarks, each as a ratio against a peer or a floor",
     "synth": "CloudFormation into cdk.out/, without AWS credentials",
     "deploy": "deploy to AWS with CDK",
+    "image": "the image that nodes boot from: pin what it is baked from, bake it; root: what the boot test boots",
     "fleet": "nodes and where environments are: list, show, cordon, uncordon, drain, roll, move",
     "verify-receipt": "whether call receipts are genuine and complete, offline",
     "lock": "pin all packages anew in requirements.txt",

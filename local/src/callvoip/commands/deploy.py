@@ -11,7 +11,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from callvoip.aws import template
-from callvoip.commands import synth
+from callvoip.commands import image, synth
 from callvoip.paths import CDK_OUT, NODE, ROOT
 
 CDK = "aws-cdk@2.1148.1"
@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     account = _account(region)
     if account is None:
         return 1
+    if told := image.stale():
+        print(f"dev: {told}", file=sys.stderr)
     print(f"Deploying to account {account} in {region}.")
     return subprocess.run(_cdk(approval), cwd=ROOT, env=_environment(region), check=False).returncode
 

@@ -68,18 +68,19 @@ class Baresip:
         ca_file: Path | None = None,
         sip_port: int = 0,
         nameserver: str = "",
+        host: str = "127.0.0.1",
     ) -> None:
         """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS;
         `nameserver` (HOST:PORT) whom to ask for names.
 
-        It listens on `sip_port` of 127.0.0.1 over UDP and TCP, on the next for TLS; 0 chooses a free pair.
+        It listens on `sip_port` of `host` over UDP and TCP, on the next for TLS; 0 chooses a free pair.
         """
         directory.mkdir(parents=True)
         self.log = directory / "log"
         self.sip_port = sip_port or free_port()
         self._control_port = free_port()
         config = [
-            f"sip_listen 127.0.0.1:{self.sip_port}",
+            f"sip_listen {host}:{self.sip_port}",
             f"audio_source aufile,{microphone}",
             "audio_player aufile,/dev/null",
             "audio_srate 8000-8000",
