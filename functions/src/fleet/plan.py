@@ -61,7 +61,8 @@ def plan(
     ):
         placement = ledger.placements.get(one.environment_id) or Placement(one.environment_id)
         if one.calls > limits.capacity_calls:
-            if placement.primary is None:
+            # Between two primaries, as while it is handed over, it has none and is served all the same.
+            if not placement.assignments:
                 actions += _held(placement, HoldReason.TOO_LARGE)
                 continue
             # It was not that large when it was sold. What can be served goes on.

@@ -1,18 +1,17 @@
-"""Random histories of the simulated cloud: `python -m tests.functions.fleet.histories 5000` tries so many."""
+"""Random histories of the simulated cloud; `./dev bench histories` tries thousands."""
 
-import argparse
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from fleet import operator
 from fleet.actions import Wanted
 from fleet.erlang import calls_needed
+from shared.telemetry import logger
 from tests.functions.fleet.simulated_cloud import ZONES, Cloud
 
 NAMES = [f"env{letter}23" for letter in "abcdefgh"]
@@ -34,6 +33,7 @@ events = st.one_of(
     st.tuples(st.just("clock"), st.integers(0, 5), st.sampled_from([-3600, -40, 40, 3600])),
     st.tuples(st.just("calls"), st.integers(0, 5), st.integers(0, 5)),
     st.tuples(st.just("stale"), st.sampled_from([0, 20, 60])),
+    st.tuples(st.just("throttled"), st.booleans()),
     st.tuples(st.just("names spread in"), st.sampled_from([0, 20, 90])),
     st.tuples(st.just("control plane"), st.booleans()),
     st.tuples(
@@ -84,6 +84,8 @@ def happen(cloud: Cloud, event: Event) -> None:
             cloud.next_boots = boots
         case "stale", seconds:
             cloud.ec2.stale = timedelta(seconds=seconds)
+        case "throttled", throttled:
+            cloud.ec2.throttled = throttled
         case "names spread in", seconds:
             cloud.dns.spreads_in = timedelta(seconds=seconds)
         case "control plane", runs:
@@ -111,7 +113,7 @@ def happen(cloud: Cloud, event: Event) -> None:
                         node.reaches_dynamodb = not value
                     case "hang":
                         node.hangs = value
-                        (one,) = (one for one in cloud.ec2.all.values() if one.arn == node.arn)
+                        one = cloud.ec2.all[node.instance_id]
                         cloud.ec2.all[one.id] = replace(one, impaired=value)
                     case "probe":
                         node.probe_passes = value
@@ -124,39 +126,21 @@ def happen(cloud: Cloud, event: Event) -> None:
 def live(history: list[Event]) -> Cloud:
     """A history from its begin to a cloud that is well."""
     cloud = Cloud()
-    for event in history:
-        happen(cloud, event)
-        cloud.check()
-    cloud.heal()
+    with quiet():
+        for event in history:
+            happen(cloud, event)
+            cloud.check()
+        cloud.heal()
     cloud.check_healed()
     return cloud
 
 
-def main() -> int:
-    """Try many; a failing one is shrunk and printed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, nargs="?", default=2000)
-    options = parser.parse_args()
-    tried = 0
-
-    @settings(
-        max_examples=options.count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(histories)
-    def attempt(history: list[Event]) -> None:
-        nonlocal tried
-        tried += 1
-        live(history)
-
-    started = time.monotonic()
-    attempt()
-    print(f"{tried} histories in {time.monotonic() - started:.0f} s: all held")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The control plane's log would tell of each of thousands of actions."""
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

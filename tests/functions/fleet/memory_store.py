@@ -24,6 +24,11 @@ class Writes:
     lose_answer: int | None = None
     refuse: int | None = None
 
+    @property
+    def pending(self) -> bool:
+        """Whether something is still to become of one."""
+        return not (self.kill_before is self.kill_after is self.lose_answer is self.refuse is None)
+
     def before(self) -> None:
         self.kill_before = self._count(self.kill_before, Killed)
         self.refuse = self._count(self.refuse, ConnectionError)
@@ -51,6 +56,8 @@ class MemoryStore:
         self.beats: dict[str, Heartbeat] = {}
         self.told: dict[str, dict[str, Proof]] = {}
         self.writes = writes or Writes()
+        self.changes = 0
+        """How often nodes and placements were written."""
 
     def nodes(self) -> tuple[Node, ...]:
         return tuple(self.rows[name] for name in sorted(self.rows))
@@ -78,6 +85,7 @@ class MemoryStore:
         if node.id in self.rows:
             raise ChangedMeanwhileError
         self.rows[node.id] = node
+        self.changes += 1
         self.writes.after()
 
     def replace(self, before: Node, after: Node) -> None:
@@ -85,6 +93,7 @@ class MemoryStore:
         if self.rows.get(before.id) != before:
             raise ChangedMeanwhileError
         self.rows[after.id] = after
+        self.changes += 1
         self.writes.after()
 
     def rearrange(
@@ -122,6 +131,7 @@ class MemoryStore:
         self._expect(placement)
         assert not placement.assignments
         del self.placed[placement.environment_id]
+        self.changes += 1
         self.writes.after()
 
     def _expect(self, before: Placement) -> None:
@@ -131,5 +141,6 @@ class MemoryStore:
 
     def _written(self, before: Placement, after: Placement) -> Placement:
         self.placed[after.environment_id] = written = replace(after, version=before.version + 1)
+        self.changes += 1
         self.writes.after()
         return written

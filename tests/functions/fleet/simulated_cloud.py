@@ -21,6 +21,8 @@ from tests.functions.fleet.simulated_services import Customers, Dns, Ec2
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=5)
+COARSE_TICK = timedelta(seconds=30)
+"""Where nothing more happens and only time has to pass."""
 ZONES = ("subnet-a", "subnet-b", "subnet-c")
 LIMITS = Limits("test", ZONES, (), capacity_calls=20, max_nodes=6)
 NAMES_FOLLOW_WITHIN = timedelta(seconds=90)
@@ -32,6 +34,7 @@ class MediaNode:
     """A node as it behaves: it serves what it read last, for as long as its lease lasts."""
 
     arn: str
+    instance_id: str
     zone: str
     boots_at: datetime
     address: str
@@ -43,6 +46,8 @@ class MediaNode:
     calls: int = 0
     renewed_at: datetime | None = None
     loaded: dict[str, tuple[Role, int, int, int]] = field(default_factory=dict)
+    reported: tuple[dict[str, tuple[Role, int, int, int]], bool] | None = None
+    """What it loaded and whether its probe passes, as it last told."""
 
     def is_primary_of(self, environment_id: str, now: datetime) -> bool:
         """Whether it would accept a phone's registration."""
@@ -72,6 +77,8 @@ class Cloud:
         self.most_primaries = 0
         self.reconcile_every = 1
         self._ticks = 0
+        self._looks_at = NOON
+        self._checked = -1
 
     @property
     def reconciler(self) -> Reconciler:
@@ -80,26 +87,29 @@ class Cloud:
 
     def boot(self, instance: Instance, number: int) -> None:
         address = f"192.0.2.{number}"
-        node = MediaNode(instance.arn, instance.subnet_id, self.now + timedelta(seconds=20), address, self.next_boots)
+        node = MediaNode(
+            instance.arn, instance.id, instance.subnet_id, self.now + timedelta(seconds=20), address, self.next_boots
+        )
         node.probe_passes = self.next_passes
         self.machines[instance.arn] = node
 
     # What passes with time.
 
-    def pass_time(self, span: timedelta) -> None:
+    def pass_time(self, span: timedelta, tick: timedelta = TICK) -> None:
         """Let time pass: nodes poll and beat, the control plane looks."""
         end = self.now + span
         while self.now < end:
-            self.now += TICK
+            self.now += tick
             self._ticks += 1
-            self.ec2.history = [*self.ec2.history[-30:], (self.now, tuple(self.ec2.all.values()))]
-            changed = []
+            self.ec2.remember()
+            changed = False
             # Each node polls when it likes: whoever gains comes before who loses, or after.
-            for node in sorted(self.machines.values(), key=lambda node: node.arn, reverse=self._ticks % 2 == 0):
-                changed.append(self._tick(node))
-                self._check_primaries()
-            self.check()
-            if self._ticks % 12 == 0 or (any(changed) and self._ticks % self.reconcile_every == 0):
+            for node in list(self.machines.values())[:: 1 if self._ticks % 2 else -1]:
+                changed |= self._tick(node)
+            self._check_names()
+            if self.now >= self._looks_at or (changed and self._ticks % self.reconcile_every == 0):
+                if self.now >= self._looks_at:
+                    self._looks_at = self.now + timedelta(minutes=1)
                 self.look()
 
     def look(self) -> None:
@@ -108,31 +118,39 @@ class Cloud:
             return
         try:
             self.reconciler.run()
-        except Killed:
+        except (Killed, ConnectionError):
             pass
         finally:
             metrics.clear_metrics()
         self.check()
 
     def _tick(self, node: MediaNode) -> bool:
-        """What a node does in five seconds; whether it wrote something new."""
-        instance = next(one for one in self.ec2.all.values() if one.arn == node.arn)
-        if instance.state == "pending" and node.boots:
-            self.ec2.all[instance.id] = replace(instance, state="running")
+        """What a node does in a tick; whether it wrote something new."""
+        if node.boots and self.ec2.all[node.instance_id].state == "pending":
+            self.ec2.all[node.instance_id] = replace(self.ec2.all[node.instance_id], state="running")
         if not node.boots or node.hangs or self.now < node.boots_at or not node.reaches_dynamodb:
             return False
-        node.loaded = dict(self.store.assignments.get(node.arn, {}))
+        own = self.store.assignments.get(node.arn, {})
+        lapsed = node.renewed_at is None or self.now - node.renewed_at >= LEASE
+        gains = lapsed or node.loaded != own
+        if gains:
+            node.loaded = dict(own)
+        first = node.renewed_at is None
         node.renewed_at = self.now
-        first = node.arn not in self.store.beats
         self.store.beat(node.arn, Heartbeat(self.now + node.clock, "ready", node.address, 5061, node.calls))
-        report = {
-            name: Proof(version, epoch, phones, node.probe_passes, self.now)
-            for name, (_, epoch, version, phones) in node.loaded.items()
-        }
-        known = {name: replace(proof, probe_at=None) for name, proof in self.store.told.get(node.arn, {}).items()}
-        news = known != {name: replace(proof, probe_at=None) for name, proof in report.items()}
+        said = node.loaded, node.probe_passes
+        news = said != node.reported
         if news or self._ticks % 720 == 0:
-            self.store.report(node.arn, report)
+            node.reported = said
+            self.store.report(
+                node.arn,
+                {
+                    name: Proof(version, epoch, phones, node.probe_passes, self.now)
+                    for name, (_, epoch, version, phones) in node.loaded.items()
+                },
+            )
+        if gains:
+            self._check_primaries()
         return news or first
 
     # What must hold.
@@ -145,7 +163,9 @@ class Cloud:
     def check(self) -> None:
         """At every moment, whatever is wrong with the cloud."""
         self._check_primaries()
-        if self.reads_are_cheap:
+        self._check_names()
+        if self.reads_are_cheap and self._checked != self.store.changes:
+            self._checked = self.store.changes
             self._check_ledger()
 
     def _check_ledger(self) -> None:
@@ -166,12 +186,13 @@ class Cloud:
             for one in placed.assignments:
                 told = self.store.assignments[one.instance_arn][placed.environment_id]
                 assert told[:2] == (one.role, one.epoch), "a node is told another role than the ledger has"
-        self._check_names()
 
     def _check_names(self) -> None:
-        alive = {node.address for node in self.machines.values()}
         if not self.is_well:
             self.unwell_at = self.now
+        if not self.dns.says:
+            return
+        alive = {node.address for node in self.machines.values()}
         for environment_id, said in self.dns.says.items():
             if all(address.split(" ")[1] in alive for address in said):
                 self.wrong_since.pop(environment_id, None)
@@ -184,20 +205,21 @@ class Cloud:
     @property
     def is_well(self) -> bool:
         """Whether nothing keeps the control plane from its work."""
-        return self.control_plane_runs and not self.ec2.stale and self.writes == Writes()
+        return self.control_plane_runs and not self.ec2.throttled and not self.ec2.stale and not self.writes.pending
 
     def heal(self) -> None:
         """Nothing is wrong any more, and there is time."""
         self.writes.__init__()  # type: ignore[misc]
         self.control_plane_runs = True
         self.ec2.full.clear()
+        self.ec2.throttled = False
         self.dns.spreads_in = timedelta(0)
         self.ec2.quota, self.ec2.stale, self.next_boots, self.next_passes = 99, timedelta(0), True, True
         for node in self.machines.values():
             node.reaches_dynamodb, node.probe_passes, node.clock, node.calls = True, True, timedelta(0), 0
         self.pass_time(timedelta(minutes=3))
         # What a bad hour left behind is forgotten after an hour: boots that failed, tokens, nodes that are silent.
-        self.pass_time(timedelta(minutes=75))
+        self.pass_time(timedelta(minutes=75), tick=COARSE_TICK)
 
     def check_healed(self) -> None:
         """Once the cloud is well: every environment is served or held with a reason, every instance owned or ended."""

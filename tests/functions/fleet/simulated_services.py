@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,17 +26,28 @@ class Ec2:
         self.full: set[str] = set()
         self.quota = 99
         self.stale = timedelta(0)
-        self.history: list[tuple[datetime, tuple[Instance, ...]]] = []
+        self.throttled = False
+        self.history: deque[tuple[datetime, tuple[Instance, ...]]] = deque(maxlen=31)
         self._cloud = cloud
         self._tokens: dict[str, tuple[tuple[str, Offer], str]] = {}
 
+    def remember(self) -> None:
+        """How things are now, for who asks later and is told what was."""
+        self.history.append((self._cloud.now, tuple(self.all.values())))
+
+    def _answer(self) -> None:
+        if self.throttled:
+            raise ConnectionError("RequestLimitExceeded")
+
     def instances(self) -> tuple[Instance, ...]:
+        self._answer()
         if self.stale:
             seen = [instances for at, instances in self.history if at <= self._cloud.now - self.stale]
             return seen[-1] if seen else ()
         return tuple(self.all.values())
 
     def launch(self, node_id: str, offer: Offer, client_token: str) -> Instance:
+        self._answer()
         self._cloud.writes.before()
         known = self._tokens.get(client_token)
         if known:
@@ -57,6 +69,7 @@ class Ec2:
         return self.all[instance_id]
 
     def terminate(self, instance_id: str) -> None:
+        self._answer()
         self._cloud.writes.before()
         self.end(instance_id)
         self._cloud.writes.after()

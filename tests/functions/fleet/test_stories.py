@@ -285,3 +285,11 @@ def test_a_ledger_row_that_cannot_be_read_hides_no_other(environment: None) -> N
         item = dynamodb.marshal({"pk": key[0], "sk": key[1], "state": "strange"})
         dynamodb.client().put_item(TableName=settings.fleet_table(), Item=item)
     served(cloud, 20)
+
+
+def test_one_that_grows_beyond_any_node_while_it_is_handed_over_goes_on_being_served(cloud: Cloud) -> None:
+    served(cloud, 5, 5)
+    want(cloud, "enva23", 300)
+    later(cloud, minutes=10)
+    assert nodes_of(place(cloud, "enva23"))[1]
+    assert cloud.dns.says["enva23"] == place(cloud, "enva23").names

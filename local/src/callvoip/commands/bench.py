@@ -6,7 +6,7 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "fuzz", "api", "console", "site")
+BENCHMARKS = ("media", "edge", "sip", "fuzz", "api", "console", "site", "histories")
 
 
 def main(arguments: list[str]) -> int:

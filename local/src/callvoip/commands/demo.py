@@ -21,8 +21,6 @@ from callvoip.commands import failover
 from callvoip.commands.failover import FailoverError
 from callvoip.commands.life import Life, LifeError
 from callvoip.phones import PhoneError
-from callvoip.phones.linphone import Account
-from callvoip.phones.offices import BaresipOffice, LinphoneOffice, Network, Office
 from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
 
@@ -37,14 +35,6 @@ ORDER = {
     "email": "jo@example.nl",
     "telephone": "085 555 01 23",
     "phones": PHONES,
-}
-
-ANOTHER_ORDER = {
-    "company": "Fietsen Voorbeeld",
-    "name": "Sam de Tester",
-    "email": "sam@example.nl",
-    "telephone": "085 555 01 24",
-    "phones": 2,
 }
 
 
@@ -150,7 +140,7 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
             _hold(approved_order["state"] == "inProgress", f"the order is {approved_order['state']}")
             seen(approved_order["state"])
         with story.told("media node boots, loads the phones and passes its probe call") as seen:
-            order = _wait_until_completed(customer, placed["id"])
+            order = failover.completed(customer, placed["id"], READY_SECONDS)
             ready = story.seconds
             node = sales.get(f"/sales/orders/{placed['id']}")["node"]
             _hold(node["state"] == "ready", f"node {node['id']} is {node['state']}")
@@ -179,52 +169,22 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
     }
 
 
-Served = tuple[dict[str, Any], list[dict[str, str]]]
-"""An order that is complete, and its phones."""
-
-
-def _gone_over(story: Story, system: LocalSystem, sales: Client, first: Served, directory: Path) -> dict[str, Any]:
+def _gone_over(
+    story: Story, system: LocalSystem, sales: Client, first: failover.Served, directory: Path
+) -> dict[str, Any]:
     """Two customers with phones of two makers, and the end of the node that serves both."""
     with story.told("another customer orders and is served") as seen:
-        second = _served(system, sales)
+        second = failover.another(system, sales, READY_SECONDS)
         seen(str(second[0]["sip"]["host"]))
-    network = Network(system.dns, system.ca_file)
-    with (
-        _office(BaresipOffice, first, network, directory) as one,
-        _office(LinphoneOffice, second, network, directory) as two,
-    ):
-        customers = [
-            failover.Customer(order["sip"]["host"].partition(".")[0], office)
-            for (order, _), office in ((first, one), (second, two))
-        ]
+    with failover.customers(system, first, second, directory) as both:
         with story.told("their phones, of baresip and of linphone, find their server by name, register and call"):
-            for office in (one, two):
-                office.wait_registered()
-                _hold(office.calls(), f"the phones of {office.kind} cannot call")
+            for customer in both:
+                customer.office.wait_registered()
+                _hold(customer.office.calls(), f"the phones of {customer.office.kind} cannot call")
         with story.told("kill the node without warning; the standby takes over, and the phones by themselves") as seen:
-            measured = failover.measure(system, customers)
+            measured = failover.measure(system, both)
             seen(json.dumps(measured))
     return measured
-
-
-def _served(system: LocalSystem, sales: Client) -> Served:
-    visitor = Client(system.api)
-    offerings = {offering["id"]: offering for offering in visitor.get("/prices")["offerings"]}
-    total = int(str(ANOTHER_ORDER["phones"])) * offerings["srtp"]["unitPriceCents"]
-    placed = visitor.post("/orders", {**ANOTHER_ORDER, "monthlyTotalCents": total})
-    sales.post(f"/sales/orders/{placed['id']}/approve")
-    customer = Client(system.api, placed["token"])
-    order = _wait_until_completed(customer, placed["id"])
-    return order, customer.post(f"/orders/{placed['id']}/credentials")["phones"]
-
-
-def _office(kind: type[Office], served: Served, network: Network, directory: Path) -> Office:
-    order, phones = served
-    accounts = [
-        Account(phone["username"], phone["password"], order["sip"]["domain"], order["sip"]["host"])
-        for phone in phones[:2]
-    ]
-    return kind(accounts, phones[1]["extension"], network, directory / kind.kind)
 
 
 def _life(story: Story, life: Life) -> dict[str, Any]:
@@ -259,20 +219,6 @@ def _life(story: Story, life: Life) -> dict[str, Any]:
 def _hold(holds: bool, otherwise: str) -> None:
     if not holds:
         raise StepFailedError(otherwise)
-
-
-def _wait_until_completed(customer: Client, order_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        order: dict[str, Any] = customer.get(f"/orders/{order_id}")
-        if order["state"] == "completed":
-            return order
-        _hold(
-            order["state"] == "inProgress",
-            f"the order became {order['state']}: {order['events'][-1].get('why', 'no reason given')}",
-        )
-        _hold(time.monotonic() < deadline, f"not completed {READY_SECONDS:.0f} s after approval")
-        time.sleep(0.1)
 
 
 def _is_encrypted(call: dict[str, Any]) -> bool:

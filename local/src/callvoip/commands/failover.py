@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,28 @@ from typing import Any
 import boto3
 
 from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
-from callvoip.phones.offices import Office
+from callvoip.client import Client
+from callvoip.phones.linphone import Account
+from callvoip.phones.offices import BaresipOffice, LinphoneOffice, Network, Office
 from callvoip.system import LocalSystem
 
 LONGEST_SECONDS = 180.0
 REGION = "eu-central-1"
 
+ANOTHER_ORDER = {
+    "company": "Fietsen Voorbeeld",
+    "name": "Sam de Tester",
+    "email": "sam@example.nl",
+    "telephone": "085 555 01 24",
+    "phones": 2,
+}
+
+Served = tuple[dict[str, Any], list[dict[str, str]]]
+"""An order that is complete, and its phones."""
+
 
 class FailoverError(Exception):
-    """Nobody took over in time, or not as it should be; the text says what was seen."""
+    """Nobody served in time, or not as it should be; the text says what was seen."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,59 @@ class Customer:
 
     environment_id: str
     office: Office
+
+
+def completed(customer: Client, order_id: str, seconds: float) -> dict[str, Any]:
+    """The order as soon as its customer is served. Raises FailoverError when it is refused, or not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        order: dict[str, Any] = customer.get(f"/orders/{order_id}")
+        if order["state"] == "completed":
+            return order
+        if order["state"] != "inProgress":
+            why = order["events"][-1].get("why", "no reason given")
+            raise FailoverError(f"the order became {order['state']}: {why}")
+        if time.monotonic() > deadline:
+            raise FailoverError(f"not completed {seconds:.0f} s after approval")
+        time.sleep(0.1)
+
+
+def another(system: LocalSystem, sales: Client, seconds: float, **changes: Any) -> Served:
+    """One more customer with two phones. Raises FailoverError and RequestRefusedError."""
+    visitor = Client(system.api)
+    asked = {**ANOTHER_ORDER, **changes}
+    offerings = {offering["id"]: offering for offering in visitor.get("/prices")["offerings"]}
+    total = int(asked["phones"]) * offerings["srtp"]["unitPriceCents"]
+    placed = visitor.post("/orders", {**asked, "monthlyTotalCents": total})
+    sales.post(f"/sales/orders/{placed['id']}/approve")
+    customer = Client(system.api, placed["token"])
+    order = completed(customer, placed["id"], seconds)
+    return order, customer.post(f"/orders/{placed['id']}/credentials")["phones"]
+
+
+@contextmanager
+def customers(
+    system: LocalSystem, first: Served, second: Served, directory: Path
+) -> Iterator[tuple[Customer, Customer]]:
+    """Two customers with phones: the first's are of baresip, the second's of linphone."""
+    network = Network(system.dns, system.ca_file)
+    with (
+        BaresipOffice(*_accounts(first), network, directory / "baresip") as one,
+        LinphoneOffice(*_accounts(second), network, directory / "linphone") as two,
+    ):
+        yield Customer(environment_of(first), one), Customer(environment_of(second), two)
+
+
+def environment_of(served: Served) -> str:
+    """The environment's id, with which its name begins."""
+    return str(served[0]["sip"]["host"]).partition(".")[0]
+
+
+def _accounts(served: Served) -> tuple[list[Account], str]:
+    order, phones = served
+    sip = order["sip"]
+    accounts = [Account(phone["username"], phone["password"], sip["domain"], sip["host"]) for phone in phones[:2]]
+    return accounts, phones[1]["extension"]
 
 
 def measure(system: LocalSystem, customers: Sequence[Customer]) -> dict[str, Any]:

@@ -145,6 +145,11 @@ class Directory:
         environment = self._environments.get(phone.customer_id)
         return environment is None or environment.role is Role.PRIMARY or phone in self.guests
 
+    def stands_by(self, phone: Phone) -> bool:
+        """Whether this node is a standby of the phone's environment."""
+        environment = self._environments.get(phone.customer_id)
+        return environment is not None and environment.role is Role.STANDBY
+
     def environment(self, customer_id: str) -> Environment | None:
         """The customer's environment on this node."""
         return self._environments.get(customer_id)

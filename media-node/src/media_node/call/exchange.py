@@ -112,6 +112,7 @@ class Exchange:
             self.log,
             partial(answers, self.transactions, self.domain),
             serves=self._serves,
+            stands_by=self._stands_by,
         )
 
     # What the node tells it.
@@ -134,6 +135,9 @@ class Exchange:
 
     def _serves(self, phone: Phone) -> bool:
         return self.directory.serves(phone) and not self.draining and (phone in self.directory.guests or self.leased())
+
+    def _stands_by(self, phone: Phone) -> bool:
+        return self.directory.stands_by(phone) and not self.draining and self.leased()
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,17 @@ from media_node.sip.transport import Connection
 
 MAX_PENDING_REGISTRATIONS: Final = 200
 """Registrations that may wait for the node's next look at its assignments."""
+
+MAX_EXPECTANT: Final = 10_000
+"""Registrations that may wait for this node to take over: all phones of a node that was lost come at once."""
+
+TAKEOVER_SECONDS: Final = 8.0
+"""So long a phone that comes to a standby waits for the takeover. Refused, it would look again after 30 to 60 s (RFC 5626 section 4.5);
+a client waits 32 s for an answer (timer F, RFC 3261 section 17.1.2.2).
+"""
+
+HANDED_OVER_SECONDS: Final = 60.0
+"""So long names that are remembered (30 s) still lead a phone to the node that handed it over, which sends it on at once."""
 
 RETRY_SECONDS: Final = "2"
 """After so long a phone that this node does not serve may ask again (RFC 3261 section 20.33)."""
@@ -51,9 +63,15 @@ class Registrations:
     answers: Answers | None = None
     serves: Callable[[Phone], bool] = lambda _: True
     """Whether this node is who serves the phone now."""
+    stands_by: Callable[[Phone], bool] = lambda _: False
+    """Whether this node may be about to serve the phone."""
     seen: dict[str, Seen] = field(default_factory=dict)
     """By username."""
     _pending: list[ServerTransaction] = field(default_factory=list)
+    _expectant: list[tuple[ServerTransaction, Phone, float]] = field(default_factory=list)
+    """Who waits for this node to take over, and until when."""
+    _handed_over: dict[str, float] = field(default_factory=dict)
+    """When this node handed a username over to another node."""
     _connections: dict[int, Connection] = field(default_factory=dict)
     """Those that somebody registered over."""
     _asking: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -70,19 +88,26 @@ class Registrations:
         pending, self._pending = self._pending, []
         for transaction in pending:
             self._judge(transaction)
+        expectant, self._expectant = self._expectant, []
+        for transaction, before, until in expectant:
+            phone = self.authenticator.directory().phone(before.username)
+            if phone is None:
+                transaction.respond(403)
+            else:
+                self._decide(transaction, phone, until)
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone, and its bindings with it."""
         self.registrar.drop_connection(connection.number)
         self._connections.pop(connection.number, None)
         self._pending = [transaction for transaction in self._pending if transaction.connection is not connection]
+        self._expectant = [waiting for waiting in self._expectant if waiting[0].connection is not connection]
 
     def _judge(self, transaction: ServerTransaction) -> None:
         phone = self.authenticator.authenticate(transaction, REGISTRAR)
         if phone is None:
             return
         request, connection = transaction.request, transaction.connection
-        now = asyncio.get_running_loop().time()
         host = request.uri.host.lower()
         ours = (self.domain.lower(), connection.contact.host, connection.local.host)
         if host not in ours and not host.endswith(f".{self.domain.lower()}"):  # or an environment's own name
@@ -91,10 +116,21 @@ class Registrations:
         if request.to_address.uri.user != phone.username:
             transaction.respond(403, Warning=warning("A phone registers only itself"))
             return
+        self._decide(transaction, phone, asyncio.get_running_loop().time() + TAKEOVER_SECONDS)
+
+    def _decide(self, transaction: ServerTransaction, phone: Phone, until: float) -> None:
+        request, connection = transaction.request, transaction.connection
+        now = asyncio.get_running_loop().time()
         if not self.serves(phone):
-            # Its names lead it to who does (RFC 3263 section 4.3); that node may be about to take over.
-            transaction.respond(503, Retry_After=RETRY_SECONDS)
+            # Its names lead it to who does (RFC 3263 section 4.3), or nobody does and this node is about to.
+            handed_over = now - self._handed_over.get(phone.username, -math.inf) < HANDED_OVER_SECONDS
+            expects = self.stands_by(phone) and not handed_over
+            if expects and now < until and len(self._expectant) < MAX_EXPECTANT:
+                self._expectant.append((transaction, phone, until))
+            else:
+                transaction.respond(503, Retry_After=RETRY_SECONDS)
             return
+        self._handed_over.pop(phone.username, None)
         try:
             done = self.registrar.register(
                 request, username=phone.username, connection=connection.number, now=now, source=connection.peer.host
@@ -120,6 +156,7 @@ class Registrations:
         bindings = self.registrar.lookup(username, now)
         self.registrar.drop_user(username)
         self.seen.pop(username, None)
+        self._handed_over[username] = now
         for binding in bindings:
             if username not in busy and (connection := self._connections.pop(binding.connection, None)) is not None:
                 connection.close()
