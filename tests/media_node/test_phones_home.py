@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.baresip import Baresip, talk, write_tone
+from callvoip.phones.baresip import Baresip, talk, write_tone
 from tests.support.kamailio import Kamailio
 from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, accounts, wait_until
 

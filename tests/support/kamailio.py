@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from callvoip.phones.baresip import free_port
 from callvoip.process import die_with_parent
-from tests.support.baresip import free_port
 
 ACCOUNT, PASSWORD = "edge", "between-us"
 """What the node shows the exchange."""
