@@ -16,4 +16,6 @@ settings.register_profile(
     stateful_step_count=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )
+# ./dev test --deep: whoever changes a state machine looks at many more of its histories.
+settings.register_profile("deep", settings.get_profile("shared"), max_examples=1000, stateful_step_count=60)
 settings.load_profile("shared")

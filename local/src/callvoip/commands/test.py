@@ -38,6 +38,8 @@ PYTEST = [BIN + "pytest", "--quiet", "--durations=25", "--durations-min=0.1"]
 FAST = ["--fast", "--numprocesses=2", "--dist=worksteal", "-p", "no:schemathesis"]
 # Three at a time: most tests wait for processes and packets. tests/support/needs.py says which stay together.
 SLOW = ["--slow", "--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder"]
+# What --deep runs unless told what.
+HISTORIES = [f"tests/media_node/test_{name}_histories.py" for name in ("transaction", "registrar", "call")]
 COVERAGE = ["--cov", "--cov-report=term:skip-covered", "--cov-report=html:build/coverage"]
 
 
@@ -55,8 +57,15 @@ def main(arguments: list[str]) -> int:
         help="only what starts no process, with fewer examples of each property: seconds instead of minutes, and no checks",
     )
     parser.add_argument("--coverage", action="store_true", help="say which lines no test runs; more in build/coverage/")
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="a thousand longer histories of each state machine and as many examples of each property: minutes",
+    )
     options, pytest_arguments = parser.parse_known_args(arguments)
     coverage = COVERAGE if options.coverage else []
+    if options.deep:
+        pytest_arguments = ["--hypothesis-profile=deep", *(pytest_arguments or HISTORIES)]
 
     if options.fast:
         return _pytest([*FAST, "--hypothesis-profile=few", *coverage, *pytest_arguments])

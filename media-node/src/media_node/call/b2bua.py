@@ -299,6 +299,8 @@ class Call:
         del self.parties[event.side]
         if event.party.done():
             party.bye()  # too late: nobody waits for it any more
+            party.close()
+            self.control.unbind(party.dialog)
         else:
             event.party.set_result((party, before))
         return Ending("transferred", cause=200)
@@ -346,6 +348,7 @@ class Call:
         other.send_info(transaction.request.body, content_type, heard)
 
     def _hang_up(self, ending: Ending) -> None:
+        self.transfers.give_up()
         for side, party in self.parties.items():
             if side is not ending.hung_up and (side is Side.B or self.answering.accepted):
                 party.bye(because(ending.cause, ending.reason) if ending.cause else "")

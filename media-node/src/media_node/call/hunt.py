@@ -203,7 +203,7 @@ class Hunt:
                     raise CallRefused(487, "Caller's connection was lost")
                 case Lost() | FlowResumed():
                     call.supervision.happened(event)
-                case Surrender(party=party):
+                case Surrender(party=party) if not party.done():
                     party.set_result(None)
                 case Stop(reason, cause):
                     raise CallRefused(cause or 503, reason)

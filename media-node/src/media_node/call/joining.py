@@ -11,6 +11,7 @@ from media_node.call.party import Party
 from media_node.call.plan import Side
 from media_node.call.policy import Protection
 from media_node.call.refusals import CallRefused, described
+from media_node.call.relayed import MediaFailed
 from media_node.log import Event as LogEvent
 from media_node.sip.dialog import Dialog
 from media_node.sip.message import reason as because
@@ -31,7 +32,8 @@ class Joining:
         """A phone takes the place of one side of an answered call (RFC 3891)."""
         call = self.call
         stays, leaves = call.parties.get(side.other), call.parties.get(side)
-        if stays is None or leaves is None or stays.media.remote is None or call.renegotiation.pending is not None:
+        busy = call.renegotiation.pending is not None or call.transfers.pending is not None
+        if stays is None or leaves is None or stays.media.remote is None or busy:
             transaction.respond(481 if stays is None else 491)
             return
         if await self.join(side, transaction, phone, stays.media.remote) is None:
@@ -62,13 +64,16 @@ class Joining:
         except ValueError:
             transaction.respond(400)
             return None
-        local = await call.relayed.reopen(side, secure=offer.secure)
-        media = LegMedia(local, call.suites)
+        try:
+            media = LegMedia(await call.relayed.reopen(side, secure=offer.secure), call.suites)
+            media.remote = offer
+            answer = media.answer(offer, shared)
+            await call.relayed.describe(side, media, transaction.connection.peer.host)
+        except MediaFailed:
+            transaction.respond(503, Retry_After="5")
+            raise
         party = Party(dialog, transaction.connection, call.transactions, media, phone.username)
         party.heard_of(transaction.request)
-        media.remote = offer
-        answer = media.answer(offer, shared)
         call.seat(side, party)
-        await call.describe(side)
         party.accept(transaction, answer, call.no_ack)
         return party

@@ -17,6 +17,7 @@ from media_node.call.party import Party
 from media_node.call.plan import Side
 from media_node.call.policy import Protection
 from media_node.call.refusals import CHALLENGES, CallRefused, described
+from media_node.call.relayed import MediaFailed
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import warning
@@ -34,15 +35,17 @@ GONE: Final = (408, 481)
 
 @dataclass(eq=False)
 class Change:
-    """A re-INVITE of ours to `to` that waits for its answer: of the other side's `offer`, and on behalf of its
-    `transaction`, or of the node itself.
+    """A re-INVITE of ours to `party`, which has the side `to`, that waits for its answer: of the other side's `offer`,
+    and on behalf of the `transaction` of `asking`, or of the node itself.
     """
 
     to: Side
+    party: Party
     client: ClientTransaction
     offered: Session
     offer: Audio | None = None
     transaction: ServerTransaction | None = None
+    asking: Party | None = None
     done: Callable[[bool], None] = lambda success: None
 
 
@@ -52,7 +55,7 @@ class Renegotiation:
 
     call: Call
     pending: Change | None = None
-    _awaits_answer: dict[Side, Session] = field(default_factory=dict)
+    _awaits_answer: dict[Party, Session] = field(default_factory=dict)
     """What we offered in a 2xx to an INVITE without an offer: its ACK brings the answer."""
     _introduce: set[Side] = field(default_factory=set)
 
@@ -94,12 +97,12 @@ class Renegotiation:
             return
         # All we are willing to do (RFC 6337 section 5.3): so a phone that held the call by an offer resumes it.
         offered = party.media.offer(other.media.remote, secure=party.media.secure, direction=other.wish)
-        self._awaits_answer[side] = offered
+        self._awaits_answer[party] = offered
         party.accept(transaction, offered, self.call.no_ack)
 
     def offer_in_answer(self, side: Side, offered: Session) -> None:
         """The 2xx that is about to be sent carries an offer."""
-        self._awaits_answer[side] = offered
+        self._awaits_answer[self.call.parties[side]] = offered
 
     def introduce_when_confirmed(self, side: Side) -> None:
         """A side was told reliably of what does not hold any more: after its ACK it hears what does."""
@@ -111,7 +114,7 @@ class Renegotiation:
         if party.unconfirmed is None or party.unconfirmed.request.cseq.sequence != ack.cseq.sequence:
             return
         party.confirm()
-        offered = self._awaits_answer.pop(side, None)
+        offered = self._awaits_answer.pop(party, None)
         if side in self._introduce:
             self._introduce.discard(side)
             self.introduce(side)
@@ -170,7 +173,8 @@ class Renegotiation:
     ) -> None:
         party = self.call.parties[to]
         client = party.request("INVITE", lambda response: self.call.post(Renegotiated(response)), offered)
-        self.pending = Change(to, client, offered, offer, transaction, done)
+        asking = self.call.parties.get(to.other) if transaction is not None else None
+        self.pending = Change(to, party, client, offered, offer, transaction, asking, done)
 
     async def answered(self, response: Response) -> int | None:
         """A response to our re-INVITE; the cause when it ends the call."""
@@ -178,8 +182,12 @@ class Renegotiation:
         if change is None or response.code < 200 or response.cseq != change.client.request.cseq:
             return None
         self.pending = None
-        party = self.call.parties.get(change.to)
-        if party is None or party.dialog.id.call_id != change.client.request.call_id:
+        party = change.party
+        if self.call.parties.get(change.to) is not party:
+            # It has left, or somebody has taken its place: what was asked of it may be asked again.
+            if change.transaction is not None:
+                change.transaction.respond(491)
+            change.done(False)
             return None
         if response.code >= 300:
             return self._refused(change, response)
@@ -200,17 +208,28 @@ class Renegotiation:
             return 488
         self._heard_wish(change.to, change.offered, answer)
         party.media.remote = answer
-        side = change.to.other
-        if change.offer is not None and (asking := self.call.parties.get(side)) is not None:
+        side, asking = change.to.other, change.asking
+        if change.transaction is not None and self.call.parties.get(side) is not asking:
+            # Whoever asked has left: the other hears what is wanted by who is there now.
+            change.transaction.respond(481)
+            await self.call.describe(change.to)
+            self.tell(change.to)
+            return None
+        if change.offer is not None and asking is not None:
             asking.media.remote, asking.wish = change.offer, change.offer.direction
-        for each in (side, change.to):
-            await self.call.describe(each)
-        if change.transaction is not None and change.offer is not None:
-            ours = self.call.parties[side].media.answer(change.offer, answer)
+        try:
+            for each in (side, change.to):
+                await self.call.describe(each)
+        except MediaFailed:
+            if change.transaction is not None:
+                change.transaction.respond(503, Retry_After="5")
+            raise
+        if change.transaction is not None and change.offer is not None and asking is not None:
+            ours = asking.media.answer(change.offer, answer)
             if change.transaction.request.method == "INVITE":
-                self.call.parties[side].accept(change.transaction, ours, self.call.no_ack)
+                asking.accept(change.transaction, ours, self.call.no_ack)
             else:
-                self.call.parties[side].respond(change.transaction, 200, ours)
+                asking.respond(change.transaction, 200, ours)
         change.done(True)
         return None
 

@@ -20,6 +20,7 @@ from media_node.call.negotiation import NotAcceptable, read_answer
 from media_node.call.party import Party
 from media_node.call.plan import Destination, Side
 from media_node.call.refusals import CallRefused, described
+from media_node.call.relayed import MediaFailed
 from media_node.log import Event as LogEvent
 from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Response
@@ -60,9 +61,12 @@ class Pending:
     """A blind transfer that rings."""
 
     by: Side
+    referrer: Party
+    """Told how it went even after it has hung up: its subscription outlives the call (RFC 5057 section 4.1)."""
     destination: Destination
     relayed_as: str
     fork: Fork | None = None
+    given_up: bool = False
 
 
 @dataclass(eq=False)
@@ -122,7 +126,14 @@ class Transfers:
         if before is not None:
             call.relayed.note(before)
         else:
-            party.media = party.media.at(await call.relayed.reopen(side, secure=party.media.secure))
+            try:
+                party.media = party.media.at(await call.relayed.reopen(side, secure=party.media.secure))
+            except MediaFailed:
+                self._notify(referrer, "503 Service Unavailable", ended=True)
+                party.bye(because(503, "The media relay failed"))
+                party.close()
+                call.control.unbind(party.dialog)
+                raise
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
         self._leave(referrer)
         call.seat(side, party)
@@ -136,7 +147,7 @@ class Transfers:
             if not targets:
                 raise CallRefused(480, "Not registered")
             self._count += 1
-            pending = Pending(side, destination, f"{call.id}-{self._count}")
+            pending = Pending(side, referrer, destination, f"{call.id}-{self._count}")
             local = await call.relayed.open_beside(pending.relayed_as, {Side.A: True, Side.B: destination.secure})
         except CallRefused as refused:
             self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
@@ -165,10 +176,9 @@ class Transfers:
         pending = self.pending
         if pending is None or pending.fork is None:
             return
-        referrer = self.call.parties.get(pending.by)
         if response.code < 200:
-            if response.code > 100 and referrer is not None:
-                self._notify(referrer, f"{response.code} {response.phrase}")
+            if response.code > 100:
+                self._notify(pending.referrer, f"{response.code} {response.phrase}")
         elif pending.fork.again_with_dtls(branch, response):
             pass
         elif response.code < 300:
@@ -184,7 +194,6 @@ class Transfers:
     async def _answered(self, pending: Pending, branch: Branch, response: Response) -> None:
         call = self.call
         assert pending.fork is not None  # noqa: S101 - it has just answered
-        referrer = call.parties.get(pending.by)
         try:
             party = pending.fork.answered(branch, response)
         except CallRefused as refused:
@@ -201,10 +210,15 @@ class Transfers:
             party.bye(because(488, "The answer cannot be used"))
             await self._failed(488, "Not Acceptable Here")
             return
+        except MediaFailed:
+            party.bye(because(503, "The media relay failed"))
+            raise
         self.pending = None
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=False)
-        if referrer is not None:
-            self._leave(referrer)
+        if pending.by in call.parties:
+            self._leave(pending.referrer)
+        else:
+            self._notify(pending.referrer, "200 OK", ended=True)
         call.seat(pending.by, party)
         call.renegotiation.tell(pending.by.other)
 
@@ -214,10 +228,9 @@ class Transfers:
             return
         if pending.fork is not None:
             pending.fork.cancel()
+        self._notify(pending.referrer, f"{code} {phrase}", ended=True)
         await self.call.relayed.close_beside(pending.relayed_as)
-        if (referrer := self.call.parties.get(pending.by)) is not None:
-            self._notify(referrer, f"{code} {phrase}", ended=True)
-        else:
+        if pending.by not in self.call.parties:
             self.call.stop_after_transfer(code)
 
     def _leave(self, referrer: Party) -> None:
@@ -250,11 +263,19 @@ class Transfers:
         party.close()
         self.call.control.unbind(party.dialog)
 
+    def give_up(self) -> None:
+        """The call is over: nobody is left to be connected with the target, and the referrer hears that."""
+        pending = self.pending
+        if pending is not None and not pending.given_up:
+            pending.given_up = True
+            if pending.fork is not None:
+                pending.fork.cancel()
+            self._notify(pending.referrer, "487 Request Terminated", ended=True)
+
     async def stop(self) -> None:
-        """The call is over: nobody is left to be connected with the target."""
+        """The call is over, and nothing of a transfer is left."""
+        self.give_up()
         if self.pending is not None:
-            if self.pending.fork is not None:
-                self.pending.fork.cancel()
             await self.call.relayed.close_beside(self.pending.relayed_as)
             self.pending = None
 

@@ -128,7 +128,7 @@ class ClientTransaction:
 
     def cancel(self, reason: str = "") -> None:
         """Cancels a pending INVITE, as soon as the peer has been heard (section 9.1), with a Reason (RFC 3326)."""
-        if self._final:
+        if self._final or self._cancel:
             return
         self._cancel, self._reason = True, reason
         if self._provisional:
