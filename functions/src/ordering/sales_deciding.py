@@ -14,7 +14,7 @@ from ordering.sales_routes import all_of, app, orders, routes, who
 from shared import clock, http, problem, settings
 from shared.brand import brand
 from shared.problem import FieldProblem
-from shared.routes import Body, Caller
+from shared.routes import Body, Caller, F
 from shared.telemetry import count, logger
 
 _MOST_AT_ONCE = 50
@@ -28,65 +28,40 @@ def _told(name: str) -> Body:
     return Body("Told" + name.capitalize())
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/approve",
-    Caller.SALES,
-    "Approve an order",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=_NOTE,
-)
+def _decision(name: str, summary: str, body: Body | None = None) -> Callable[[F], F]:
+    """Declare what sales decides of one order: on the version that was seen, answered by the order as it is then."""
+    path = f"/api/sales/orders/{{order_id}}/{name}"
+    return routes.post(path, Caller.SALES, summary, answer="SalesOrder", parameters=("ifMatch",), body=body)
+
+
+@_decision("approve", "Approve an order", _NOTE)
 def approve(order_id: str) -> Response[str]:
     """Approve an order; the fleet takes it from there, or sales when it needs no node."""
     return _move(order_id, State.IN_PROGRESS)
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/reject",
-    Caller.SALES,
-    "Reject an order with a reason, which the customer reads",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=_told("reason"),
-)
+@_decision("reject", "Reject an order with a reason, which the customer reads", _told("reason"))
 def reject(order_id: str) -> Response[str]:
     """Reject an order with a reason, which the customer reads."""
     return _move(order_id, State.REJECTED, "reason", "Vul in waarom u de bestelling afwijst; de klant leest dit")
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/ask",
-    Caller.SALES,
-    "Ask the customer something; the order waits for the answer",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=_told("question"),
-)
+@_decision("ask", "Ask the customer something; the order waits for the answer", _told("question"))
 def ask(order_id: str) -> Response[str]:
     """Ask the customer something; the order waits for the answer."""
     return _move(order_id, State.PENDING, "question", "Vul in wat u de klant wilt vragen")
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/hold",
-    Caller.SALES,
-    "Put an approved order on hold; the customer reads why",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=_told("reason"),
-)
+@_decision("hold", "Put an approved order on hold; the customer reads why", _told("reason"))
 def hold(order_id: str) -> Response[str]:
     """Put an approved order on hold with a reason, which the customer reads; only sales resumes it."""
     return _move(order_id, State.HELD, "reason", "Vul in waarom u de bestelling aanhoudt; de klant leest dit")
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/resume",
-    Caller.SALES,
+@_decision(
+    "resume",
     "Go on with an order that was on hold; or refuse the cancellation that was asked for, with a reason that the customer reads",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=Body({"reason": _LINES, "note": _LINES}, required=False),
+    Body({"reason": _LINES, "note": _LINES}, required=False),
 )
 def resume(order_id: str) -> Response[str]:
     """Go on with an order that was on hold, or whose cancellation was asked for and is refused with a reason."""
@@ -96,14 +71,7 @@ def resume(order_id: str) -> Response[str]:
     return _change(order_id, lambda found: order.resume(found, colleague, now, why, note))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/cancel",
-    Caller.SALES,
-    "Cancel an order; the customer reads why, and the fleet frees its place",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=_told("reason"),
-)
+@_decision("cancel", "Cancel an order; the customer reads why, and the fleet frees its place", _told("reason"))
 def cancel_for_customer(order_id: str) -> Response[str]:
     """Cancel an order with a reason, which the customer reads; the fleet frees its place."""
     fields, colleague, now = http.read_body(app), who(), clock.now()
@@ -112,26 +80,17 @@ def cancel_for_customer(order_id: str) -> Response[str]:
     return _change(order_id, lambda found: order.cancel(found, colleague, now, why, note))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/complete",
-    Caller.SALES,
-    "Say that an order that needs no node has been carried out",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-)
+@_decision("complete", "Say that an order that needs no node has been carried out")
 def complete(order_id: str) -> Response[str]:
     """Say that an order that needs no node has been carried out."""
     colleague, now = who(), clock.now()
     return _change(order_id, lambda found: order.complete_by_hand(found, colleague, now))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/notes",
-    Caller.SALES,
+@_decision(
+    "notes",
     "Write something down for colleagues; the customer never sees it",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=Body({"text": {**_LINES, "minLength": 1}}),
+    Body({"text": {**_LINES, "minLength": 1}}),
 )
 def add_note(order_id: str) -> Response[str]:
     """Write something down for colleagues; the customer never sees it."""
@@ -140,13 +99,8 @@ def add_note(order_id: str) -> Response[str]:
     return _change(order_id, lambda found: order.add_note(found, text, colleague, now))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/correct",
-    Caller.SALES,
-    "Correct a typing error in who ordered; the event tells what stood there before",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-    body=Body("Correction"),
+@_decision(
+    "correct", "Correct a typing error in who ordered; the event tells what stood there before", Body("Correction")
 )
 def correct(order_id: str) -> Response[str]:
     """Correct a typing error in who ordered, by the rules of the order's form."""
@@ -154,26 +108,14 @@ def correct(order_id: str) -> Response[str]:
     return _change(order_id, lambda found: order.correct(found, _corrected(found, fields), colleague, now))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/mail",
-    Caller.SALES,
-    "Send the mail about the order's state again, with the link to its page",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-)
+@_decision("mail", "Send the mail about the order's state again, with the link to its page")
 def send_mail_again(order_id: str) -> Response[str]:
     """Send the mail about the order's state again; the customer gets the link, sales does not."""
     colleague, now = who(), clock.now()
     return _change(order_id, lambda found: order.send_mail_again(found, colleague, now))
 
 
-@routes.post(
-    "/api/sales/orders/{order_id}/credentials",
-    Caller.SALES,
-    "Have the customer mailed where to make new credentials; only the customer sees them",
-    answer="SalesOrder",
-    parameters=("ifMatch",),
-)
+@_decision("credentials", "Have the customer mailed where to make new credentials; only the customer sees them")
 def offer_credentials(order_id: str) -> Response[str]:
     """Have the customer mailed where to make new credentials; only the customer sees them."""
     colleague, now = who(), clock.now()

@@ -4,10 +4,11 @@ stream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ses as ses
 from aws_cdk import aws_sqs as sqs
@@ -15,6 +16,7 @@ from aws_cdk.aws_lambda_event_sources import DynamoEventSource, SqsDlq
 from constructs import Construct
 
 from infra.checks import acknowledge
+from infra.functions import Functions, allow
 
 MAILED = ["ORDER", "REMINDER"]
 """The sort keys of what a customer may have to hear of, in the table of orders."""
@@ -33,20 +35,40 @@ class MailSender(Construct):
         self.identity = ses.EmailIdentity(self, "Identity", identity=ses.Identity.domain(domain))
 
 
-class MailTrigger(Construct):
-    """Brings what a table's stream tells of items with these sort keys to a mailer until it is handled; what stays a
-    failure ends in a queue.
+class Mailer(Construct):
+    """A function that mails what a table's stream tells of items with the sort keys `mailed`, and marks in the table
+    what was sent; what stays a failure ends in a queue.
     """
 
     def __init__(
         self,
         scope: Construct,
-        construct_id: str,
-        function: lambda_.Function,
+        name: str,
+        functions: Functions,
+        handler: str,
+        *,
         table: dynamodb.Table,
         mailed: Sequence[object],
+        sender: MailSender,
+        may: Sequence[iam.PolicyStatement],
+        environment: Mapping[str, str],
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, f"{name}Trigger")
+        own_marks = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["MAIL#*"]}}
+        function = functions.add(
+            name,
+            handler,
+            may=[
+                *may,
+                allow(["dynamodb:PutItem"], table.table_arn, conditions=own_marks),
+                allow(["ses:SendEmail"], sender.identity.email_identity_arn),
+            ],
+            environment={**environment, "MAIL_FROM": sender.address},
+            timeout=Duration.minutes(1),
+        )
+        role = function.role
+        assert role is not None  # noqa: S101
+        acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",

@@ -20,7 +20,7 @@ from infra.checks import acknowledge
 from infra.customers import Customers, may_change_customers, may_read_customers
 from infra.fleet import Fleet
 from infra.functions import Functions, allow
-from infra.mail import CUSTOMERS_MAILED, MAILED, MailSender, MailTrigger
+from infra.mail import CUSTOMERS_MAILED, MAILED, Mailer, MailSender
 from infra.nodes import Nodes
 from infra.places import BUILD, Brand
 from infra.routes import Route, dynamic_paths, read_routes
@@ -114,8 +114,7 @@ class CallvoipStack(Stack):
         letters = {
             "Reconciler": fleet.dead_letters,
             "Certificate": certificate.dead_letters,
-            "Mailer": self._mail(sender, site_url=website.url, order_key=order_key),
-            "CustomerMailer": self._customer_mail(sender, site_url=website.url, order_key=order_key),
+            **self._mailers(sender, site_url=website.url, order_key=order_key),
             **customers.dead_letters,
         }
         Alarms(
@@ -284,55 +283,34 @@ class CallvoipStack(Stack):
         """When an order ends, so does the mark that its customer has one open; nothing else is ever deleted."""
         return allow(["dynamodb:DeleteItem"], self._tables.orders.table_arn, conditions=_keys("OPEN#*"))
 
-    def _mail(self, sender: MailSender, *, site_url: str, order_key: OrderKey) -> Queue:
-        """The mailer on the orders' stream; answers the queue of what it could not send."""
-        orders = self._tables.orders
-        mailer = self._functions.add(
+    def _mailers(self, sender: MailSender, *, site_url: str, order_key: OrderKey) -> dict[str, Queue]:
+        """The mailers on the streams of orders and customers; answers the queues of what they could not send."""
+        orders, customers = self._tables.orders, self._tables.customers
+        read_order = allow(["dynamodb:GetItem"], orders.table_arn)
+        common = {**order_key.environment, "SITE_URL": site_url}
+        selling = Mailer(
+            self,
             "Mailer",
+            self._functions,
             "ordering.mailer.handler",
-            may=[
-                allow(["dynamodb:GetItem"], orders.table_arn),
-                order_key.may,
-                allow(["dynamodb:PutItem"], orders.table_arn, conditions=_keys("MAIL#*")),
-                allow(["ses:SendEmail"], sender.identity.email_identity_arn),
-            ],
-            environment={
-                "ORDERS_TABLE": orders.table_name,
-                **order_key.environment,
-                "SITE_URL": site_url,
-                "MAIL_FROM": sender.address,
-            },
-            timeout=Duration.minutes(1),
+            table=orders,
+            mailed=MAILED,
+            sender=sender,
+            may=[read_order, order_key.may],
+            environment={"ORDERS_TABLE": orders.table_name, **common},
         )
-        role = mailer.role
-        assert role is not None  # noqa: S101
-        acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
-        return MailTrigger(self, "MailTrigger", mailer, orders, MAILED).dead_letters
-
-    def _customer_mail(self, sender: MailSender, *, site_url: str, order_key: OrderKey) -> Queue:
-        """The mailer on the customers' stream; answers the queue of what it could not send."""
-        customers = self._tables.customers
-        mailer = self._functions.add(
+        serving = Mailer(
+            self,
             "CustomerMailer",
+            self._functions,
             "customers.mailer.handler",
-            may=[
-                *may_read_customers(customers),
-                order_key.may,
-                allow(["dynamodb:PutItem"], customers.table_arn, conditions=_keys("MAIL#*")),
-                allow(["ses:SendEmail"], sender.identity.email_identity_arn),
-            ],
-            environment={
-                "CUSTOMERS_TABLE": customers.table_name,
-                **order_key.environment,
-                "SITE_URL": site_url,
-                "MAIL_FROM": sender.address,
-            },
-            timeout=Duration.minutes(1),
+            table=customers,
+            mailed=CUSTOMERS_MAILED,
+            sender=sender,
+            may=[*may_read_customers(customers), order_key.may],
+            environment={"CUSTOMERS_TABLE": customers.table_name, **common},
         )
-        role = mailer.role
-        assert role is not None  # noqa: S101
-        acknowledge(role, "ListStreams knows no resources.", "IAM5[Resource::*]")
-        return MailTrigger(self, "CustomerMailTrigger", mailer, customers, CUSTOMERS_MAILED).dead_letters
+        return {"Mailer": selling.dead_letters, "CustomerMailer": serving.dead_letters}
 
     def _load_catalogue(self) -> None:
         """site/data/catalogue.toml goes into its table at every deploy that changes the bundle."""
