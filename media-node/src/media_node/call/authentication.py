@@ -97,12 +97,11 @@ class RequestAuthenticator:
         if not _same_resource(credentials.uri, request):
             return Verdict.MALFORMED
         verdict = judge(phone.ha1 if phone else None)
-        if phone is None:
-            return verdict
-        if verdict is Verdict.VALID and phone.previous_ha1:
+        if verdict is Verdict.VALID and phone is not None and phone.previous_ha1:
             self._rotated[phone.username] = _fingerprint(phone.ha1)
-        if verdict is Verdict.WRONG and self._may_use_previous(phone):
-            return judge(phone.previous_ha1)
+        if verdict is Verdict.WRONG:
+            # Without a previous password too: by its time nobody shall tell an account whose password has just changed.
+            return judge(phone.previous_ha1 if phone is not None and self._may_use_previous(phone) else None)
         return verdict
 
     def _may_use_previous(self, phone: Phone) -> bool:
