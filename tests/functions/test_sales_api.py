@@ -571,6 +571,28 @@ def test_the_fleet_shows_what_nodes_say_of_themselves(api) -> None:
     )
 
 
-@pytest.mark.parametrize("target", ["/api/sales/overview", "/api/sales/fleet", "/api/sales/export"])
+def test_what_a_node_measured_in_the_last_day(api) -> None:
+    fleet = FleetStore(settings.fleet_table())
+    fleet.add(replace(nodes.request("n0001", 100, NOW), state=NodeState.READY, instance_arn="arn-1"))
+    for hours, values in ((30, {"calls": 9}), (2, {"calls": 3, "mos": 4.25}), (1, "nonsense"), (0, {"calls": 1})):
+        at = NOW - timedelta(hours=hours)
+        item = {
+            "pk": "arn-1",
+            "sk": f"METRICS#{at:%Y-%m-%dT%H:%MZ}",
+            "at": int(at.timestamp() * 1000),
+            "values": values,
+        }
+        dynamodb.client().put_item(TableName=settings.fleet_table(), Item=dynamodb.marshal(item))
+    found = api.get("/api/sales/fleet/n0001/metrics", claims=ANNA).json["samples"]
+    assert [sample["values"] for sample in found] == [{"calls": 3, "mos": 4.25}, {"calls": 1}], (
+        "an odd one hides no other"
+    )
+    assert api.get("/api/sales/fleet/n0002/metrics", claims=ANNA).json == {"samples": []}
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/api/sales/overview", "/api/sales/fleet", "/api/sales/fleet/n0001/metrics", "/api/sales/export"],
+)
 def test_only_sales_sees_the_figures(api, target: str) -> None:
     assert [api.get(target).status, api.get(target, claims={"sub": "1"}).status] == [401, 404]

@@ -3,6 +3,7 @@ underneath.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -300,6 +301,24 @@ def test_the_nodes(console: Page, origin: Origin) -> None:
     expect(console.locator("#fleet-total")).to_contain_text("1 server, 3 gesprekken nu")
     origin.nodes[0]["calls"] = 4
     expect(console.locator("#fleet-total")).to_contain_text("4 gesprekken nu")
+    now = datetime.now(UTC)
+    origin.samples["node-1"] = [
+        {"at": (now - timedelta(minutes=ago)).isoformat(), "values": {"calls": calls, "memory_bytes": 90_000_000}}
+        for ago, calls in ((300, 2), (20, 4), (15, 8), (10, 6))
+    ]
+    button = console.get_by_role("button", name="node-1")
+    button.click()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    calls = console.locator("[data-metric=calls]")
+    expect(calls.get_by_role("img")).to_have_attribute(
+        "aria-label", "Gesprekken tegelijk: laatst 6, laagste 2, hoogste 8"
+    )
+    drawn = calls.locator(".spark__line").get_attribute("d")
+    assert drawn and drawn.count("M") == 2, "the line is broken where nothing was measured for hours"
+    expect(console.locator("[data-metric=memory_bytes] strong")).to_have_text("90 MB")
+    expect(console.locator("[data-metric=mos]")).to_contain_text("niet gemeten")
+    button.click()
+    expect(console.locator("#node-metrics-view")).to_be_hidden()
 
 
 def test_an_odd_order_stands_out_with_its_reasons(console: Page, origin: Origin) -> None:

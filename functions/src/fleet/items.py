@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.node import Node, NodeState, Refusal
-from fleet.observed import Heartbeat, Proof
+from fleet.observed import Heartbeat, Metrics, Proof
 from fleet.placement import Assignment, HoldReason, Placement, Role, Told
 from fleet.receipt_keys import is_receipt_key
 from shared.clock import from_iso, to_iso
@@ -166,6 +166,11 @@ def to_proof(report: Mapping[str, Any]) -> Proof:
         probe_at=_moment(probe["at"]) if "at" in probe else None,
         error=str(probe.get("error", "")),
     )
+
+
+def to_metrics(item: Mapping[str, Any]) -> Metrics:
+    """One METRICS item. Raises UNREADABLE."""
+    return Metrics(_moment(item["at"]), {str(name): float(value) for name, value in item["values"].items()})
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -87,6 +87,14 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """A node's numbers of five minutes, by the names of docs/metrics.md; those that it did not tell are not there."""
+
+    at: datetime
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Observed:
     """EC2's instances, and heartbeats and reports by instance ARN."""
 

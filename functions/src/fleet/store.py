@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from fleet import placement as placements
-from fleet.items import UNREADABLE, from_node, from_placement, to_heartbeat, to_node, to_placement, to_proof
+from fleet.items import UNREADABLE, from_node, from_placement, to_heartbeat, to_metrics, to_node, to_placement, to_proof
 from fleet.node import Node
-from fleet.observed import Heartbeat, Proof
+from fleet.observed import Heartbeat, Metrics, Proof
 from fleet.placement import Assignment, Placement
 from fleet.receipt_keys import ReceiptKeyStore
 from shared import dynamodb
@@ -20,6 +20,7 @@ from shared.telemetry import count, logger
 T = TypeVar("T")
 
 _NODES = "NODES"
+_METRICS = "METRICS#"
 SHARDS = 16
 """Placements stand in so many partitions: DynamoDB reads and writes each at its own pace."""
 
@@ -113,6 +114,11 @@ class FleetStore:
         """What the nodes report of each environment."""
         items = dynamodb.batch_get(self._table, [(arn, "REPORT") for arn in arns])
         return {arn: _proofs(item) for (arn, _), item in items.items()}
+
+    def metrics(self, arn: str, since: datetime) -> list[Metrics]:
+        """What a node wrote of itself from then on, the oldest first."""
+        samples = _each(dynamodb.partition(self._table, arn, _METRICS), to_metrics)
+        return [sample for sample in samples if sample.at >= since]
 
     def _put_changed(self, before: Node, after: Node) -> Write:
         return self._put_node(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.node import NodeState
+from fleet.observed import Metrics
 from fleet.store import FleetStore
 from shared import dynamodb, settings
 
@@ -62,6 +63,13 @@ def nodes() -> list[NodeSeen]:
             )
         )
     return seen
+
+
+def metrics(node_id: str, since: datetime) -> list[Metrics]:
+    """What a node measured from then on, the oldest first; nothing of one that there is not."""
+    store = FleetStore(settings.fleet_table())
+    node = store.node(node_id)
+    return store.metrics(node.instance_arn, since) if node and node.instance_arn else []
 
 
 def of(environment_id: str) -> Serving | None:

@@ -2,6 +2,7 @@
 
 import binascii
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from aws_lambda_powertools.event_handler import Response
 
@@ -97,6 +98,19 @@ def overview() -> Response[str]:
 def fleet() -> Response[str]:
     """The media nodes and how full they are."""
     return http.unless_seen(app, {"nodes": [views.fleet_node(node) for node in whereabouts.nodes()]})
+
+
+@routes.get(
+    "/api/sales/fleet/{node_id}/metrics",
+    Caller.SALES,
+    "What a media node measured in the last 24 hours, every five minutes (docs/metrics.md)",
+    answer="NodeMetrics",
+    parameters=("ifNoneMatch",),
+)
+def node_metrics(node_id: str) -> Response[str]:
+    """What a media node measured in the last 24 hours."""
+    samples = whereabouts.metrics(node_id, clock.now() - timedelta(hours=24))
+    return http.unless_seen(app, views.node_metrics(samples))
 
 
 @routes.get(

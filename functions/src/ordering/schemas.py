@@ -32,8 +32,10 @@ def parameters() -> Schema:
     key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     short = {"type": "string", "maxLength": 100}
     order_id = {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{10}$"}
+    node_id = {"type": "string", "pattern": "^n[0-9]{4,}$"}
     return {
         "order_id": {"name": "order_id", "in": "path", "required": True, "schema": order_id, "example": "9AWHNQ3569"},
+        "node_id": {"name": "node_id", "in": "path", "required": True, "schema": node_id, "example": "n0001"},
         "token": query("token", {"type": "string"}),
         "idempotencyKey": header(
             "Idempotency-Key", "The same request with the same key gets the same order, however late", key
@@ -186,6 +188,9 @@ def schemas() -> Schema:
                     heartbeatAt={"type": ["string", "null"], "format": "date-time"},
                 )
             ),
+        ),
+        "NodeMetrics": an_object(
+            samples=a_list(an_object(at=moment, values={"type": "object", "additionalProperties": {"type": "number"}})),
         ),
     }
 

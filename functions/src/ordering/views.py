@@ -15,6 +15,7 @@ from ordering.queue import attention
 from shared.clock import to_iso
 
 if TYPE_CHECKING:
+    from fleet.observed import Metrics
     from fleet.whereabouts import NodeSeen, Serving
 
 View = dict[str, Any]
@@ -99,6 +100,11 @@ def fleet_node(node: "NodeSeen") -> View:
         "registrations": node.registrations,
         "heartbeatAt": to_iso(node.heartbeat_at) if node.heartbeat_at else None,
     }
+
+
+def node_metrics(samples: "Iterable[Metrics]") -> View:
+    """What a node measured, for charts."""
+    return {"samples": [{"at": to_iso(sample.at), "values": dict(sample.values)} for sample in samples]}
 
 
 def credentials(order: Order, sip_domain: str, phones: Sequence[PhoneCredentials]) -> View:

@@ -10,12 +10,14 @@ from textwrap import dedent, indent
 from aws_cdk import Aws, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk.aws_dynamodb import ITable
 from constructs import Construct
 
 from infra.checks import acknowledge
 from infra.functions import allow
+from infra.logs import log_group
 from infra.places import Brand, read_retention
 from infra.stage import read_stage
 
@@ -28,6 +30,8 @@ TRUNK_PARAMETER = "/callvoip/sip/trunk"
 SIP_PORT = 5061
 MEDIA_WORKERS = 1
 SRTP_PORT = 20000
+METRICS_PORT = 9464
+"""For Prometheus, on loopback."""
 RTP_PORTS = (21000, 21999)
 
 # Amazon puts the agent into a public bucket in every region.
@@ -77,7 +81,11 @@ class Nodes(Construct):
         software = [baked] if baked else [NEWEST_DEBIAN, asset.asset_hash]
         self.release = _release(*software, brand.sip_domain)
         """What a node runs: another one replaces every node, one zone at a time."""
+        self.metrics = log_group(self, "Metrics")
+        """Takes the nodes' numbers to CloudWatch (docs/metrics.md)."""
         self.role = self._role(fleet, cdr, None if baked else asset)
+        self.role.add_to_policy(allow(["logs:CreateLogStream", "logs:PutLogEvents"], self.metrics.log_group_arn))
+        acknowledge(self.role, "A node makes a stream of its own in the one log group.", "IAM5")
         self.launch_template = ec2.LaunchTemplate(
             self,
             "LaunchTemplate",
@@ -85,7 +93,9 @@ class Nodes(Construct):
             machine_image=ec2.MachineImage.generic_linux({self.region: baked})
             if baked
             else ec2.MachineImage.from_ssm_parameter(NEWEST_DEBIAN),
-            user_data=ec2.UserData.custom(cloud_config(brand.sip_domain, fleet, cdr, None if baked else asset)),
+            user_data=ec2.UserData.custom(
+                cloud_config(brand.sip_domain, fleet, cdr, self.metrics, None if baked else asset)
+            ),
             role=self.role,
             security_group=self.security_group,
             require_imdsv2=True,
@@ -133,7 +143,7 @@ class Nodes(Construct):
                 conditions={
                     "ForAllValues:StringEquals": {
                         **own_partition["ForAllValues:StringEquals"],
-                        # What HEARTBEAT, REPORT and REGISTRATIONS are made of; an ASSIGNMENT is made of more.
+                        # What HEARTBEAT, REPORT, REGISTRATIONS and METRICS are made of; an ASSIGNMENT is made of more.
                         "dynamodb:Attributes": [
                             "pk",
                             "sk",
@@ -146,6 +156,8 @@ class Nodes(Construct):
                             "assignments",
                             "phones",
                             "receiptKey",
+                            "values",
+                            "expiresAt",
                         ],
                     },
                     # What stood there before is not for reading.
@@ -190,7 +202,9 @@ def _release(*parts: str) -> str:
     return hashlib.sha256("/".join(parts).encode()).hexdigest()[:12]
 
 
-def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.Asset | None) -> str:
+def cloud_config(
+    sip_domain: str, fleet: ITable, cdr: ITable, metrics: logs.ILogGroup, bundle: s3_assets.Asset | None
+) -> str:
     """The nodes' user data: names only, never a secret. Without an image it also installs the node from the bundle."""
     configuration = dedent(f"""\
         [fleet]
@@ -212,6 +226,10 @@ def cloud_config(sip_domain: str, fleet: ITable, cdr: ITable, bundle: s3_assets.
 
         [trunk]
         parameter = "{TRUNK_PARAMETER}"
+
+        [metrics]
+        log_group = "{metrics.log_group_name}"
+        port = {METRICS_PORT}
 
         [state]
         directory = "/var/lib/media-node"

@@ -37,6 +37,10 @@ class Config:
     directory: Path
     drain: float
     emergency_drain: float
+    metrics_group: str = ""
+    """The log group that takes the node's numbers to CloudWatch; empty for none."""
+    metrics_port: int = 0
+    """Where they can be read on 127.0.0.1; 0 for nowhere."""
     log_level: Level = Level.DEBUG
     """Events below it are not logged."""
     trace: Path | None = None
@@ -52,7 +56,7 @@ class Config:
         """From the parsed TOML. Raises ValueError."""
         try:
             fleet, sip, media, state = data["fleet"], data["sip"], data["media"], data["state"]
-            logging = data.get("log", {})
+            logging, metrics = data.get("log", {}), data.get("metrics", {})
             low, high = media.get("rtp_ports", (21000, 21999))
             return cls(
                 fleet_table=str(fleet["table"]),
@@ -71,6 +75,8 @@ class Config:
                 directory=Path(state["directory"]),
                 drain=float(state.get("drain_s", 5)),
                 emergency_drain=float(state.get("emergency_drain_s", 600)),
+                metrics_group=str(metrics.get("log_group", "")),
+                metrics_port=int(metrics.get("port", 0)),
                 log_level=Level[str(logging.get("level", "debug")).upper()],
                 trace=Path(logging["trace"]) if logging.get("trace") else None,
             )

@@ -48,6 +48,7 @@ class Event(StrEnum):
     CERTIFICATE_LOADED = "certificate loaded"
     CERTIFICATE_REFUSED = "certificate refused", Level.ERROR
     PROBE = "probe"
+    METRICS_NOT_SERVED = "metrics not served", Level.WARNING
     RECORDS_SENT = "call records sent", Level.DEBUG
     RECORDS_IN_MEMORY = "call records stay in memory", Level.ERROR
     RECORD_SET_ASIDE = "call record set aside", Level.ERROR

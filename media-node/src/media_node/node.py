@@ -18,10 +18,10 @@ from media_node import systemd
 from media_node.call import home
 from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
-from media_node.call.record import CallRecord, claims, cut_short
+from media_node.call.record import CallRecord, Kind, claims, cut_short
 from media_node.call.trunk import CHECK_INTERVAL, parse_trunks
 from media_node.config import Config
-from media_node.control import assignments, aws, certificate, instance, parameters
+from media_node.control import assignments, aws, certificate, instance, parameters, telemetry
 from media_node.control.assignments import Assigned
 from media_node.control.heartbeat import INTERVAL, StatusWriter, report
 from media_node.control.instance import Instance
@@ -29,6 +29,7 @@ from media_node.control.lease import Lease
 from media_node.control.receipts import Receipts
 from media_node.control.records import Spool
 from media_node.log import Event, log, log_from
+from media_node.metrics import Meter, Metric
 from media_node.probe.environments import GUEST, Door, EnvironmentProbe
 from media_node.sip.listener import Listener, listen_tls
 from media_node.sip.trace import Trace
@@ -71,12 +72,14 @@ class Node:
         self._refused = ""
         self._here: Instance
         self._listener: Listener
+        self._meter = Meter()
+        self._log = self._meter.counting(log)
         self.exchange = Exchange(
             domain=config.domain,
             media=self._workers.plane,
             records=self._ended,
             begun=self._begun,
-            log=log,
+            log=self._log,
             suites=config.suites,
         )
         self._lease = Lease()
@@ -103,6 +106,15 @@ class Node:
         )
         self._dynamodb, self._ssm = aws.dynamodb(config.region), aws.ssm(config.region)
         self._status = StatusWriter(self._dynamodb, config.fleet_table, self._here.arn, self._receipts.jwk)
+        self._telemetry = telemetry.Telemetry(
+            self._meter,
+            dynamodb=self._dynamodb,
+            logs=aws.logs(config.region),
+            table=config.fleet_table,
+            arn=self._here.arn,
+            node=self._here.instance_id,
+            group=config.metrics_group,
+        )
         await self._patiently("parameters", self._refresh)
         await self._recover()
         await self._workers.start(config.workers)
@@ -113,8 +125,9 @@ class Node:
                 port=config.port,
                 context=self._tls,
                 announced_host=self._here.announced,
-                log=log,
+                log=self._log,
             )
+            self._expose()
             log(
                 Event.LISTENING,
                 address=self._here.address,
@@ -135,6 +148,7 @@ class Node:
                 ("registrations", self._tell_registrations, INTERVAL, None),
                 ("report", self._report, INTERVAL, self._changed),
                 ("records", self._upload, 30.0, self._to_upload),
+                ("metrics", self._measure, telemetry.INTERVAL, None),
                 ("parameters", self._renew, REFRESH, self._look_again),
                 ("exchange", self.exchange.home.sync, home.INTERVAL, None),
                 ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
@@ -234,6 +248,30 @@ class Node:
         )
         self._lease.heard(began)
 
+    async def _measure(self) -> None:
+        """What is measured by looking; the rest is counted where it happens."""
+        gate = self._listener.gate
+        now = datetime.now(UTC)
+        for metric, value, label in (
+            (Metric.REGISTRATIONS, self.exchange.registrations, ""),
+            (Metric.CALLS, len(self.exchange.calls), ""),
+            (Metric.CONNECTIONS, gate.known, "known"),
+            (Metric.CONNECTIONS, gate.strangers, "strangers"),
+            (Metric.MEMORY_BYTES, telemetry.resident_bytes([os.getpid(), *self._workers.pids]), ""),
+            (Metric.CERTIFICATE_DAYS, (certificate.expires(self._certificate) - now).total_seconds() / 86_400, ""),
+            (Metric.RECORDS_WAITING, len(self._spool.waiting()) + self._spool.in_memory, ""),
+            (Metric.RECORDS_LOST, self._spool.dropped, ""),
+        ):
+            self._meter.set(metric, value, label)
+        await asyncio.to_thread(self._telemetry.send)
+
+    def _expose(self) -> None:
+        if self._config.metrics_port:
+            try:
+                telemetry.expose(self._meter, self._config.metrics_port)
+            except OSError as error:  # two nodes on one machine: calls need no metrics
+                log(Event.METRICS_NOT_SERVED, port=self._config.metrics_port, error=str(error))
+
     async def _tell_registrations(self) -> None:
         """Which phones are registered, for whoever looks at the environment; written when that changes."""
         seen = self.exchange.registered(self._assigned.environments)
@@ -255,6 +293,7 @@ class Node:
             self._to_upload.set()
 
     def _ended(self, record: CallRecord) -> None:
+        self._meter.ended(record, Kind.PROBE if self._is_probe(record) else record.kind)
         if days := self._days_kept(record):
             self._keep(record.call_id, record.item(days))
 

@@ -39,6 +39,11 @@ class Workers:
     def __len__(self) -> int:
         return len(self._workers)
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that are up."""
+        return [worker.pid for worker in self._workers.values()]
+
     async def start(self, count: int) -> None:
         """Start them all; raises WorkerGone or OSError when one does not come up."""
         for index in range(count):

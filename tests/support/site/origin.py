@@ -139,6 +139,8 @@ class Origin:
     serving: Serving = field(default_factory=lambda: Serving("node-1", "ready", "203.0.113.7", "", PROBE))
     nodes: list[dict[str, Any]] = field(default_factory=list)
     """What the fleet view shows."""
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """What the servers measured, by their names."""
     customers: Callable[..., Answer] | None = None
     """What answers for the customers of sales, where a test has some."""
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -402,6 +404,8 @@ class Origin:
                 )
             case "GET", ["fleet"]:
                 return _json(200, {"nodes": self.nodes})
+            case "GET", ["fleet", name, "metrics"]:
+                return _json(200, {"samples": self.samples.get(name, [])})
             case "POST", ["approvals"]:
                 return _json(
                     200, {"results": [self._approve(chosen["id"], chosen["version"]) for chosen in body["orders"]]}

@@ -129,6 +129,7 @@ def deploy(assembly: Assembly, emulated: Emulated, kept_secrets: Path | None = N
         _make_tables(stack, scope, emulated)
         _make(stack, scope, emulated)
         _verify_senders(stack, scope, emulated)
+        _make_log_groups(stack, scope, emulated)
         for output in stack.template.get("Outputs", {}).values():
             if "Export" in output:
                 exports[scope.resolve(output["Export"]["Name"])] = scope.resolve(output["Value"])
@@ -269,6 +270,13 @@ def _verify_senders(stack: Stack, scope: Scope, emulated: Emulated) -> None:
             emulated.client("sesv2").create_email_identity(
                 EmailIdentity=scope.resolve(resource.properties["EmailIdentity"])
             )
+
+
+def _make_log_groups(stack: Stack, scope: Scope, emulated: Emulated) -> None:
+    """Functions write to files here; nodes ask CloudWatch themselves."""
+    for resource in stack.resources.values():
+        if resource.type == "AWS::Logs::LogGroup" and scope.exists(resource):
+            emulated.client("logs").create_log_group(logGroupName=str(scope.reference(resource.logical_id)))
 
 
 def _make(stack: Stack, scope: Scope, emulated: Emulated) -> None:

@@ -52,6 +52,8 @@ def asked(service: str, action: str, body: bytes, *, region: str, account: str, 
             request = json.loads(body)
             names = request.get("Names") or [request["Name"]]
             return [Asked(f"ssm:{action}", f"arn:aws:ssm:{place}:parameter/{name.removeprefix('/')}") for name in names]
+        case "logs" if action in ("CreateLogStream", "PutLogEvents"):
+            return [Asked(f"logs:{action}", f"arn:aws:logs:{place}:log-group:{json.loads(body)['logGroupName']}:*")]
         case "secretsmanager" if action == "GetSecretValue":
             secret = json.loads(body)["SecretId"]
             return [Asked(f"secretsmanager:{action}", f"arn:aws:secretsmanager:{place}:secret:{secret}")]

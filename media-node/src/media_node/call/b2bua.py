@@ -160,6 +160,7 @@ class Call:
             reason=reason,
             legs=legs,
             beyond=beyond(self._trunk_leg, outside=self.plan.outside, legs=legs),
+            kind=self.plan.kind,
         )
 
     def _still_wanted(self) -> None:
@@ -168,14 +169,8 @@ class Call:
 
     def party_of(self, dialog: Dialog) -> Party | None:
         """The party that a dialog of this call is with."""
-        return next(
-            (
-                each
-                for each in (*self.parties.values(), *self.transfers.departing, *self.hunt.early.parties())
-                if each.dialog is dialog
-            ),
-            None,
-        )
+        everyone = (*self.parties.values(), *self.transfers.departing, *self.hunt.early.parties())
+        return next((each for each in everyone if each.dialog is dialog), None)
 
     def has_party(self, username: str) -> bool:
         """Whether a phone of this account is in the call."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from media_node.call.policy import Protection
+from media_node.call.record import Kind, kind
 from media_node.call.trunk import TrunkSettings
 from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address
@@ -115,6 +116,11 @@ class Plan:
     busy: Destination | None = None
     no_answer: Destination | None = None
     emergency: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """What the call is for."""
+        return kind(from_phone=bool(self.username), outside=self.outside, emergency=self.emergency)
 
     @property
     def outside(self) -> bool:

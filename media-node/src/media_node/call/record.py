@@ -18,6 +18,26 @@ def mask(party: str) -> str:
     return mask_digits(party)
 
 
+class Kind(StrEnum):
+    """What a call was for."""
+
+    INTERNAL = "internal"
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+    EMERGENCY = "emergency"
+    PROBE = "probe"
+    """The node's own, to prove an environment."""
+
+
+def kind(*, from_phone: bool, outside: bool, emergency: bool) -> Kind:
+    """Of a call that is no probe's; `outside` says that a trunk was to be asked or asked."""
+    if emergency:
+        return Kind.EMERGENCY
+    if not from_phone:
+        return Kind.INCOMING
+    return Kind.OUTGOING if outside else Kind.INTERNAL
+
+
 class Beyond(StrEnum):
     """What became of a call's media on the far side of this node, as far as the node can know it."""
 
@@ -72,6 +92,7 @@ class CallRecord:
     reason: str
     legs: tuple[LegStats, ...]
     beyond: Beyond = Beyond.UNKNOWN
+    kind: Kind = Kind.INTERNAL
 
     def item(self, keep_days: int) -> dict[str, Any]:
         """The record as plain JSON types under the names of the cdr table, to be deleted `keep_days` after its end."""

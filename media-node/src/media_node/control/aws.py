@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_ssm import SSMClient
 
 Unavailable = (BotoCoreError, ClientError)
@@ -28,6 +29,11 @@ def dynamodb(region: str) -> DynamoDBClient:
 def ssm(region: str) -> SSMClient:
     """A Systems Manager client."""
     return boto3.client("ssm", region_name=region, config=_CONFIG)
+
+
+def logs(region: str) -> CloudWatchLogsClient:
+    """A CloudWatch Logs client."""
+    return boto3.client("logs", region_name=region, config=_CONFIG)
 
 
 def to_item(values: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,8 @@ export const correct = (order, fields) => change(order, "correct", fields);
 export const approveAll = async (orders) => (await post("/approvals", { orders })).results;
 export const overview = (month) => get(`/overview?${new URLSearchParams({ month })}`);
 export const fleet = async () => (await get("/fleet")).nodes;
+/** What a server measured in the last day: {samples: [{at, values}]}. */
+export const metrics = (id) => get(`/fleet/${encodeURIComponent(id)}/metrics`);
 export const customers = (q) => get(`/customers?${new URLSearchParams(q ? { q } : {})}`);
 export const customer = (id) => get(`/customers/${encodeURIComponent(id)}`);
 /** Do something for a customer; the answer is the customer after it. */
