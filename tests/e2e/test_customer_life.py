@@ -16,6 +16,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from callvoip.client import Client
+from callvoip.commands.demo import ADDRESS
 from callvoip.commands.verify_receipt import NotGenuineError, verify
 from callvoip.phones import PhoneError
 from callvoip.phones.baresip import Baresip, talk, write_tone
@@ -45,7 +46,13 @@ def order_and_approve(system: LocalSystem, email: str) -> str:
     """The token of an order of SRTP that is in service."""
     visitor = Client(system.api)
     unit = next(each for each in visitor.get("/prices")["offerings"] if each["id"] == "srtp")["unitPriceCents"]
-    told = {"company": "Slagerij Levensloop", "name": "Jo de Tester", "email": email, "telephone": "085 555 01 24"}
+    told = {
+        "company": "Slagerij Levensloop",
+        "name": "Jo de Tester",
+        "email": email,
+        "telephone": "085 555 01 24",
+        **ADDRESS,
+    }
     placed = visitor.post("/orders", {**told, "phones": PHONES, "monthlyTotalCents": PHONES * unit})
     sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
     sales.post(f"/sales/orders/{placed['id']}/approve")

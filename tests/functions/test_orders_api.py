@@ -39,6 +39,8 @@ FIELDS = {
     "phones": "5",
     "note": "Graag voor december",
 }
+ADDRESS = {"street": "Voorbeeldstraat", "houseNumber": "1", "postcode": "3511 AA", "city": "Utrecht"}
+"""Where the phones stand: an order without it is not in service before its customer has told it."""
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 PERSONAL = ("Jansen", "jansen@example.nl", "851234567", "december")
 
@@ -64,7 +66,7 @@ def store() -> OrderStore:
 
 
 def placed(api, **changes: object):
-    answer = api.post("/api/orders", json_body={**FIELDS, **changes})
+    answer = api.post("/api/orders", json_body={**FIELDS, **ADDRESS, **changes})
     assert answer.status == 201, answer.body
     return answer.json
 

@@ -15,12 +15,20 @@ PLAN = Offering("unlimited-nl", 1, date(2026, 1, 1), "Onbeperkt bellen Nederland
 CONNECTION = Offering("connection", 1, date(2026, 1, 1), "Aansluitkosten", "number", "once", 5000)
 
 
+ADDRESS = tuple(
+    Detail(name, value, name, value)
+    for name, value in (("street", "Bakkersgang"), ("houseNumber", "1"), ("postcode", "3511 AA"), ("city", "Utrecht"))
+)
+"""Where the phones stand: without it nothing becomes active."""
+
+
 def placed(
     order_id: str,
     customer_id: str,
     category: str = "srtp",
     quantity: int = 3,
     details: tuple[Detail, ...] = (),
+    address: tuple[Detail, ...] = ADDRESS,
     **party: str,
 ) -> Order:
     items = (OrderItem(quantity, SRTP),) if category == "srtp" else (OrderItem(1, PLAN), OrderItem(1, CONNECTION))
@@ -34,7 +42,7 @@ def placed(
         price=Price(items, 21),
         token_sha256="0" * 64,
         now=NOW,
-        details=details,
+        details=(*details, *address),
     )
 
 

@@ -18,6 +18,13 @@ MOST_PHONES = 500
 """So many phones an environment may have; for more we set up something of their own."""
 
 
+NO_SITE = (
+    "Vul in Mijn omgeving, bij Uw gegevens, het adres in waar uw telefoons staan. Zonder adres weet 112 niet waar u bent; "
+    "zodra het er is, gaat uw omgeving aan."
+)
+"""Why an environment waits whose proof call passed: its customer and sales read it."""
+
+
 class EventKind(StrEnum):
     """What an event tells; bills are made from those of products."""
 
@@ -183,6 +190,10 @@ def limits(products: Iterable[Product], phones: int) -> Limits:
 
 def activate_ready(account: Account, who: Actor, now: datetime) -> Account:
     """The account with all products active whose proof call passed and that have the number that they need."""
+    if not account.customer.sites:
+        return _wait_for_a_site(account, who, now)
+    if account.held_because == NO_SITE:
+        account = add_event(replace(account, held_because=""), EventKind.HELD, who, now)
     for found in account.products:
         if found.state is not State.CREATED or found.since_version > account.proven_version:
             continue
@@ -193,6 +204,16 @@ def activate_ready(account: Account, who: Actor, now: datetime) -> Account:
         if all(each.state is not State.CREATED for each in account.of_order(found.order_id)):
             account = replace(account, untold_orders=account.untold_orders | {found.order_id})
     return account
+
+
+def _wait_for_a_site(account: Account, who: Actor, now: datetime) -> Account:
+    """112 could not be told where the phones stand (EECC article 109): nothing becomes active."""
+    waits = any(
+        each.state is State.CREATED and each.since_version <= account.proven_version for each in account.products
+    )
+    if not waits or account.held_because == NO_SITE:
+        return account
+    return add_event(replace(account, held_because=NO_SITE), EventKind.HELD, who, now, NO_SITE)
 
 
 def activated(account: Account, product: Product, who: Actor, now: datetime, why: str = "") -> Account:

@@ -8,7 +8,7 @@ from customers import account as accounts
 from customers.account import Account, EventKind
 from customers.customer import Address, Contact, ContactRole, Customer, clean_vat_id
 from customers.environment import Site
-from customers.states import Actor
+from customers.states import FLEET, Actor
 
 MOST_CONTACTS = 20
 MOST_SITES = 50
@@ -119,9 +119,10 @@ def put_site(account: Account, site: Site, who: Actor, now: datetime) -> Account
     if sites == customer.sites:
         return account
     account = replace(account, customer=replace(customer, sites=sites))
-    return accounts.add_event(
+    account = accounts.add_event(
         account, EventKind.CUSTOMER_CHANGED, who, now, site=made.id, after={"address": _line(made)}
     )
+    return accounts.activate_ready(account, FLEET, now)  # it may have waited for nothing but this
 
 
 def remove_site(account: Account, site_id: str, who: Actor, now: datetime) -> Account:
@@ -132,6 +133,8 @@ def remove_site(account: Account, site_id: str, who: Actor, now: datetime) -> Ac
         raise UnknownContactError(site_id)
     if any(phone.site == site_id for phone in account.environment.phones):
         raise ContactRefusedError("site", "used")
+    if len(customer.sites) == 1 and account.environment.served:
+        raise ContactRefusedError("site", "last")
     kept = tuple(each for each in customer.sites if each.id != site_id)
     account = replace(account, customer=replace(customer, sites=kept))
     return accounts.add_event(

@@ -9,7 +9,7 @@ from customers import account as accounts
 from customers import extensions, product
 from customers.account import MOST_PHONES, Account, EventKind
 from customers.customer import Contact, ContactRole, Customer, Kind
-from customers.environment import Country, Environment, Ha1, Phone
+from customers.environment import Country, Environment, Ha1, Phone, Site
 from customers.product import SRTP, Fee, Product, State
 from customers.states import Actor
 
@@ -40,7 +40,7 @@ class Delivery:
 
     `at_once`: a consumer expressly asked to be served within the period of reflection; `brings` is a number (E.164) to be ported in;
     `proven_at` is when the mail address was proven; `known` are user names and hashes of phones that exist already: they keep both, and
-    get extensions that are allowed.
+    get extensions that are allowed. `site` is where the phones stand, if the order says it.
     """
 
     order_id: str
@@ -59,6 +59,7 @@ class Delivery:
     at_once: bool = False
     brings: str = ""
     proven_at: datetime | None = None
+    site: Site | None = None
     known: tuple[tuple[str, Ha1 | None], ...] = ()
 
 
@@ -95,6 +96,8 @@ def deliver(account: Account, delivery: Delivery, who: Actor, now: datetime) -> 
         return account
     if account.customer.retain_until:
         account = replace(account, customer=replace(account.customer, retain_until=None))
+    if delivery.site and not account.customer.sites:
+        account = replace(account, customer=replace(account.customer, sites=(replace(delivery.site, id="1"),)))
     recurring = [each for each in delivery.items if each.monthly]
     fees = tuple(
         Fee(each.offering_id, each.name, each.quantity, each.unit_cents) for each in delivery.items if not each.monthly

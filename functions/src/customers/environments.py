@@ -38,6 +38,8 @@ def proven(environment_id: str, version: int, node: str, at: datetime) -> Enviro
     """
     after = store().change(environment_id, lambda found: prove(found, version, node, at))
     orders_behind.tell(after, at)
+    if after.held_because:
+        orders_behind.tell_held(after, after.held_because, at)
     return after.environment
 
 

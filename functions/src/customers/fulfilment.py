@@ -3,7 +3,7 @@
 The order is read anew, as a record may come late or twice; each step is a transaction that is refused where it was done before.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from customers import contract, delivery, numbers, orders_behind
 from customers.account import Account, EventKind
 from customers.customer import Kind
 from customers.delivery import CannotDeliverError, Delivery
-from customers.environment import Country, Ha1
+from customers.environment import Country, Ha1, Site
 from customers.product import State as ProductState
 from customers.states import CLOCK, FLEET, Actor, Role
 from customers.store import TakenError, store
@@ -205,4 +205,11 @@ def to_delivery(order: Order) -> Delivery:
         approved_at=order.last_change.at,
         at_once=details.get("atOnce", "") == "yes",
         brings=details.get("portingNumber", ""),
+        site=_site(details, country),
     )
+
+
+def _site(details: Mapping[str, str], country: Country) -> Site | None:
+    """Where the phones stand; None when the order does not say it all."""
+    street, number, postcode, city = (details.get(name, "") for name in ("street", "houseNumber", "postcode", "city"))
+    return Site("", street, number, postcode, city, country) if street and number and postcode and city else None

@@ -12,6 +12,7 @@ from customers import delivery, environments
 from customers.account import Account, EventKind
 from customers.customer import Kind
 from customers.delivery import Delivery, Item
+from customers.environment import Site
 from customers.states import Actor, Role
 from customers.store import CustomerStore, TakenError, UnknownCustomerError, store
 from shared import dynamodb
@@ -36,6 +37,7 @@ def srtp(customer_id: str = "abc234", order_id: str = "0123456789", **changes: A
         items=(SRTP,),
         placed_at=NOW,
         approved_at=NOW,
+        site=Site("", "Bakkersgang", "1", "3511 AA", "Utrecht", "NL"),
     )
     return replace(made, **changes)
 

@@ -10,6 +10,7 @@ from customers import account as accounts
 from customers import delivery, environments, numbers
 from customers.account import Account, EventKind
 from customers.customer import Contact, Kind
+from customers.environment import Site
 from customers.states import Actor, Role
 from customers.store import store
 from tests.support.functions import Context
@@ -115,6 +116,7 @@ def order(customer_id: str, email: str, company: str, order_id: str, at: datetim
         items=(SRTP_ITEM,),
         placed_at=at,
         approved_at=at,
+        site=Site("", "Bakkersgang", "1", "3511 AA", "Utrecht", "NL"),
     )
 
 

@@ -29,12 +29,16 @@ TALK_SECONDS = 5
 READY_SECONDS = 120.0
 """How long a node may take from approval to the order's completion."""
 
+ADDRESS = {"street": "Voorbeeldstraat", "houseNumber": "1", "postcode": "3511 AA", "city": "Utrecht"}
+"""Where the phones stand, which 112 has to know before they are switched on."""
+
 ORDER = {
     "company": "Bakkerij Voorbeeld",
     "name": "Jo de Tester",
     "email": "jo@example.nl",
     "telephone": "085 555 01 23",
     "phones": PHONES,
+    **ADDRESS,
 }
 
 
