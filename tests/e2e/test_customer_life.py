@@ -16,7 +16,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from callvoip.client import Client
-from callvoip.commands.demo import ADDRESS
+from callvoip.commands.sample import ADDRESS
 from callvoip.commands.verify_receipt import NotGenuineError, verify
 from callvoip.phones import PhoneError
 from callvoip.phones.baresip import Baresip, talk, write_tone

@@ -20,6 +20,7 @@ from callvoip.client import Client, RequestRefusedError
 from callvoip.commands import failover
 from callvoip.commands.failover import FailoverError
 from callvoip.commands.life import Life, LifeError
+from callvoip.commands.sample import ADDRESS
 from callvoip.phones import PhoneError
 from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
@@ -28,9 +29,6 @@ PHONES = 5
 TALK_SECONDS = 5
 READY_SECONDS = 120.0
 """How long a node may take from approval to the order's completion."""
-
-ADDRESS = {"street": "Voorbeeldstraat", "houseNumber": "1", "postcode": "3511 AA", "city": "Utrecht"}
-"""Where the phones stand, which 112 has to know before they are switched on."""
 
 ORDER = {
     "company": "Bakkerij Voorbeeld",

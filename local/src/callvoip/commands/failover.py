@@ -16,6 +16,7 @@ import boto3
 
 from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
 from callvoip.client import Client
+from callvoip.commands.sample import ADDRESS
 from callvoip.phones.linphone import Account
 from callvoip.phones.offices import BaresipOffice, LinphoneOffice, Network, Office
 from callvoip.system import LocalSystem
@@ -29,6 +30,7 @@ ANOTHER_ORDER = {
     "email": "sam@example.nl",
     "telephone": "085 555 01 24",
     "phones": 2,
+    **ADDRESS,
 }
 
 Served = tuple[dict[str, Any], list[dict[str, str]]]
