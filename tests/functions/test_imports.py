@@ -29,8 +29,8 @@ HANDLERS = {
     "ordering.sales_api": 545,
     "ordering.catalogue_loader": 410,
     "ordering.mailer": 410,
-    "customers.fulfilment": 430,
-    "customers.due": 430,
+    "customers.fulfilment": 433,
+    "customers.due": 433,
     "customers.provisioning_api": 570,
     "fleet.reconciler": 460,
 }

@@ -49,6 +49,15 @@ def test_a_wrong_form_is_told_in_its_own_language(api: Any) -> None:
     )
 
 
+def test_more_phones_than_a_node_carries_are_refused_in_its_own_language(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "node_capacity_calls", lambda: 5)
+    answer = api.post("/api/orders", json_body={**ENGLISH, "phones": 100})
+    assert (answer.status, answer.json["errors"][0]["field"]) == (422, "phones")
+    assert "You can order at most 7 phones" in answer.json["detail"]
+
+
 def test_the_check_step_and_the_page_stay_in_the_language(api: Any) -> None:
     check = api.post("/api/orders", form={**ENGLISH, "step": "check"}, headers=BROWSER).body
     assert (

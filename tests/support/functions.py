@@ -49,6 +49,7 @@ BY_LIST: dict[str, Any] = {
         "ProjectionType": "INCLUDE",
         "NonKeyAttributes": [
             "company",
+            "dedicated",
             "endsOn",
             "environmentId",
             "monthlyCents",

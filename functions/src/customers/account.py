@@ -62,6 +62,7 @@ class EventKind(StrEnum):
     LINE_CHANGED = "lineChanged"
     LIMITS_CHANGED = "limitsChanged"
     CALL_HISTORY_CHANGED = "callHistoryChanged"
+    DEDICATED_CHANGED = "dedicatedChanged"
     MAIL_SENT = "mailSent"
     PURGED = "purged"
 

@@ -21,6 +21,17 @@ class CannotDeliverError(Exception):
     """The order cannot be delivered as it is; the text tells the customer why, and sales takes it from there."""
 
 
+class TooLargeError(CannotDeliverError):
+    """The environment would be larger than what one node carries."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"Een omgeving heeft hoogstens {most} telefoons. Voor meer richten wij een eigen omgeving in. "
+            "Neem contact met ons op."
+        )
+        self.most = most
+
+
 @dataclass(frozen=True)
 class Item:
     """What an order asks for: so many of an offering, at what each costs after discounts, in cents, a month or once."""

@@ -104,8 +104,8 @@ class Environment:
     """The environment of one customer; `version` grows by one with each change of what a node must know.
 
     `served`: it has a product that is active or being activated. `awaits_proof`: a product waits for the proof call. `suspended`: calls out
-    are refused, but never 112. `call_history_days`: 0 means that nothing is written down. `aliases` are ids of environments that became
-    part of this one, whose names phones still know.
+    are refused, but never 112. `dedicated`: its nodes serve nobody else. `call_history_days`: 0 means that nothing is written down.
+    `aliases` are ids of environments that became part of this one, whose names phones still know.
     """
 
     customer_id: str
@@ -121,6 +121,7 @@ class Environment:
     lines: tuple[Line, ...] = ()
     limits: Limits = field(default_factory=Limits)
     aliases: tuple[str, ...] = ()
+    dedicated: bool = False
 
     @property
     def id(self) -> str:
@@ -159,7 +160,7 @@ def to_item(environment: Environment) -> Item:
             "minutesPerDay": environment.limits.minutes_per_day,
             "destinations": [each.value for each in environment.limits.destinations],
         },
-        **present({"aliases": list(environment.aliases)}),
+        **present({"aliases": list(environment.aliases), "dedicated": environment.dedicated or None}),
     }
 
 
@@ -186,6 +187,7 @@ def from_item(item: Mapping[str, Any]) -> Environment:
             tuple(Destination(each) for each in limits["destinations"]),
         ),
         aliases=tuple(item.get("aliases", [])),
+        dedicated=item.get("dedicated", False),
     )
 
 

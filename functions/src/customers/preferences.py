@@ -1,4 +1,4 @@
-"""What a customer chooses about its data: how many days calls are kept. Pure."""
+"""What is chosen for a customer: how many days its calls are kept, and whether its nodes serve nobody else. Pure."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -29,3 +29,12 @@ def keep_calls(account: Account, days: int, who: Actor, now: datetime) -> Accoun
     account = replace(account, environment=replace(environment, call_history_days=days))
     before = environment.call_history_days
     return accounts.add_event(account, EventKind.CALL_HISTORY_CHANGED, who, now, "", before=before, after=days)
+
+
+def dedicate(account: Account, dedicated: bool, who: Actor, now: datetime) -> Account:
+    """The account whose environment has nodes of its own, on request, or shares them as others do."""
+    environment = account.environment
+    if environment.dedicated == dedicated:
+        return account
+    account = replace(account, environment=replace(environment, dedicated=dedicated))
+    return accounts.add_event(account, EventKind.DEDICATED_CHANGED, who, now, "", dedicated=dedicated)

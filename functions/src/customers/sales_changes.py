@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from customers import account as accounts
-from customers import contacts, contract, phone
+from customers import contacts, contract, phone, preferences
 from customers.account import Account, EventKind
 from customers.customer import ContactRole
 from customers.states import Actor
@@ -82,6 +82,8 @@ ACTIONS: Mapping[str, Action] = {
     "withdraw": lambda one, sent, who, now: contract.withdraw(one, _text(sent, "product"), who, now),
     "suspend": lambda one, sent, who, now: contract.suspend(one, who, now, ""),
     "resume": lambda one, sent, who, now: contract.resume(one, who, now),
+    "dedicate": lambda one, sent, who, now: preferences.dedicate(one, True, who, now),
+    "share": lambda one, sent, who, now: preferences.dedicate(one, False, who, now),
     "addContact": _add_contact,
     "changeContact": _change_contact,
     "removeContact": lambda one, sent, who, now: contacts.remove(one, _text(sent, "contact"), who, now),

@@ -14,8 +14,10 @@ from typing import Any
 from customers import account as accounts
 from customers import agenda, customer, environment, overview, product, recognition
 from customers.account import Account, Event
+from customers.delivery import TooLargeError
 from customers.documents import present
 from customers.environment import Environment
+from fleet import sizes
 from shared import dynamodb, settings
 from shared.clock import to_iso
 from shared.dynamodb import BusyError, Item, Write, marshal, unmarshal
@@ -49,6 +51,7 @@ class Wanted:
     environment_id: str
     version: int
     phones: int
+    dedicated: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class CustomerStore:
     def create(self, account: Account, *also: Write) -> None:
         """Write a new customer; raises TakenError, or what `also` raises."""
         account = accounts.settle(None, account)
+        _refuse_too_large(None, account)
         first = dynamodb.put(
             self.table, self._customer_item(account), lambda _: TakenError(account.id), "attribute_not_exists(pk)"
         )
@@ -118,6 +122,7 @@ class CustomerStore:
             after = accounts.settle(before, change(before))
             if after.version == before.version:
                 return after
+            _refuse_too_large(before, after)
             put = dynamodb.put(
                 self.table,
                 self._customer_item(after),
@@ -235,7 +240,12 @@ class CustomerStore:
         for shard in range(SHARDS):
             for item in self.listed(f"WANTED#{shard}"):
                 try:
-                    yield Wanted(str(item["environmentId"]), int(item["version"]), int(item["phoneCount"]))
+                    yield Wanted(
+                        str(item["environmentId"]),
+                        int(item["version"]),
+                        int(item["phoneCount"]),
+                        item.get("dedicated") is True,
+                    )
                 except (KeyError, TypeError, ValueError):
                     _odd("environment", item["pk"].removeprefix("CUSTOMER#"))
 
@@ -333,6 +343,13 @@ def _account(items: Iterable[Item]) -> Account | None:
         untold_orders=frozenset(own.get("untoldOrders", [])),
         modified=frozenset(own.get("modified", [])),
     )
+
+
+def _refuse_too_large(before: Account | None, after: Account) -> None:
+    """No environment grows beyond what one node carries; one that is that large already may shrink."""
+    phones, most = len(after.environment.phones), sizes.largest_environment()
+    if phones > most and (before is None or phones > len(before.environment.phones)):
+        raise TooLargeError(most)
 
 
 def _environment_item(found: Environment) -> Item:

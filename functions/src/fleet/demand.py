@@ -21,7 +21,9 @@ class Demand:
     def wanted(self) -> dict[str, Wanted]:
         """By id: version and size, from the index; the document is read for those that change."""
         return {
-            one.environment_id: Wanted(one.environment_id, one.version, one.phones, calls_needed(max(1, one.phones)))
+            one.environment_id: Wanted(
+                one.environment_id, one.version, one.phones, calls_needed(max(1, one.phones)), one.dedicated
+            )
             for one in environments.summaries()
         }
 

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+from fleet import sizes
 from ordering import challenge, credentials, order, pricing, source, spam
 from ordering.catalogue_store import CatalogueStore
 from ordering.order import Event, Order
 from ordering.pricing import Price
-from ordering.problems import IdempotencyKeyReusedError, PriceChangedError, TooManyOrdersError
+from ordering.problems import IdempotencyKeyReusedError, PriceChangedError, TooManyOrdersError, TooManyPhonesError
 from ordering.request import OrderRequest
 from ordering.spam import Clues, Proof
 from ordering.store import AlreadyPlacedError, OpenOrderError, OrderStore
 from shared import clock, settings
 from shared.telemetry import count, logger
+
+PHONES = "phones"
+"""The field of a form that counts telephones, all of one environment."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,11 @@ def catalogue() -> CatalogueStore:
 
 
 def price(request: OrderRequest, now: datetime) -> Price:
-    """What the request costs today."""
+    """What the request costs today. Raises TooManyPhonesError for more phones than one environment can have."""
+    if request.definition.quantity_field == PHONES:
+        most = sizes.largest_environment()
+        if request.checked.number(PHONES) > most:
+            raise TooManyPhonesError(most, request.language)
     return pricing.price(catalogue().read(), request.definition.quantities(request.checked), clock.local_day(now))
 
 
@@ -53,7 +61,7 @@ def key_of(request: OrderRequest, sender: str) -> str:
 def place(request: OrderRequest, sender: str, now: datetime) -> Placed:
     """Place an order, or answer the one that the same request placed before.
 
-    Raises PriceChangedError, TooManyOrdersError, IdempotencyKeyReusedError or OpenOrderError.
+    Raises TooManyPhonesError, PriceChangedError, TooManyOrdersError, IdempotencyKeyReusedError or OpenOrderError.
     """
     key = settings.order_key()
     order_id = credentials.order_id(key, request.key) if request.key else credentials.new_order_id()

@@ -25,6 +25,7 @@ __all__ = [
     "OrderError",
     "PriceChangedError",
     "TooManyOrdersError",
+    "TooManyPhonesError",
 ]
 
 PROBLEMS = ProblemTable()
@@ -70,6 +71,21 @@ class PriceChangedError(Exception):
         super().__init__(f"the client showed {shown}, the price is {now}")
         self.shown = shown
         self.now = now
+
+
+class TooManyPhonesError(Exception):
+    """More phones than one environment can have; `language` is the page's."""
+
+    def __init__(self, most: int, language: str) -> None:
+        super().__init__(f"more than {most} phones")
+        self.most = most
+        self.language = language
+
+
+_TOO_MANY_PHONES = {
+    "nl": "Zo bestelt u hoogstens {most} telefoons. Voor meer richten wij een eigen omgeving in: neem contact met ons op",
+    "en": "You can order at most {most} phones this way. For more we set up an environment of your own: please contact us",
+}
 
 
 class TooManyOrdersError(Exception):
@@ -143,6 +159,12 @@ def _open_order(_: OpenOrderError) -> Problem:
         "Zodra zij is afgerond of geannuleerd, kunt u opnieuw bestellen"
     )
     return Problem(_OPEN_ORDER, f"{detail}.", [FieldProblem("email", "open_order", detail)])
+
+
+@PROBLEMS.on(TooManyPhonesError)
+def _too_many_phones(error: TooManyPhonesError) -> Problem:
+    detail = _TOO_MANY_PHONES.get(error.language, _TOO_MANY_PHONES["nl"]).format(most=error.most)
+    return Problem(problem.INVALID, f"{detail}.", [FieldProblem("phones", "too_large", detail)])
 
 
 @PROBLEMS.on(TooManyOrdersError)

@@ -104,6 +104,12 @@ def customers_table() -> str:
 
 
 @cache
+def node_capacity_calls() -> int:
+    """How many concurrent calls a media node is sold for; raises MissingSettingError or WrongSettingError."""
+    return _positive("NODE_CAPACITY_CALLS")
+
+
+@cache
 def fleet() -> FleetSettings:
     """The reconciler's settings; raises MissingSettingError or WrongSettingError."""
     return FleetSettings(
@@ -112,7 +118,7 @@ def fleet() -> FleetSettings:
         launch_template_id=required("LAUNCH_TEMPLATE_ID"),
         subnet_ids=_list(required("SUBNET_IDS")),
         instance_types=_list(os.environ.get("INSTANCE_TYPES", "")),
-        node_capacity_calls=_positive("NODE_CAPACITY_CALLS"),
+        node_capacity_calls=node_capacity_calls(),
         max_nodes=_positive("MAX_NODES"),
         release=os.environ.get("NODE_RELEASE", ""),
         standby=_word("STANDBY", "yes", "no") == "yes",

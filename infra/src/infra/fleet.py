@@ -10,7 +10,7 @@ from constructs import Construct
 
 from infra.checks import acknowledge
 from infra.functions import Functions, allow
-from infra.nodes import CAPACITY_CALLS, INSTANCE_TYPES, Nodes
+from infra.nodes import INSTANCE_TYPES, Nodes
 from infra.reconciler import ReconcilerTriggers
 from infra.stage import read_stage
 from infra.tables import CUSTOMERS_BY_LIST, Tables
@@ -56,7 +56,6 @@ class Fleet(Construct):
                 "LAUNCH_TEMPLATE_ID": nodes.launch_template.launch_template_id or "",
                 "SUBNET_IDS": ",".join(nodes.subnet_ids),
                 "INSTANCE_TYPES": ",".join(INSTANCE_TYPES),
-                "NODE_CAPACITY_CALLS": str(CAPACITY_CALLS),
                 "NODE_RELEASE": nodes.release,
                 "ZONE_ID": self.zone.hosted_zone_id,
                 "SIP_DOMAIN": sip_domain,

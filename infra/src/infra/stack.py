@@ -21,7 +21,7 @@ from infra.customers import Customers, may_change_customers, may_read_customers
 from infra.fleet import Fleet
 from infra.functions import Functions, allow
 from infra.mail import CUSTOMERS_MAILED, MAILED, Mailer, MailSender
-from infra.nodes import Nodes
+from infra.nodes import CAPACITY_CALLS, Nodes
 from infra.places import BUILD, Brand
 from infra.routes import Route, dynamic_paths, read_routes
 from infra.sign_in import SALES_GROUP, SignIn
@@ -77,7 +77,12 @@ class CallvoipStack(Stack):
             self,
             "Functions",
             layer=bundles / "layer",
-            environment={"POWERTOOLS_METRICS_NAMESPACE": "callvoip", "LOG_LEVEL": "INFO"},
+            environment={
+                "POWERTOOLS_METRICS_NAMESPACE": "callvoip",
+                "LOG_LEVEL": "INFO",
+                # How large an environment may be sold, whoever sells it.
+                "NODE_CAPACITY_CALLS": str(CAPACITY_CALLS),
+            },
         )
         order_key = self._order_key()
         self._serve(

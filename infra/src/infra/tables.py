@@ -40,6 +40,7 @@ class Tables(Construct):
             projection_type=dynamodb.ProjectionType.INCLUDE,
             non_key_attributes=[
                 "company",
+                "dedicated",
                 "endsOn",
                 "environmentId",
                 "monthlyCents",

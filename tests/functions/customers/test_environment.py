@@ -56,6 +56,7 @@ ENVIRONMENTS = st.builds(
     phones=st.lists(PHONES, max_size=5).map(tuple),
     sites=st.lists(SITES, max_size=3).map(tuple),
     lines=st.lists(LINES, max_size=3).map(tuple),
+    dedicated=st.booleans(),
     aliases=st.lists(st.from_regex(r"[a-z2-9]{6}", fullmatch=True), max_size=2).map(tuple),
     limits=st.builds(
         Limits,
@@ -86,7 +87,7 @@ def test_an_environment_comes_back_from_dynamodb_with_whatever_the_fleet_adds(fo
 @given(ENVIRONMENTS)
 def test_the_document_has_the_names_of_the_contract(found: Environment) -> None:
     document = environment.to_item(found)
-    assert set(document) - {"aliases"} == {
+    assert set(document) - {"aliases", "dedicated"} == {
         "environmentId", "customerId", "version", "served", "encrypted", "suspended", "awaitsProof", "country",
         "callHistoryDays", "phones", "sites", "numbers", "limits",
     }  # fmt: skip

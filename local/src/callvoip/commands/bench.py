@@ -6,7 +6,7 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "fuzz", "api", "console", "site", "histories")
+BENCHMARKS = ("media", "edge", "sip", "fuzz", "api", "console", "site", "histories", "cost", "fleet")
 
 
 def main(arguments: list[str]) -> int:

@@ -36,6 +36,8 @@ const ACTIONS = {
   withdraw: { label: "Herroepen binnen de bedenktijd", of: "products", bad: true },
   suspend: { label: "Uitgaand blokkeren, behalve 112", bad: true },
   resume: { label: "Blokkering opheffen" },
+  dedicate: { label: "Eigen servers geven, die niemand anders bedienen" },
+  share: { label: "Servers weer delen met anderen" },
   removeContact: { label: "Contactpersoon verwijderen", of: "contacts", bad: true },
 };
 const CHOICES = {
