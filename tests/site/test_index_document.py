@@ -98,6 +98,6 @@ def test_a_redirect_keeps_the_query(ask: Asked, query: str) -> None:
 def test_a_page_and_a_file_are_answered_as_they_are(ask: Asked) -> None:
     assert ask("/", "")["uri"] == "/index.html"
     assert ask("/prijzen/", "x=1")["uri"] == "/prijzen/index.html"
-    assert ask("/css/main.css", "")["uri"] == "/css/main.css"
+    assert ask("/css/page.css", "")["uri"] == "/css/page.css"
     assert ask("/prijzen", "")["headers"]["location"]["value"] == "/prijzen/"
     assert ask("/caf\u00e9", "")["headers"]["location"]["value"] == "/caf%C3%A9/"

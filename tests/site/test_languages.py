@@ -30,7 +30,8 @@ MIJN = tomllib.loads((DATA / "mijn.toml").read_text())["pages"]
 
 def asked_for() -> set[str]:
     """Every key that a layout or a script asks for by name."""
-    texts = [file.read_text() for file in (ROOT / "site/layouts").rglob("*") if file.is_file()]
+    folders = (ROOT / "site/layouts", ROOT / "site/components")
+    texts = [file.read_text() for folder in folders for file in folder.rglob("*") if file.is_file()]
     pages = sorted((ROOT / "site/pages").rglob("*.gotmpl"))
     texts += [file.read_text() for file in pages]
     named = {key for text in texts for key in re.findall(r'\bT "(\w+)"', text)}
@@ -43,9 +44,7 @@ def asked_for() -> set[str]:
     }
     made = {f"{family}_{one}" for family, ones in families.items() for one in ones}
     named |= {
-        key
-        for view in (ROOT / "site/assets/views").rglob("*.j2")
-        for key in re.findall(r"\bt\.(\w+)", view.read_text())
+        key for view in (ROOT / "site/components").rglob("*.j2") for key in re.findall(r"\bt\.(\w+)", view.read_text())
     }
     made |= {"money", "money_thousands", "moment", "date", "months"}  # shared/html.py
     scripts = tomllib.loads((ROOT / "site/data/scripts.toml").read_text())
@@ -80,8 +79,10 @@ def typed(template: str) -> set[str]:
 
 
 def test_no_word_is_typed_in_a_layout_or_view() -> None:
-    layouts = [file for file in (ROOT / "site/layouts").rglob("*.html") if file.name not in NOT_FOR_VISITORS]
-    for file in [*layouts, *(ROOT / "site/assets/views").rglob("*.j2")]:
+    site = ROOT / "site"
+    markup = [*(site / "layouts").rglob("*.html"), *(site / "components").rglob("*.html")]
+    layouts = [file for file in markup if file.name not in NOT_FOR_VISITORS]
+    for file in [*layouts, *(site / "components").rglob("*.j2")]:
         text = file.read_text()
         assert typed(text) == set(), file
         # Words handed to a filter of a view: {{ name | default("onbekend") }}.
@@ -106,8 +107,8 @@ def test_no_word_is_typed_in_a_script() -> None:
     """A text with a space that begins with a capital, or holds a Dutch word, is for a person; errors are for the
     developer's console.
     """
-    for file in (ROOT / "site/assets/js").glob("*.js"):
-        if file.name == "console.js":
+    for file in (ROOT / "site/components").glob("*/*.js"):
+        if file.parent.name == "console":
             continue
         code = re.sub(r"(?m)^\s*(?://.*|import .*)$|/\*.*?\*/|new Error\(.*?\);|\s//.*$", "", file.read_text())
         texts = [text for _, text in re.findall(r"([\"`'])((?:(?!\1).)*)\1", code)]

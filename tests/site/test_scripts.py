@@ -20,8 +20,8 @@ def said(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Our settings, and nothing to check yet."""
-    (tmp_path / "site/assets/js").mkdir(parents=True)
-    (tmp_path / "site/assets/css").mkdir()
+    for component in ("a", "shared"):
+        (tmp_path / "site/components" / component).mkdir(parents=True)
     for name in ("biome.jsonc", "site/tsconfig.json", "site/types.d.ts"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
@@ -30,18 +30,18 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "text", "fault"),
     [
-        ("js/a.js", 'export const a = "a";\n', None),
-        ("css/a.css", ".a {\n  margin: 0;\n}\n", None),
-        ("js/a.js", "export const a = 'a'\n", "format"),
-        ("css/a.css", ".a { margin: 0 }\n", "format"),
-        ("js/a.js", "const unused = 1;\n\nexport const a = 1;\n", "lint/correctness/noUnusedVariables"),
-        ("js/a.js", "export const a = (b) => b == 1;\n", "lint/suspicious/noDoubleEquals"),
-        ("css/a.css", ".a {\n  colour: red;\n}\n", "lint/correctness/noUnknownProperty"),
-        ("css/a.css", ".a {\n  margin: 0;\n  margin: 1px;\n}\n", "lint/suspicious/noDuplicateProperties"),
+        ("a.js", 'export const a = "a";\n', None),
+        ("a.css", ".a {\n  margin: 0;\n}\n", None),
+        ("a.js", "export const a = 'a'\n", "format"),
+        ("a.css", ".a { margin: 0 }\n", "format"),
+        ("a.js", "const unused = 1;\n\nexport const a = 1;\n", "lint/correctness/noUnusedVariables"),
+        ("a.js", "export const a = (b) => b == 1;\n", "lint/suspicious/noDoubleEquals"),
+        ("a.css", ".a {\n  colour: red;\n}\n", "lint/correctness/noUnknownProperty"),
+        ("a.css", ".a {\n  margin: 0;\n  margin: 1px;\n}\n", "lint/suspicious/noDuplicateProperties"),
     ],
 )
 def test_lint_and_format(project: Path, file: str, text: str, fault: str | None) -> None:
-    (project / "site/assets" / file).write_text(text)
+    (project / "site/components/a" / file).write_text(text)
     done = said(project, "biome", "ci", "--error-on-warnings", "--colors=off")
     assert (done.returncode == 0) == (fault is None), done.stdout + done.stderr
     assert fault is None or fault in done.stdout + done.stderr
@@ -50,15 +50,15 @@ def test_lint_and_format(project: Path, file: str, text: str, fault: str | None)
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('import { byId } from "./dom.js";\n\nbyId("q").value = "a";\n', None),
-        ('import { byId } from "./dom.js";\n\nbyId("list").value = "a";\n', "TS2339"),
+        ('import { byId } from "../shared/dom.js";\n\nbyId("q").value = "a";\n', None),
+        ('import { byId } from "../shared/dom.js";\n\nbyId("list").value = "a";\n', "TS2339"),
         ('document.querySelector(".a").remove();\n', "TS2531"),
-        ('import { nowhere } from "./dom.js";\n\nnowhere();\n', "TS2305"),
+        ('import { nowhere } from "../shared/dom.js";\n\nnowhere();\n', "TS2305"),
     ],
 )
 def test_types(project: Path, text: str, fault: str | None) -> None:
-    shutil.copy(ROOT / "site/assets/js/dom.js", project / "site/assets/js/dom.js")
-    (project / "site/assets/js/a.js").write_text(text)
+    shutil.copy(ROOT / "site/components/shared/dom.js", project / "site/components/shared/dom.js")
+    (project / "site/components/a/a.js").write_text(text)
     done = said(project, "tsc", "--project", "site")
     assert (done.returncode == 0) == (fault is None), done.stdout
     assert fault is None or fault in done.stdout
