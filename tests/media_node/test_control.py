@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from media_node.call.notices import Notices
 from media_node.control import assignments, aws, instance, parameters
 from media_node.control.heartbeat import StatusWriter, report
 from media_node.probe.probed import Probed
@@ -83,7 +84,12 @@ def test_heartbeat_and_report_stand_in_the_nodes_own_partition(table: tuple[Any,
     environment = assignments.parse(assignment("abc234", accounts("abc234"))).environment
     voice.beat(state="ready", address="127.0.0.1", sip_port=5061, calls=1, registrations=2)
     voice.report(
-        report((environment,), {environment.environment_id: Probed(True, 7, ("AES_CM_128_HMAC_SHA1_80",) * 2, 70)})
+        report(
+            (environment,),
+            {environment.environment_id: Probed(True, 7, ("AES_CM_128_HMAC_SHA1_80",) * 2, 70)},
+            {},
+            Notices(),
+        )
     )
     items = {item["sk"]["S"]: aws.from_item(item) for item in client.scan(TableName=name)["Items"]}
     assert set(items) == {"HEARTBEAT", "REPORT"}

@@ -48,6 +48,8 @@ class EventKind(StrEnum):
     PRODUCT_WITHDRAWN = "productWithdrawn"
     HELD = "held"
     PROVEN = "proven"
+    LIMIT_REACHED = "limitReached"
+    EMERGENCY_CHECK_FAILED = "emergencyCheckFailed"
     PHONES_ADDED = "phonesAdded"
     PHONE_CHANGED = "phoneChanged"
     PHONE_LEAVES = "phoneLeaves"
@@ -85,6 +87,7 @@ class Account:
 
     `proven_version` is the newest version of the environment whose proof call passed, on the node `proven_by`; `untold_orders` are
     those that are done here and that ordering is yet to be told of, `modified` the ids of `modify` orders that were carried out.
+    `notices` has the last day of each kind (notices.py).
     """
 
     customer: Customer
@@ -94,6 +97,7 @@ class Account:
     proven_version: int = 0
     proven_by: str = ""
     held_because: str = ""
+    notices: Mapping[str, str] = field(default_factory=dict)
     untold_orders: frozenset[str] = frozenset()
     modified: frozenset[str] = frozenset()
     news: tuple[Event, ...] = field(default=(), compare=False, repr=False)

@@ -1,11 +1,11 @@
 """What the fleet asks of customers: which environments to serve, and what it tells of them. Never the table itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from customers import account as accounts
-from customers import orders_behind
+from customers import notices, orders_behind
 from customers.account import Account, EventKind
 from customers.environment import Environment
 from customers.product import State
@@ -13,7 +13,7 @@ from customers.states import FLEET
 from customers.store import UnknownCustomerError, Wanted, store
 from shared.clock import to_iso
 
-__all__ = ["UnknownCustomerError", "Wanted", "get", "held", "proven", "summaries", "wanted"]
+__all__ = ["UnknownCustomerError", "Wanted", "get", "held", "noticed", "proven", "summaries", "wanted"]
 
 
 def wanted() -> Iterator[Environment]:
@@ -47,6 +47,11 @@ def held(environment_id: str, reason: str, at: datetime) -> None:
     """Tell why an environment has to wait, in words for its customer; empty when it need not any more. Raises UnknownCustomerError."""
     after = store().change(environment_id, lambda found: hold(found, reason, at))
     orders_behind.tell_held(after, reason, at)
+
+
+def noticed(environment_id: str, told: Mapping[str, str], at: datetime) -> None:
+    """Tell what a node noticed, by kind and day; again is not twice. Raises UnknownCustomerError."""
+    store().change(environment_id, lambda found: notices.note(found, told, at))
 
 
 def prove(account: Account, version: int, node: str, at: datetime) -> Account:

@@ -194,6 +194,7 @@ class CustomerStore:
             **present(
                 {
                     "heldBecause": account.held_because,
+                    "notices": dict(account.notices),
                     "provenBy": account.proven_by,
                     "untoldOrders": sorted(account.untold_orders),
                     "modified": sorted(account.modified),
@@ -340,6 +341,7 @@ def _account(items: Iterable[Item]) -> Account | None:
         proven_version=own["provenVersion"],
         proven_by=own.get("provenBy", ""),
         held_because=own.get("heldBecause", ""),
+        notices=own.get("notices", {}),
         untold_orders=frozenset(own.get("untoldOrders", [])),
         modified=frozenset(own.get("modified", [])),
     )

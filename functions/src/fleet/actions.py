@@ -1,5 +1,6 @@
 """What the plan asks for. Each action may be done twice, late or never: the next plan starts from how things are then. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -134,6 +135,14 @@ class TellHeld:
 
 
 @dataclass(frozen=True)
+class TellNotices:
+    """Tell `customers` what the primary noticed of the environment: by kind, the day."""
+
+    placement: Placement
+    notices: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Alarm:
     """Count something that a person must hear of; nothing changes by it."""
 
@@ -155,5 +164,6 @@ Action = (
     | ConfirmNames
     | TellProven
     | TellHeld
+    | TellNotices
     | Alarm
 )

@@ -44,6 +44,10 @@ class Demand:
         """It has to wait; `reason` is a code of HoldReason."""
         environments.held(environment_id, _words()[reason], clock.now())
 
+    def noticed(self, environment_id: str, notices: Mapping[str, str]) -> None:
+        """What its node noticed, by kind and day."""
+        environments.noticed(environment_id, notices, clock.now())
+
     @staticmethod
     def _has_ended(environment_id: str) -> bool:
         try:

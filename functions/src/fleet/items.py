@@ -1,7 +1,8 @@
 """The ledger's rows as items of DynamoDB, and back. Attributes that say nothing are left out. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from fleet.node import Node, NodeState, Refusal
@@ -15,6 +16,8 @@ Item = dict[str, Any]
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, OSError)
 """What reading an odd item raises: an attribute is absent or of another type, or a moment is beyond all clocks."""
 
+MOST_NOTICES = 20
+"""So many kinds of notices are read of one environment."""
 _ENDED_ROWS_LAST = timedelta(days=30)
 _MOMENTS = ("retryAt", "launchedAt", "readyAt", "since", "emptiedAt", "silentSince", "silentBeat", "endedAt")
 
@@ -93,6 +96,7 @@ def from_placement(placement: Placement) -> Item:
             "at": to_iso(placement.proven.at),
         },
         "held": placement.held and placement.held.value,
+        "noticed": dict(placement.noticed) or None,
         "dedicated": placement.dedicated or None,
         "leaves": placement.leaves or None,
     }
@@ -111,6 +115,7 @@ def to_placement(item: Mapping[str, Any]) -> Placement:
         spreading=tuple(item.get("spreading", ())),
         proven=Told(proven["version"], proven["nodeId"], from_iso(proven["at"])) if proven else None,
         held=HoldReason(item["held"]) if "held" in item else None,
+        noticed=item.get("noticed", {}),
         dedicated=item.get("dedicated", False),
         leaves=item.get("leaves", ""),
     )
@@ -165,6 +170,10 @@ def to_proof(report: Mapping[str, Any]) -> Proof:
         probe_ok=bool(probe["ok"]) if "ok" in probe else None,
         probe_at=_moment(probe["at"]) if "at" in probe else None,
         error=str(probe.get("error", "")),
+        notices={
+            str(kind)[:40]: date.fromisoformat(str(day)).isoformat()
+            for kind, day in islice((report.get("notices") or {}).items(), MOST_NOTICES)
+        },
     )
 
 

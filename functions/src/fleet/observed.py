@@ -1,7 +1,7 @@
 """What is seen: EC2's instances, and what the nodes say of themselves in their own partitions. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fleet.node import Node
@@ -84,6 +84,8 @@ class Proof:
     probe_ok: bool | None = None
     probe_at: datetime | None = None
     error: str = ""
+    notices: Mapping[str, str] = field(default_factory=dict)
+    """What the customer is to be told, by kind, and the day on which it last was so (customers/notices.py)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where an environment is: which node serves it, which stands by, and what that takes of each node. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -66,6 +66,8 @@ class Placement:
     """Route 53's changes that may not have reached all of its servers: until they have, a phone may be told that there is no such name."""
     proven: Told | None = None
     held: HoldReason | None = None
+    noticed: Mapping[str, str] = field(default_factory=dict)
+    """What `customers` was told of its nodes' notices: by kind, the last day."""
     dedicated: bool = False
     """Its nodes serve nobody else."""
     leaves: str = ""

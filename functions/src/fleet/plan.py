@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from fleet import lifecycle, names
-from fleet.actions import Action, Alarm, ConfirmNames, Forget, Names, PublishNames, TellHeld, TellProven, Wanted
+from fleet.actions import (
+    Action,
+    Alarm,
+    ConfirmNames,
+    Forget,
+    Names,
+    PublishNames,
+    TellHeld,
+    TellNotices,
+    TellProven,
+    Wanted,
+)
 from fleet.capacity import Capacity
 from fleet.limits import Limits
 from fleet.node import IN_SERVICE, Node
@@ -74,6 +85,7 @@ def plan(
             actions.append(step)
         elif not placement.assignments or (succession.lacks_standby and not silence):
             homeless.append(succession)
+        actions += _notices(placement, observed)
         for told in _proof(one, placement, observed, now):
             if isinstance(told, TellProven):
                 proven.append(told)
@@ -136,6 +148,17 @@ def _proof(wanted: Wanted, placement: Placement, observed: Observed, now: dateti
             yield from _held(placement, HoldReason.NOT_PROVEN)
         elif loaded:
             yield Alarm("ProofFailed", placement.environment_id)
+
+
+def _notices(placement: Placement, observed: Observed) -> Iterator[Action]:
+    """What the primary has to tell the customer; once for each kind and day, however often it says it."""
+    primary = placement.primary
+    report = observed.report(primary.instance_arn, placement.environment_id) if primary else None
+    new = {kind: day for kind, day in report.notices.items() if placement.noticed.get(kind, "") < day} if report else {}
+    if new:
+        yield TellNotices(placement, new)
+        if any(kind.startswith("emergency") for kind in new):
+            yield Alarm("EmergencyCheckFailed", placement.environment_id)
 
 
 def _told_of(proven: list[TellProven], nodes: Mapping[str, Node]) -> Iterator[Action]:

@@ -66,6 +66,7 @@ class Customers(Protocol):
     def ended(self, environment_ids: Iterable[str]) -> Set[str]: ...
     def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None: ...
     def held(self, environment_id: str, reason: str) -> None: ...
+    def noticed(self, environment_id: str, notices: Mapping[str, str]) -> None: ...
 
 
 class Instances(Protocol):
@@ -196,6 +197,9 @@ class Reconciler:
             case actions.TellHeld(placement, reason):
                 self._customers.held(placement.environment_id, reason)
                 self._ledger.note(placement, replace(placement, held=reason))
+            case actions.TellNotices(placement, told_notices):
+                self._customers.noticed(placement.environment_id, told_notices)
+                self._ledger.note(placement, replace(placement, noticed={**placement.noticed, **told_notices}))
             case Alarm():
                 pass
 

@@ -27,6 +27,10 @@ METRICS = {
         "What customers tells of an environment cannot be read; it alone is left out. The log says which.",
     ),
     "RollStopped": ("reconciler", "A new release did not boot or failed its probe: the roll has stopped by itself."),
+    "EmergencyCheckFailed": (
+        "reconciler",
+        "The daily check says that 112 would fail from an environment. Its history says why.",
+    ),
     "ProofFailed": ("reconciler", "The probe call of an environment in service fails. The log says which."),
     "NodeClockWrong": ("reconciler", "The clock of a node is wrong by more than half a minute."),
     "EnvironmentTooLarge": ("reconciler", "An environment has outgrown a whole node."),

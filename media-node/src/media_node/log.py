@@ -77,6 +77,7 @@ class Event(StrEnum):
     TRANSFERRED = "call transferred"
     TRUNK_UNREACHABLE = "trunk unreachable", Level.ERROR
     TRUNK_REACHABLE = "trunk reachable again"
+    EMERGENCY_CHECK_FAILED = "112 would fail", Level.ERROR
     HOME_REFUSED = "exchange refuses a registration", Level.ERROR
     LIMIT_REACHED = "customer limit reached", Level.WARNING
 

@@ -38,6 +38,8 @@ from media_node.workers import Workers
 
 POLL: Final = 2.0
 """Seconds between looks at the assignments."""
+EMERGENCY_CHECK: Final = 600.0
+"""Seconds between looks at which environments' check of 112 is due."""
 REFRESH: Final = 600.0
 """Seconds between looks at certificate and trunk."""
 _RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -53,6 +55,7 @@ class Node:
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._changed = asyncio.Event()
+        self._reassigned = asyncio.Event()
         self._to_upload = asyncio.Event()
         self._look_again = asyncio.Event()
         self._workers = Workers(self._start_worker, lambda event: self.exchange.media_event(event))
@@ -83,6 +86,7 @@ class Node:
             suites=config.suites,
         )
         self._lease = Lease()
+        self.exchange.outside.on_notice = self._changed.set
         self.exchange.leased = lambda: self._lease.fresh
         log_from(config.log_level)
         if config.trace is not None:
@@ -151,6 +155,7 @@ class Node:
                 ("metrics", self._measure, telemetry.INTERVAL, None),
                 ("parameters", self._renew, REFRESH, self._look_again),
                 ("exchange", self.exchange.home.sync, home.INTERVAL, None),
+                ("112", self.exchange.outside.check_emergency, EMERGENCY_CHECK, self._reassigned),
                 ("trunks", lambda: self.exchange.outside.trunks.check(), CHECK_INTERVAL, None),
             )
         ]
@@ -215,6 +220,7 @@ class Node:
 
     def _take_over(self, assigned: assignments.Assigned) -> None:
         self._probe.watch(assigned.environments)
+        self._reassigned.set()
         self._assigned = assigned
         self._assign()
         phones = sum(len(environment.phones) for environment in assigned.environments)
@@ -282,7 +288,8 @@ class Node:
                 self._told_registrations[environment_id] = phones
 
     async def _report(self) -> None:
-        wanted = report(self._assigned.environments, self._probe.results)
+        outside = self.exchange.outside
+        wanted = report(self._assigned.environments, self._probe.results, outside.checked, outside.notices)
         if wanted != self._reported:
             await asyncio.to_thread(self._status.report, wanted)
             self._reported = wanted

@@ -119,6 +119,7 @@ class Customers:
         self.gone: set[str] = set()
         self.told_proven: dict[str, tuple[int, str]] = {}
         self.told_held: dict[str, str] = {}
+        self.told_notices: list[tuple[str, dict[str, str]]] = []
         self._writes = writes
         self._dns = dns
 
@@ -138,6 +139,11 @@ class Customers:
         assert f"{node.id} {node.address}" in self._dns.says[environment_id][0], "its name leads elsewhere"
         self.told_proven[environment_id] = version, node.id
         self.told_held.pop(environment_id, None)
+        self._writes.after()
+
+    def noticed(self, environment_id: str, notices: Mapping[str, str]) -> None:
+        self._writes.before()
+        self.told_notices.append((environment_id, dict(notices)))
         self._writes.after()
 
     def held(self, environment_id: str, reason: str) -> None:

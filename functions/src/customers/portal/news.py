@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from customers import notices
 from customers.account import Account, Event, EventKind
 from customers.customer import Contact, ContactRole
 from customers.states import Role
@@ -28,6 +29,7 @@ TOLD: Mapping[EventKind, tuple[str, Sequence[ContactRole], str]] = {
     EventKind.PRODUCT_ENDED: ("ended", _MONEY, "/mijn/documenten"),
     EventKind.PRODUCT_SUSPENDED: ("suspended", _MONEY, "/mijn/overzicht"),
     EventKind.PRODUCT_RESUMED: ("resumed", _MONEY, "/mijn/overzicht"),
+    EventKind.LIMIT_REACHED: ("limit", _TECHNIQUE, "/mijn/overzicht"),
     EventKind.MAIL_SENT: ("passwords_asked", _TECHNIQUE, "/mijn/telefoons"),
     EventKind.CONTACT_ADDED: ("contact_added", _OWNER, "/mijn/gegevens"),
     EventKind.CONTACT_CHANGED: ("contact_changed", _OWNER, "/mijn/gegevens"),
@@ -85,6 +87,7 @@ def _facts(event: Event, language: str) -> dict[str, str]:
         "price": html.euro(cents),
         "owed": html.euro(_whole(told.get("owedCents"))),
         "day": _day(_text(told.get("endsOn")) or _text(told.get("leavesOn")), language),
+        "limit": notices.words(language).get(_text(told.get("notice")), ""),
         "by": "sales" if event.who.role is Role.SALES else "",
         "forward": _text(after.get("always")) or _text(after.get("noAnswer")) or _text(after.get("busy")),
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from customers import notices
 from customers import phone as phones
 from customers.account import Account, Event, EventKind
 from customers.environment import Line, Phone, name
@@ -23,6 +24,7 @@ def overview(account: Account, registered: Mapping[str, Registration], now: date
     return {
         "state": _state(account),
         "held": account.held_because,
+        "notices": notices.shown(account, now, account.customer.language),
         "preparing": [found.name for found in account.products if found.state is State.CREATED],
         "encrypted": environment.encrypted and srtp is not None and srtp.state in RUNNING,
         "encryptedSince": str(srtp.started_on) if srtp and srtp.started_on else "",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
+from media_node.call.notices import Notice
 from media_node.call.policy import Refusal
 
 if TYPE_CHECKING:
@@ -129,15 +130,17 @@ def refusal(
     """
     destination = classify(number, country)
     if not _allows(limits.destinations, destination):
-        return Refusal(403, f"This customer's plan does not call {destination.value} numbers")
+        reason = f"This customer's plan does not call {destination.value} numbers"
+        return Refusal(403, reason, limit=Notice.DESTINATIONS)
     if limits.concurrent_calls and concurrent >= limits.concurrent_calls:
-        return Refusal(480, "This customer has as many calls outside as it may", retry_after=30)
+        return Refusal(480, "This customer has as many calls outside as it may", 30, Notice.CONCURRENT_CALLS)
     if is_forward and limits.forwarded_calls and forwarded >= limits.forwarded_calls:
-        return Refusal(480, "This customer has as many forwarded calls as it may", retry_after=30)
+        return Refusal(480, "This customer has as many forwarded calls as it may", 30, Notice.FORWARDED_CALLS)
     if limits.calls_per_minute and usage.started_in_last_minute(now) >= limits.calls_per_minute:
-        return Refusal(480, "This customer makes calls faster than it may", retry_after=60)
+        return Refusal(480, "This customer makes calls faster than it may", 60, Notice.CALLS_PER_MINUTE)
     if limits.minutes_per_day and usage.minutes(today) >= limits.minutes_per_day:
-        return Refusal(403, "This customer has talked as many minutes outside today as it may")
+        reason = "This customer has talked as many minutes outside today as it may"
+        return Refusal(403, reason, limit=Notice.MINUTES_PER_DAY)
     return None
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Final
 
-from media_node.call import limits
-from media_node.call.directory import Directory, Phone
+from media_node.call import emergency_check, limits
+from media_node.call.directory import Directory, Environment, Phone
 from media_node.call.emergency import pidf_lo
+from media_node.call.emergency_check import EmergencyCheck
 from media_node.call.identity import Identity, screened, towards_trunk
 from media_node.call.limits import Usage
+from media_node.call.notices import Notice, Notices
 from media_node.call.plan import Destination, Plan, Target
 from media_node.call.policy import Refusal, e164
 from media_node.call.record import CallRecord
@@ -36,6 +38,11 @@ class Outside:
     running: Callable[[], Iterable[Plan]]
     log: Log
     trunks: Trunks = field(init=False)
+    notices: Notices = field(default_factory=Notices)
+    on_notice: Callable[[], None] = lambda: None
+    """Called when there is a new one."""
+    checked: dict[str, EmergencyCheck] = field(default_factory=dict)
+    """The last check of 112, by environment."""
     _usage: dict[str, Usage] = field(default_factory=dict)
     _emergency_callers: dict[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -131,6 +138,30 @@ class Outside:
         username, until = self._emergency_callers.get(number, ("", 0.0))
         return self.directory().phone(username) if until > _now() else None
 
+    async def check_emergency(self) -> None:
+        """Each environment's daily check, and that of one that changed or failed: nobody is called."""
+        today, environments = _today(), self.directory().environments
+        self.checked = {each.environment_id: found for each in environments if (found := self._checked(each))}
+        due = [each for each in environments if self._is_due(each, today)]
+        if not due:
+            return
+        await self.trunks.check()
+        way = self.trunks.choose(emergency=True)
+        for environment in due:
+            found = emergency_check.check(environment, self.location, route=way is not None and way.up, today=today)
+            self.checked[environment.environment_id] = found
+            if found.failed:
+                self.log(Event.EMERGENCY_CHECK_FAILED, customer=environment.customer_id, failed=sorted(found.failed))
+                self.notices.note(environment.customer_id, found.failed, today)
+        self.on_notice()
+
+    def _checked(self, environment: Environment) -> EmergencyCheck | None:
+        return self.checked.get(environment.environment_id)
+
+    def _is_due(self, environment: Environment, today: date) -> bool:
+        found = self._checked(environment)
+        return found is None or found.day != today or found.version != environment.version or bool(found.failed)
+
     # What a customer may call.
 
     def _refusal(self, destination: Destination) -> Refusal | None:
@@ -156,6 +187,8 @@ class Outside:
             usage.begin(_now())
         else:
             self.log(Event.LIMIT_REACHED, customer=customer, reason=refused.reason)
+            if refused.limit and self.notices.note(customer, (Notice(refused.limit),), _today()):
+                self.on_notice()
         return refused
 
     def ended(self, plan: Plan, record: CallRecord) -> None:

@@ -93,6 +93,8 @@ class Refusal:
     status: int
     reason: str
     retry_after: int | None = None
+    limit: str = ""
+    """Which of the customer's limits it was, by the names of call/notices.py."""
 
 
 Decision = ToPhone | ToNumber | ToTrunk | ToHome | Refusal

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from media_node.call.directory import Environment
+from media_node.call.emergency_check import EmergencyCheck
+from media_node.call.notices import Notices
 from media_node.control.aws import to_item
 from media_node.probe.probed import Probed
 
@@ -16,14 +19,25 @@ INTERVAL: Final = 5.0
 """Seconds between heartbeats."""
 
 
-def report(environments: tuple[Environment, ...], probes: dict[str, Probed]) -> dict[str, Any]:
-    """The assignments part of a REPORT: what is loaded, and what the probe found where it has been."""
+def report(
+    environments: tuple[Environment, ...],
+    probes: dict[str, Probed],
+    checks: Mapping[str, EmergencyCheck],
+    notices: Notices,
+) -> dict[str, Any]:
+    """The assignments part of a REPORT: what is loaded, what the probe and the check of 112 found where they have been, and what
+    the customer is to be told.
+    """
     return {
         environment.environment_id: {
             "version": environment.version,
             "epoch": environment.epoch,
             "phones": len(environment.phones),
             **({"probe": probes[environment.environment_id].item()} if environment.environment_id in probes else {}),
+            **(
+                {"emergency": checks[environment.environment_id].item()} if environment.environment_id in checks else {}
+            ),
+            **({"notices": told} if (told := notices.of(environment.customer_id)) else {}),
         }
         for environment in environments
     }
