@@ -374,3 +374,14 @@ def test_a_picture_is_published_in_two_widths(article, checkout: Path) -> None:
     build(article(f"{TOP}![een groene wand](foto.png)\n"), checkout / "out")
     page = (checkout / "out/nieuws/proef/index.html").read_text()
     assert 'alt="een groene wand"' in page and 'width="1280" height="640"' in page and page.count(".webp") >= 3
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_builder_that_does_not_end_is_told(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = tmp_path / "hugo"
+    stuck.write_text("#!/bin/sh\necho Start building sites\nexec sleep 60\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(hugo, "HUGO", stuck)
+    monkeypatch.setattr(hugo, "LONGEST_S", 0.3)
+    monkeypatch.setattr(hugo, "listed", lambda root: [])
+    assert "did not end" in "\n".join(told(checkout, by_hugo=True))

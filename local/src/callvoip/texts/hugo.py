@@ -13,6 +13,8 @@ from callvoip.texts.slip import Slip
 
 # The program itself: its wrapper prints a banner.
 HUGO = Path(str(distribution("hugo").locate_file("hugo/binaries/hugo")))
+LONGEST_S = 180
+"""A build takes one to three seconds; a machine with much else to do makes it ten times that."""
 STRICT = ("--panicOnWarning", "--printPathWarnings", "--noBuildLock", "--cleanDestinationDir")
 
 _PLACE = re.compile(r'"?(?P<file>[^\s":]*?(?P<short>(?:content|site)/[^\s":]+))(?::(?P<line>\d+))?(?::\d+)?"?:?\s*')
@@ -63,8 +65,17 @@ class Listed:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Hugo; what it prints is kept."""
-    return subprocess.run([str(HUGO), *arguments], capture_output=True, text=True, check=False, errors="replace")
+    """Run Hugo; what it prints is kept.
+
+    Where a template asks for what is not there, Hugo may stop without ending: after `LONGEST_S` it has failed.
+    """
+    command = [str(HUGO), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, errors="replace", timeout=LONGEST_S)
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"") + (error.stderr or b"")
+        text = said.decode(errors="replace") if isinstance(said, bytes) else said
+        return subprocess.CompletedProcess(command, 1, text, f"ERROR Hugo did not end within {LONGEST_S} s\n")
 
 
 def listed(root: Path) -> list[Listed]:
