@@ -32,6 +32,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from media_node.log import Log, log, silent
+from media_node.worker_link.client import MediaWorker
 from tests.bench.edge_wire import CUSTOMER, DOMAIN, PASSWORD, WirePhone, request, trusting, username
 
 STRANGERS, ELSEWHERE = "127.0.0.2", "127.0.0.1"
@@ -44,16 +45,22 @@ SETTLE = 5.0
 # The node's process.
 
 
-async def serve(accounts: int, certificate: str, log: Log) -> None:
-    """The node's signalling; says its port and then serves until its input ends."""
+async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> None:
+    """The node's signalling; says its port and then serves until its input ends. `media` is where a media worker may
+    have its socket; without it there is none.
+    """
     from media_node.call import directory
     from media_node.call.exchange import Exchange
     from media_node.sip.digest import Algorithm
     from media_node.sip.listener import listen_tls, server_context
     from tests.bench import media_signalling
 
-    def no_media() -> Any:
-        raise LookupError
+    worker = await _media_worker(Path(media)) if media else None
+
+    def way() -> Any:
+        if worker is None:
+            raise LookupError
+        return worker
 
     file = Path(certificate)
     media_signalling.certificate(file)
@@ -70,13 +77,40 @@ async def serve(accounts: int, certificate: str, log: Log) -> None:
         for number in range(accounts)
     )
     environment = directory.Environment(
-        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=10, version=1, phones=phones
+        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=1000, version=1, phones=phones
     )
-    exchange = Exchange(domain=DOMAIN, media=no_media, records=lambda record: None, log=log)
+    exchange = Exchange(domain=DOMAIN, media=way, records=lambda record: None, log=log)
     exchange.assign(directory.Directory((environment,)))
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
     print(listener.local.port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    if worker is not None:
+        await worker.stop()
+
+
+async def _media_worker(directory: Path) -> MediaWorker:
+    return await MediaWorker.start(
+        index=0,
+        address="127.0.0.1",
+        announce="127.0.0.1",
+        srtp_port=free_pair(),
+        rtp_ports=(21000, 21098),
+        timeout_s=60,
+        run_directory=directory,
+        on_event=lambda event: None,
+    )
+
+
+def free_pair() -> int:
+    """An even port that is free together with the one above."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even, socket.socket(type=socket.SOCK_DGRAM) as odd:
+            even.bind(("127.0.0.1", 0))
+            port = int(even.getsockname()[1])
+            with contextlib.suppress(OSError):
+                odd.bind(("127.0.0.1", port + 1))
+                if port % 2 == 0:
+                    return port
 
 
 @dataclass
@@ -303,11 +337,11 @@ def main(arguments: list[str]) -> int:
     for hidden in ("--serve", "--port"):
         parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--log", action="store_true", help=argparse.SUPPRESS)
-    for hidden in ("--certificate", "--attack"):
+    for hidden in ("--certificate", "--attack", "--media"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:
-        asyncio.run(serve(options.serve, options.certificate, log if options.log else silent))
+        asyncio.run(serve(options.serve, options.certificate, log if options.log else silent, options.media or ""))
         return 0
     if options.attack:
         return attack(options.attack, options.port, options.seconds)

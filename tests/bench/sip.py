@@ -1,16 +1,18 @@
 """Registrations per second of processor time, and memory of a registered phone, beside Kamailio in one run.
 
-    python tests/bench/sip.py [--registrations 4000] [--rate 250] [--rounds 3] [--phones 1000] [--json]
+    python tests/bench/sip.py [--registrations 4000] [--rate 250] [--rounds 3] [--phones 1000] [--calls 1000] [--json]
 
 Both serve TLS with the same certificate and ask for the same digest (MD5, which is what sipp can). sipp registers over TCP
 through one stunnel, in turns; each registration is a 401 and a 200. `per_cpu_second` counts the servers' own processes,
 `phone_kb` is the growth of their proportional memory by a phone over a TLS connection of its own. `ratio` is ours to
-Kamailio's.
+Kamailio's. `calls_per_cpu_second` is the node's alone, as Kamailio relays no call: INVITE to BYE between two phones over
+TLS with keys for both legs, a real media worker, the signalling's process counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import socket
@@ -26,6 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.bench.calls import calls_per_cpu_second
 from tests.bench.edge_wire import DOMAIN, PASSWORD, WirePhone, trusting, username
 
 SUBJECTS = ("node", "kamailio")
@@ -258,6 +261,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=int, default=250, help="registrations a second")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--phones", type=int, default=1000, help="phones whose memory is measured; 0 for none")
+    parser.add_argument("--calls", type=int, default=1000, help="calls a round, by the node alone; 0 for none")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args(arguments)
     figures: dict[str, Any] = {}
@@ -275,6 +279,9 @@ def main(arguments: list[str]) -> int:
             figures[each.name] = {"per_cpu_second": round(statistics.median(rounds[each.name]))}
             if options.phones:
                 figures[each.name]["phone_kb"] = phone_kb(each, options.phones)
+    if options.calls:
+        made = [asyncio.run(calls_per_cpu_second(options.calls)) for _ in range(options.rounds)]
+        figures["node"]["calls_per_cpu_second"] = round(statistics.median(made))
     ours, theirs = (figures[name]["per_cpu_second"] for name in SUBJECTS)
     figures["ratio"] = round(ours / theirs, 3)
     if options.json:

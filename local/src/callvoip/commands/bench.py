@@ -6,11 +6,13 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "fuzz", "api", "console", "site", "histories", "cost", "fleet")
+BENCHMARKS = ("media", "edge", "sip", "soak", "fuzz", "api", "console", "site", "histories", "cost", "fleet")
+ONLY_WHEN_NAMED = ("soak",)
+"""It takes two hours."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmarks named first, or all; what follows (`--json`, `--help`, ...) goes to each."""
+    """Run the benchmarks named first, or all but `soak`; what follows (`--json`, `--help`, ...) goes to each."""
     known = [name for name in BENCHMARKS if (DIRECTORY / f"{name}.py").exists()]
     names = [argument for argument in arguments if argument in known]
     options = [argument for argument in arguments if argument not in known]
@@ -21,7 +23,7 @@ def main(arguments: list[str]) -> int:
     if not names and set(options) & {"-h", "--help"}:
         print(f"usage: ./dev bench [{'|'.join(known)} ...] [--json]\n\n{__doc__}")
         return 0
-    for name in names or known:
+    for name in names or [each for each in known if each not in ONLY_WHEN_NAMED]:
         code = subprocess.run([sys.executable, DIRECTORY / f"{name}.py", *options], cwd=ROOT).returncode
         if code:
             return code
