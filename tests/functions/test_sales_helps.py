@@ -6,7 +6,7 @@ import pytest
 
 from ordering import credentials, mail
 from shared import settings
-from tests.functions.test_orders_api import complete
+from tests.functions.test_orders_api import ADDRESS, complete
 from tests.functions.test_sales_api import ANNA, act, approve, placed
 from tests.functions.test_sales_api import queue as listed
 
@@ -66,7 +66,7 @@ def test_a_mail_is_sent_again(api) -> None:
 
 
 def test_new_credentials_are_started_by_sales_and_seen_by_the_customer_only(api) -> None:
-    order = placed(api)
+    order = placed(api, **ADDRESS)
     assert act(api, order["id"], "credentials").status == 409
     complete(order["id"])
     offered = act(api, order["id"], "credentials")

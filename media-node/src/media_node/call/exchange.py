@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from media_node.call import waiting
 from media_node.call.authentication import PROXY, RequestAuthenticator
 from media_node.call.b2bua import Call
 from media_node.call.directory import Directory, Environment, Phone
@@ -26,6 +27,7 @@ from media_node.call.registration import Registrations
 from media_node.call.routing import Hunting
 from media_node.call.running import RunningCalls
 from media_node.call.trunk import Trunk, Trunks, TrunkSettings
+from media_node.call.waiting import Waiting
 from media_node.log import Event, Log, silent
 from media_node.sip.headers import Request
 from media_node.sip.message import warning
@@ -103,6 +105,9 @@ class Exchange:
         )
         self._messages = Messages(hunting, self.transactions, self._running)
         self._lamps = Lamps(hunting, self.transactions, lambda: self.calls.values())
+        self._waiting = Waiting(
+            self.home, self.domain, self.transactions, self._running.spawn, self._running.connections
+        )
         self._running.on_change = self._lamps.changed
         self._registrations = Registrations(
             self.domain,
@@ -223,6 +228,8 @@ class Exchange:
                 transaction.respond(200, Allow=ALLOW, Accept="application/sdp", Supported=SUPPORTED)
             case "MESSAGE" | "SUBSCRIBE":
                 self._to_colleague(transaction)
+            case "NOTIFY" if self._waiting.notified(transaction):
+                pass
             case "BYE" | "UPDATE" | "PRACK" | "INFO" | "REFER" | "NOTIFY":
                 transaction.respond(481)
             case _:
@@ -231,7 +238,7 @@ class Exchange:
     def _within_dialog(self, transaction: ServerTransaction, ours: str) -> None:
         bound = self._running.dialogs.get((transaction.request.call_id, ours))
         if bound is None:
-            if transaction.request.method != "SUBSCRIBE" or not self._lamps.refresh(transaction):
+            if not self._within_subscription(transaction):
                 transaction.respond(481)
             return
         call, side, dialog = bound
@@ -246,10 +253,21 @@ class Exchange:
             call.post(FlowResumed(party.username, party.instance, transaction.connection, proved=True))
         call.post(Requested(side, transaction))
 
+    def _within_subscription(self, transaction: ServerTransaction) -> bool:
+        match transaction.request.method:
+            case "SUBSCRIBE":
+                return self._lamps.refresh(transaction) or self._waiting.refresh(transaction)
+            case "NOTIFY":
+                return self._waiting.notified(transaction)
+        return False
+
     def _to_colleague(self, transaction: ServerTransaction) -> None:
         """A text message, or a lamp for a colleague's phone."""
         caller = self._invites.caller(transaction)
         if caller is None:
+            return
+        if transaction.request.method == "SUBSCRIBE" and waiting.is_of(transaction.request):
+            self._waiting.subscribe(transaction, caller)
             return
         colleague = self.directory.colleague(caller, transaction.request.uri.user or "")
         if transaction.request.method == "SUBSCRIBE":
@@ -283,6 +301,7 @@ class Exchange:
         self._registrations.lost(connection)
         self._tell_home()
         self._lamps.lost(connection)
+        self._waiting.lost(connection)
         self._running.connections.pop(connection.number, None)
         for call in self.calls.values():
             call.post(Lost(connection))
