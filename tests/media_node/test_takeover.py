@@ -12,7 +12,7 @@ from media_node.call import registration
 from media_node.call.directory import Directory, Role
 from media_node.probe.phone import Phone as Handset
 from media_node.probe.phone import RequestRefused
-from tests.support.office import Office, until
+from tests.support.office import Office, talking, until
 
 
 def give(office: Office, role: Role) -> None:
@@ -86,3 +86,19 @@ async def test_a_phone_that_hangs_up_is_waited_for_no_longer(standby: Office) ->
     phone.connection.close()
     await until(lambda: not standby.exchange._registrations._expectant)
     task.cancel()
+
+
+async def test_phones_in_a_call_are_sent_on_when_it_is_over(office: Office) -> None:
+    ours, theirs = await talking(office)
+    caller, callee = office.handsets[1], office.handsets[0]
+    idle = await office.handset("103")
+    give(office, Role.STANDBY)
+    await until(lambda: idle.connection.closed)
+    office.exchange.looked()
+    await asyncio.sleep(0.1)
+    assert not caller.connection.closed and not callee.connection.closed
+    assert not ours.ended.is_set() and not theirs.ended.is_set()
+    await ours.hang_up()
+    await until(lambda: not office.exchange.calls)
+    office.exchange.looked()
+    await until(lambda: caller.connection.closed and callee.connection.closed)

@@ -135,8 +135,21 @@ class Exchange:
                 and not directory.serves(after)
             ):
                 # Another node serves it from now on: who is idle looks for it at once, who talks does when the call is over.
-                self._registrations.end(username, busy={each.plan.username for each in self.calls.values()})
+                self._registrations.end(username)
         self.directory = directory
+        self._registrations.let_leave(self._busy())
+
+    def _busy(self) -> set[str]:
+        """Phones that call, talk or ring."""
+        return {
+            username
+            for call in self.calls.values()
+            for username in (
+                call.plan.username,
+                *(party.username for party in call.parties.values()),
+                *call.ringing(),
+            )
+        }
 
     def _serves(self, phone: Phone) -> bool:
         return self.directory.serves(phone) and not self.draining and (phone in self.directory.guests or self.leased())
@@ -147,6 +160,7 @@ class Exchange:
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""
         self._registrations.looked()
+        self._registrations.let_leave(self._busy())
 
     def use_trunks(
         self,

@@ -72,6 +72,8 @@ class Registrations:
     """Who waits for this node to take over, and until when."""
     _handed_over: dict[str, float] = field(default_factory=dict)
     """When this node handed a username over to another node."""
+    _leaving: list[tuple[str, Connection]] = field(default_factory=list)
+    """Phones that are served elsewhere and do not know it yet."""
     _connections: dict[int, Connection] = field(default_factory=dict)
     """Those that somebody registered over."""
     _asking: dict[int, asyncio.Task[None]] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Registrations:
         self._connections.pop(connection.number, None)
         self._pending = [transaction for transaction in self._pending if transaction.connection is not connection]
         self._expectant = [waiting for waiting in self._expectant if waiting[0].connection is not connection]
+        self._leaving = [leaving for leaving in self._leaving if leaving[1] is not connection]
 
     def _judge(self, transaction: ServerTransaction) -> None:
         phone = self.authenticator.authenticate(transaction, REGISTRAR)
@@ -150,15 +153,25 @@ class Registrations:
             transaction.respond(200)
         self._let_go(done)
 
-    def end(self, username: str, busy: set[str]) -> None:
-        """A phone is served elsewhere from now on. The connection of one that is not in a call is closed, so that it looks at once."""
+    def end(self, username: str) -> None:
+        """A phone is served elsewhere from now on; `let_leave` has it look there."""
         now = asyncio.get_running_loop().time()
         bindings = self.registrar.lookup(username, now)
         self.registrar.drop_user(username)
         self.seen.pop(username, None)
         self._handed_over[username] = now
         for binding in bindings:
-            if username not in busy and (connection := self._connections.pop(binding.connection, None)) is not None:
+            if (connection := self._connections.get(binding.connection)) is not None:
+                self._leaving.append((username, connection))
+
+    def let_leave(self, busy: set[str]) -> None:
+        """Closes the connections of phones that are served elsewhere, so that they look at once; of one in a call when that is over."""
+        leaving, self._leaving = self._leaving, []
+        for username, connection in leaving:
+            if username in busy:
+                self._leaving.append((username, connection))
+            elif not self.registrar.users(connection.number, asyncio.get_running_loop().time()):
+                self._connections.pop(connection.number, None)
                 connection.close()
 
     def _note(self, phone: Phone, transaction: ServerTransaction) -> None:
