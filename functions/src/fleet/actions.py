@@ -72,6 +72,14 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class EndCalls:
+    """Write the records of the calls that ran on a node when it was last heard: nothing runs on its instance any more."""
+
+    node: Node
+    last_heard: datetime
+
+
+@dataclass(frozen=True)
 class Terminate:
     """End an instance that is ours and that nobody needs, or that must certainly not serve any more."""
 
@@ -157,6 +165,7 @@ Action = (
     | MarkReady
     | MarkSilent
     | Mark
+    | EndCalls
     | Terminate
     | Rearrange
     | Forget

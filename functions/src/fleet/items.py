@@ -46,6 +46,7 @@ def from_node(node: Node) -> Item:
         "address": node.address,
         "sipPort": node.sip_port,
         "reason": node.reason,
+        "callsEnded": node.calls_ended or None,
         # Until then it tells what became of it; long after EC2 has forgotten its instance and its client tokens.
         "expiresAt": node.ended_at and int((node.ended_at + _ENDED_ROWS_LAST).timestamp()),
         **{name: _iso(getattr(node, _snake(name))) for name in _MOMENTS},
@@ -76,6 +77,7 @@ def to_node(item: Mapping[str, Any]) -> Node:
         address=item.get("address", ""),
         sip_port=item.get("sipPort", 0),
         reason=item.get("reason", ""),
+        calls_ended=item.get("callsEnded", False),
         **{_snake(name): from_iso(item[name]) for name in _MOMENTS if name in item},
     )
 

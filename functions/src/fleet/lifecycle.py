@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from fleet.actions import Action, Adopt, Alarm, Launch, Mark, MarkReady, MarkSilent, Terminate
+from fleet.actions import Action, Adopt, Alarm, EndCalls, Launch, Mark, MarkReady, MarkSilent, Terminate
 from fleet.limits import Limits
 from fleet.node import IN_SERVICE, Node, NodeState
 from fleet.observed import LEASE, Instance, Observed
@@ -31,9 +31,10 @@ def nodes(ledger: Iterable[Node], observed: Observed, limits: Limits, now: datet
             case NodeState.BOOTING:
                 yield from _booting(node, observed, now)
             case NodeState.LOST:
+                yield from _calls(node, observed)
                 yield from _lost(node, observed, now)
             case NodeState.TERMINATED:
-                pass
+                yield from _calls(node, observed)
             case _:
                 yield from _in_service(node, observed, now, somebody_speaks=somebody_speaks)
 
@@ -94,6 +95,16 @@ def _lost(node: Node, observed: Observed, now: datetime) -> Iterator[Action]:
         yield MarkReady(node, heartbeat)
     elif node.empty and node.since and now - node.since > ABANDONED_AFTER:
         yield Mark(node, NodeState.TERMINATED, "it is gone and serves nobody")
+
+
+def _calls(node: Node, observed: Observed) -> Iterator[Action]:
+    """A node that ends in order tells of its calls itself; what it has not told once nothing runs on its instance, it never will."""
+    if node.calls_ended or not node.ready_at:
+        return
+    instance, heartbeat = observed.instance(node), observed.heartbeat(node)
+    if instance is None or instance.off:
+        heard = (heartbeat.at if heartbeat else None, node.silent_beat, node.silent_since, node.since)
+        yield EndCalls(node, next(moment for moment in (*heard, node.requested_at) if moment))
 
 
 def _calls_have_ended(node: Node, observed: Observed, now: datetime) -> bool:

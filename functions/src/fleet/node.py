@@ -131,6 +131,8 @@ class Node:
     """The time in the heartbeat that was the last one then, on the node's clock."""
     reason: str = ""
     ended_at: datetime | None = None
+    calls_ended: bool = False
+    """Whether the records were written of the calls that ran when it was lost."""
 
     @property
     def firm(self) -> int:
@@ -198,7 +200,13 @@ def ready(node: Node, *, address: str, sip_port: int, now: datetime) -> Node:
         else move(node, _S.READY, now)
     )
     return replace(
-        back, address=address, sip_port=sip_port, ready_at=node.ready_at or now, silent_since=None, silent_beat=None
+        back,
+        address=address,
+        sip_port=sip_port,
+        ready_at=node.ready_at or now,
+        silent_since=None,
+        silent_beat=None,
+        calls_ended=False,
     )
 
 

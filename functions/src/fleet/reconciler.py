@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fleet import actions, plan
 from fleet import node as nodes
 from fleet.actions import Action, Alarm, Names, Wanted
+from fleet.call_records import CallRecords
 from fleet.demand import Demand
 from fleet.ec2 import Cloud, LaunchRefusedError
 from fleet.limits import Limits
@@ -77,6 +78,12 @@ class Instances(Protocol):
     def terminate(self, instance_id: str) -> None: ...
 
 
+class Records(Protocol):
+    """What the reconciler needs of CallRecords."""
+
+    def end(self, arn: str, last_heard: datetime) -> int: ...
+
+
 class Dns(Protocol):
     """What the reconciler needs of Zone."""
 
@@ -88,12 +95,20 @@ class Reconciler:
     """One fleet. Its writes are conditioned on what was read, so one that is killed, or a second at once, does no harm."""
 
     def __init__(
-        self, ledger: FleetLedger, customers: Customers, cloud: Instances, dns: Dns, limits: Limits, now: Clock
+        self,
+        ledger: FleetLedger,
+        customers: Customers,
+        cloud: Instances,
+        dns: Dns,
+        records: Records,
+        limits: Limits,
+        now: Clock,
     ) -> None:
         self._ledger = ledger
         self._customers = customers
         self._cloud = cloud
         self._dns = dns
+        self._records = records
         self._limits = limits
         self._now = now
 
@@ -175,6 +190,9 @@ class Reconciler:
                 self._ledger.replace(node, nodes.silent(node, beat, now))
             case actions.Mark(node, state, reason):
                 self._ledger.replace(node, nodes.move(node, state, now, reason))
+            case actions.EndCalls(node, last_heard):
+                measure("CallsBroken", self._records.end(node.instance_arn, last_heard))
+                self._ledger.replace(node, replace(node, version=node.version + 1, calls_ended=True))
             case actions.Terminate(instance_id, _):
                 self._cloud.terminate(instance_id)
             case actions.Rearrange(before, after, _, wanted):
@@ -294,7 +312,8 @@ def reconciler() -> Reconciler:
     )
     cloud = Cloud(fleet.name, fleet.region, fleet.launch_template_id)
     zone = Zone(fleet.zone_id, fleet.sip_domain)
-    return Reconciler(FleetStore(settings.fleet_table()), Demand(), cloud, zone, limits, clock.now)
+    records = CallRecords(settings.cdr_table())
+    return Reconciler(FleetStore(settings.fleet_table()), Demand(), cloud, zone, records, limits, clock.now)
 
 
 @logger.inject_lambda_context(clear_state=True)

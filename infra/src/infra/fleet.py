@@ -43,6 +43,7 @@ class Fleet(Construct):
             "fleet.reconciler.handler",
             may=[
                 *_ledger(tables),
+                *_records(tables),
                 *_customers(tables),
                 *_orders(tables),
                 *self._names(),
@@ -52,6 +53,7 @@ class Fleet(Construct):
                 "ORDERS_TABLE": tables.orders.table_name,
                 "CUSTOMERS_TABLE": tables.customers.table_name,
                 "FLEET_TABLE": tables.fleet.table_name,
+                "CDR_TABLE": tables.cdr.table_name,
                 "FLEET_NAME": fleet_name,
                 "LAUNCH_TEMPLATE_ID": nodes.launch_template.launch_template_id or "",
                 "SUBNET_IDS": ",".join(nodes.subnet_ids),
@@ -148,6 +150,15 @@ def _ledger(tables: Tables) -> list[iam.PolicyStatement]:
         allow(
             ["dynamodb:BatchGetItem", "dynamodb:UpdateItem", "dynamodb:PutItem"], fleet, conditions=_keys(PARTITIONS)
         ),
+    ]
+
+
+def _records(tables: Tables) -> list[iam.PolicyStatement]:
+    """Of the calls that ran on a lost node: what it told of them, and the record that each leaves."""
+    cdr = tables.cdr.table_arn
+    return [
+        allow(["dynamodb:Query", "dynamodb:DeleteItem"], cdr, conditions=_keys(PARTITIONS)),
+        allow(["dynamodb:PutItem"], cdr, conditions=_keys("CUSTOMER#*")),
     ]
 
 

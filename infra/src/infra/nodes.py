@@ -169,7 +169,10 @@ class Nodes(Construct):
             allow(
                 ["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
                 cdr.table_arn,
-                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*"]}},
+                # Under its own ARN it tells of calls that run.
+                conditions={
+                    "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["CUSTOMER#*", "${ec2:SourceInstanceARN}"]}
+                },
             )
         )
         parameters = f"arn:{Aws.PARTITION}:ssm:{Aws.REGION}:{Aws.ACCOUNT_ID}:parameter"

@@ -23,6 +23,7 @@ from media_node.call.trunk import CHECK_INTERVAL, parse_trunks
 from media_node.config import Config
 from media_node.control import assignments, aws, certificate, instance, parameters, telemetry
 from media_node.control.assignments import Assigned
+from media_node.control.begun_calls import BegunCalls
 from media_node.control.heartbeat import INTERVAL, StatusWriter, report
 from media_node.control.instance import Instance
 from media_node.control.lease import Lease
@@ -66,6 +67,7 @@ class Node:
         self._told_registrations: dict[str, dict[str, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._spool = Spool(config.directory / "records")
+        self._begun_calls = BegunCalls()
         self._receipts = Receipts(config.directory)
         # systemd's own directory when there is one: a Unix socket's path must be short.
         self._run_directory = Path(os.environ.get("RUNTIME_DIRECTORY") or config.directory / "run")
@@ -297,6 +299,7 @@ class Node:
     def _begun(self, record: CallRecord) -> None:
         if days := self._days_kept(record):
             self._spool.begin(record.call_id, record.item(days))
+            self._begun_calls.begin(record.call_id, record.item(days))
             self._to_upload.set()
 
     def _ended(self, record: CallRecord) -> None:
@@ -304,9 +307,10 @@ class Node:
         if days := self._days_kept(record):
             self._keep(record.call_id, record.item(days))
 
-    def _keep(self, name: str, item: dict[str, Any]) -> None:
+    def _keep(self, name: str, item: dict[str, Any], *, recovered: bool = False) -> None:
         receipt = self._receipts.sign(item["customerId"], claims(item, self._here.instance_id))
         self._spool.add(name, {**item, "receipt": receipt})
+        self._begun_calls.end(name, item, told=recovered)
         self._to_upload.set()
 
     def _days_kept(self, record: CallRecord) -> int:
@@ -324,7 +328,7 @@ class Node:
         """Ends the records of the calls that were running when the process before this one ended without a word."""
         recovered = await asyncio.to_thread(self._spool.recover)
         for name, item, last_seen in recovered:
-            self._keep(name, cut_short(item, last_seen, _days_begun_for(item)))
+            self._keep(name, cut_short(item, last_seen, _days_begun_for(item)), recovered=True)
         if recovered:
             log(Event.RECORDS_RECOVERED, records=len(recovered))
 
@@ -338,7 +342,9 @@ class Node:
             await asyncio.to_thread(self._spool.write)
             await asyncio.to_thread(self._receipts.save)
         finally:  # what the disk does not take may still be sent
-            sent = await asyncio.to_thread(self._spool.upload, self._dynamodb, self._config.cdr_table)
+            client, table, over = self._dynamodb, self._config.cdr_table, self._begun_calls.over()
+            sent = await asyncio.to_thread(self._spool.upload, client, table)
+            await asyncio.to_thread(self._begun_calls.tell, client, table, self._here.arn, over)
         if sent:
             log(Event.RECORDS_SENT, records=sent)
 

@@ -17,7 +17,7 @@ from fleet.placement import HoldReason, Role
 from fleet.reconciler import Reconciler
 from shared.telemetry import metrics
 from tests.functions.fleet.memory_store import Killed, MemoryStore, Writes
-from tests.functions.fleet.simulated_services import Customers, Dns, Ec2
+from tests.functions.fleet.simulated_services import Customers, Dns, Ec2, Records
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=5)
@@ -67,6 +67,7 @@ class Cloud:
         self.writes: Writes = self.store.writes
         self.dns = Dns(self)
         self.customers = Customers(self.writes, self.dns)
+        self.records = Records(self.writes)
         self.ec2 = Ec2(self)
         self.machines: dict[str, MediaNode] = {}
         self.next_boots = True
@@ -83,7 +84,7 @@ class Cloud:
     @property
     def reconciler(self) -> Reconciler:
         """A new process each time: it remembers nothing."""
-        return Reconciler(self.store, self.customers, self.ec2, self.dns, self.limits, lambda: self.now)
+        return Reconciler(self.store, self.customers, self.ec2, self.dns, self.records, self.limits, lambda: self.now)
 
     def boot(self, instance: Instance, number: int) -> None:
         address = f"192.0.2.{number}"
@@ -136,6 +137,8 @@ class Cloud:
         if gains:
             node.loaded = dict(own)
         first = node.renewed_at is None
+        if first:
+            self.records.running[node.arn] = self.now
         node.renewed_at = self.now
         self.store.beat(node.arn, Heartbeat(self.now + node.clock, "ready", node.address, 5061, node.calls))
         said = node.loaded, node.probe_passes
@@ -253,6 +256,8 @@ class Cloud:
             assert name not in self.store.placed, f"{name} has ended and is still placed"
             assert name not in self.dns.says
             assert not any(name in node.loaded for node in self.machines.values())
+        ended = {node.instance_arn for node in self.store.rows.values() if node.ready_at and node.state in GONE}
+        assert not ended & self.records.running.keys(), "calls of nodes that are gone have left no record"
         assert not [
             one for placed in self.store.placed.values() for one in placed.assignments
             if self.store.rows[one.node_id].state in GONE | {NodeState.QUARANTINED}

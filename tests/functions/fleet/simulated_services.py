@@ -111,6 +111,23 @@ class Dns:
         return {environment_id: (str(len(self.spread_at) - 1),) for environment_id, _ in changes}
 
 
+class Records:
+    """What nodes told of calls that run, and the records of those that they could not end; a node has one call from when it is ready."""
+
+    def __init__(self, writes: Writes) -> None:
+        self.running: dict[str, datetime] = {}
+        self.broken: dict[str, datetime] = {}
+        self._writes = writes
+
+    def end(self, arn: str, last_heard: datetime) -> int:
+        self._writes.before()
+        if arn in self.running:
+            assert arn not in self.broken, "one call has left two records"
+            self.broken[arn] = max(last_heard, self.running.pop(arn))
+        self._writes.after()
+        return len(self.broken)
+
+
 class Customers:
     """What `customers` wants served, and what it was told."""
 

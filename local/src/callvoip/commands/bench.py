@@ -6,9 +6,7 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "soak", "fuzz", "api", "console", "site", "histories", "cost", "fleet")
-ONLY_WHEN_NAMED = ("soak",)
-"""It takes two hours."""
+BENCHMARKS = ("media", "edge", "sip", "soak", "fuzz", "api", "console", "site", "histories", "cost", "fleet", "soak", "roll")
 
 
 def main(arguments: list[str]) -> int:
