@@ -42,7 +42,7 @@ def main() -> int:
             for n in range(CUSTOMERS)
         ]
         began = time.monotonic()
-        rolled = asyncio.run(roll(system, offices, options.calls, Path(directory)))
+        rolled = asyncio.run(roll(system, offices, options.calls, Path(directory), (6, 14)))
         seconds = round(time.monotonic() - began, 1)
     if options.json:
         print(json.dumps({**asdict(rolled), "calls": options.calls, "seconds": seconds}))

@@ -32,3 +32,4 @@ def test_phones_of_two_makers_call_again_encrypted_through_the_standby(
     assert measured["phones"] == ["baresip", "linphone"]
     assert measured["from"] not in measured["to"]
     assert len(measured["call_s"]) == len(both)
+    assert measured["broken_calls_recorded"] == 1

@@ -23,7 +23,7 @@ def test_a_rolling_replacement_of_both_nodes_loses_no_call(system: LocalSystem, 
     sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
     office = failover.another(system, sales, 120, company="Callcenter Voorbeeld", email="rol@example.nl", phones=PHONES)
     told |= {phone["password"] for phone in office[1]}
-    rolled = asyncio.run(roll(system, [office], CALLS, tmp_path))
+    rolled = asyncio.run(roll(system, [office], CALLS, tmp_path, (3, 6)))
     assert rolled.status == 0, rolled.said
     assert rolled.lost == {}, rolled
     assert rolled.whole >= CALLS

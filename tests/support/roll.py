@@ -18,7 +18,6 @@ from callvoip.system import LocalSystem
 from media_node.probe.check import fall_silent, verdict
 from media_node.probe.phone import Conversation, Phone, RequestRefused
 
-TALK_SECONDS = (6.0, 14.0)
 _AGAIN_SECONDS = 0.3
 _DEV = "import sys; from callvoip.cli import main; sys.exit(main())"
 _MOST_ATTEMPTS = 200
@@ -30,6 +29,7 @@ class Traffic:
 
     system: LocalSystem
     context: ssl.SSLContext
+    talk_seconds: tuple[float, float]
     stopping: bool = False
     running: int = 0
     fewest: int = 1_000_000
@@ -74,7 +74,7 @@ class Traffic:
 
     async def _talked(self, ours: Conversation, theirs: Conversation) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + random.uniform(*TALK_SECONDS)
+        end = loop.time() + random.uniform(*self.talk_seconds)
         while loop.time() < end and not (ours.ended.is_set() or theirs.ended.is_set()):
             if self.watched:
                 self.fewest = min(self.fewest, self.running)
@@ -124,10 +124,14 @@ class Rolled:
 
 
 async def roll(
-    system: LocalSystem, offices: Sequence[tuple[dict[str, Any], list[dict[str, str]]]], calls: int, directory: Path
+    system: LocalSystem,
+    offices: Sequence[tuple[dict[str, Any], list[dict[str, str]]]],
+    calls: int,
+    directory: Path,
+    talk_seconds: tuple[float, float],
 ) -> Rolled:
     """`./dev fleet roll` while so many calls run, spread over the offices (orders, and their phones)."""
-    traffic = Traffic(system, ssl.create_default_context(cafile=str(system.ca_file)))
+    traffic = Traffic(system, ssl.create_default_context(cafile=str(system.ca_file)), talk_seconds)
     ready = directory / "ready.json"
     ready.write_text(json.dumps({"aws_endpoint": system.aws_endpoint}))
     pairs = [

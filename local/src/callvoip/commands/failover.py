@@ -112,17 +112,26 @@ def measure(system: LocalSystem, customers: Sequence[Customer]) -> dict[str, Any
         raise FailoverError(f"the customers are served by {sorted(primaries)}, and not by one node")
     ((primary, instance_id),) = primaries
     before = {customer.environment_id: fleet.calls(customer.environment_id) for customer in customers}
+    broken = customers[0]
+    if not broken.office.begins_to_talk():
+        raise FailoverError(f"the phones of {broken.office.kind} cannot call")
+    _until(
+        lambda: fleet.tells_of_calls(instance_id), time.monotonic(), f"{primary} does not tell of the call that runs"
+    )
     for pid in _processes(instance_id):
         os.kill(pid, signal.SIGKILL)
     fleet.client("ec2").terminate_instances(InstanceIds=[instance_id])
     began = time.monotonic()
     with ThreadPoolExecutor(len(customers)) as pool:
+        broken.office.hang_up()
         again = [pool.submit(_calls_again, customer.office, began) for customer in customers]
         _until(lambda: fleet.state(primary) == "lost", began, f"{primary} is not known to be lost")
         detected = time.monotonic() - began
         successors = [_succeeded(system, fleet, customer.environment_id, primary, began) for customer in customers]
         served = time.monotonic() - began
         call_s = [one.result() for one in again]
+    name = broken.environment_id
+    _until(lambda: fleet.broken_calls(name) == 1, began, f"not one record of {name} tells of the call that was broken")
     for customer in customers:
         _until(
             lambda known=before[customer.environment_id], name=customer.environment_id: _new(fleet.calls(name), known),  # type: ignore[misc]
@@ -136,6 +145,7 @@ def measure(system: LocalSystem, customers: Sequence[Customer]) -> dict[str, Any
         "detected_s": round(detected, 2),
         "served_s": round(served, 2),
         "call_s": call_s,
+        "broken_calls_recorded": fleet.broken_calls(name),
     }
 
 
@@ -227,20 +237,33 @@ class _Fleet:
 
     def calls(self, environment_id: str) -> dict[str, bool]:
         """The environment's call records: whether both legs of each were encrypted, packet by packet."""
+        return {
+            item["sk"]["S"]: all(
+                leg["M"].get("suite", {}).get("S") and leg["M"]["plaintextPackets"]["N"] == "0"
+                for leg in item["legs"]["L"]
+            )
+            for item in self._items(environment_id)
+            if item.get("legs", {}).get("L")
+        }
+
+    def tells_of_calls(self, instance_id: str) -> bool:
+        """Whether a call is told of that runs on this instance."""
+        answer = self._dynamodb.scan(TableName=self._records, ConsistentRead=True)
+        return any(item["pk"]["S"].endswith(f"/{instance_id}") for item in answer["Items"])
+
+    def broken_calls(self, environment_id: str) -> int:
+        """How many records of the environment tell of a call whose node was lost."""
+        return sum("the node was lost" in item.get("reason", {}).get("S", "") for item in self._items(environment_id))
+
+    def _items(self, environment_id: str) -> list[dict[str, Any]]:
         answer = self._dynamodb.query(
             TableName=self._records,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": f"CUSTOMER#{environment_id}"}},
             ConsistentRead=True,
         )
-        return {
-            item["sk"]["S"]: all(
-                leg["M"].get("suite", {}).get("S") and leg["M"]["plaintextPackets"]["N"] == "0"
-                for leg in item["legs"]["L"]
-            )
-            for item in answer["Items"]
-            if "legs" in item
-        }
+        found: list[dict[str, Any]] = answer["Items"]
+        return found
 
     def _get(self, pk: str, sk: str) -> dict[str, Any]:
         found: dict[str, Any] = self._dynamodb.get_item(

@@ -54,14 +54,20 @@ class Office(ABC):
 
     def calls(self, seconds: float = 1.0) -> bool:
         """Whether a call that is dialled now comes about; it is ended after `seconds`. Raises PhoneError when a phone is gone."""
+        running = self.begins_to_talk()
+        if running:
+            time.sleep(seconds)
+        self.hang_up()
+        return running
+
+    def begins_to_talk(self) -> bool:
+        """Whether a call that is dialled now comes about; it goes on until `hang_up`."""
         self._dial()
         deadline = time.monotonic() + ATTEMPT_SECONDS
         while (running := self._is_running()) is None and time.monotonic() < deadline:
             time.sleep(0.05)
         if running:
             self._speak()
-            time.sleep(seconds)
-        self._hang_up()
         return bool(running)
 
     @abstractmethod
@@ -83,7 +89,8 @@ class Office(ABC):
         """Both say something from now on."""
 
     @abstractmethod
-    def _hang_up(self) -> None: ...
+    def hang_up(self) -> None:
+        """End the call, if there is one."""
 
 
 class BaresipOffice(Office):
@@ -126,7 +133,7 @@ class BaresipOffice(Office):
     def _speak(self) -> None:
         """Each has a microphone."""
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         self._caller.command("hangup")
 
 
@@ -169,5 +176,5 @@ class LinphoneOffice(Office):
         for phone in (self._caller, self._callee):
             phone.command(f"incall-player-start {self._microphone}")
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         self._caller.command("terminate")
