@@ -106,12 +106,12 @@ def test_only_functions_that_may_use_a_table_know_its_name(functions):
     }
     assert known == {
         "ordering.prices_api.handler": ["CATALOGUE_TABLE"],
-        "ordering.orders_api.handler": ["CATALOGUE_TABLE", "CUSTOMERS_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
+        "ordering.orders_api.handler": ["CATALOGUE_TABLE", "CUSTOMERS_TABLE", "ORDERS_TABLE"],
         "ordering.sales_api.handler": ["FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.catalogue_loader.handler": ["CATALOGUE_TABLE"],
         "fleet.receipt_keys_api.handler": ["FLEET_TABLE"],
         "fleet.certificate_run.handler": [],
-        "fleet.reconciler.handler": ["CUSTOMERS_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
+        "fleet.reconciler.handler": ["CDR_TABLE", "CUSTOMERS_TABLE", "FLEET_TABLE", "ORDERS_TABLE"],
         "ordering.mailer.handler": ["ORDERS_TABLE"],
         "customers.fulfilment.handler": ["CUSTOMERS_TABLE", "ORDERS_TABLE"],
         "customers.due.handler": ["CUSTOMERS_TABLE"],

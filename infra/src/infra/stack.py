@@ -9,6 +9,7 @@ from pathlib import Path
 from aws_cdk import CfnOutput, Duration, Stack, triggers
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_apigatewayv2_authorizers import HttpJwtAuthorizer
+from aws_cdk.aws_dynamodb import ITable
 from aws_cdk.aws_secretsmanager import ISecret, Secret, SecretStringGenerator
 from aws_cdk.aws_sqs import Queue
 from constructs import Construct
@@ -18,7 +19,7 @@ from infra.api import Api
 from infra.certificate import Certificate
 from infra.checks import acknowledge
 from infra.customers import Customers, may_change_customers, may_read_customers
-from infra.fleet import Fleet
+from infra.fleet import NODES, PARTITIONS, PLACEMENTS, Fleet
 from infra.functions import Functions, allow
 from infra.mail import CUSTOMERS_MAILED, MAILED, Mailer, MailSender
 from infra.nodes import CAPACITY_CALLS, Nodes
@@ -180,8 +181,6 @@ class CallvoipStack(Stack):
                 self._may_end_open_orders(),
                 allow(["dynamodb:UpdateItem"], orders.table_arn, conditions=_keys("SOURCE#*", "COUNTS")),
                 allow(["dynamodb:Query"], catalogue.table_arn),
-                # Where the order is served, and the hashes of its phones' passwords.
-                allow(["dynamodb:GetItem", "dynamodb:PutItem"], fleet.table_arn),
                 *may_change_customers(self._tables.customers),
                 order_key.may,
             ],
@@ -191,7 +190,6 @@ class CallvoipStack(Stack):
                 "ORDERS_TABLE": orders.table_name,
                 "CATALOGUE_TABLE": catalogue.table_name,
                 "CUSTOMERS_TABLE": self._tables.customers.table_name,
-                "FLEET_TABLE": fleet.table_name,
             },
         )
         self._functions.add(
@@ -201,7 +199,8 @@ class CallvoipStack(Stack):
                 *self._may_change_orders(),
                 self._may_list_orders(),
                 allow(["dynamodb:BatchGetItem"], orders.table_arn),
-                allow([*READ, "dynamodb:BatchGetItem"], fleet.table_arn),
+                allow([*READ], fleet.table_arn, conditions=_keys(NODES, PLACEMENTS, PARTITIONS)),
+                allow(["dynamodb:BatchGetItem"], fleet.table_arn, conditions=_keys(PARTITIONS)),
             ],
             environment={
                 **through,
@@ -234,7 +233,7 @@ class CallvoipStack(Stack):
         self._functions.add(
             "CustomerSales",
             "customers.customer_sales_api.handler",
-            may=[*may_change_customers(customers), allow(["dynamodb:GetItem", "dynamodb:Query"], fleet.table_arn)],
+            may=[*may_change_customers(customers), _may_see_registrations(fleet)],
             environment={
                 **environment,
                 "CUSTOMERS_TABLE": customers.table_name,
@@ -253,9 +252,8 @@ class CallvoipStack(Stack):
                 *may_change_customers(customers),
                 order_key.may,
                 allow(["dynamodb:UpdateItem"], customers.table_arn, conditions=_keys("LIMIT#*")),
-                allow([*READ], self._tables.cdr.table_arn),
-                # Which phones are registered, as the node that serves them says.
-                allow(["dynamodb:GetItem", "dynamodb:Query"], self._tables.fleet.table_arn),
+                allow([*READ], self._tables.cdr.table_arn, conditions=_keys("CUSTOMER#*")),
+                _may_see_registrations(self._tables.fleet),
                 # Who withdraws from what is still being delivered withdraws its order.
                 *self._may_change_orders(),
             ],
@@ -329,6 +327,11 @@ class CallvoipStack(Stack):
             timeout=Duration.minutes(1),
         )
         triggers.Trigger(self, "LoadCatalogue", handler=loader, execute_after=[self._tables])
+
+
+def _may_see_registrations(fleet: ITable) -> iam.PolicyStatement:
+    """Which phones are registered, as the node that serves them says."""
+    return allow(["dynamodb:GetItem"], fleet.table_arn, conditions=_keys(PLACEMENTS, PARTITIONS))
 
 
 def _keys(*patterns: str) -> dict[str, object]:
