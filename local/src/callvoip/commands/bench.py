@@ -6,7 +6,9 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "soak", "fuzz", "api", "console", "site", "histories", "cost", "fleet", "soak", "roll")
+BENCHMARKS = ("media", "edge", "sip", "soak", "fuzz", "api", "console", "site", "histories", "cost", "fleet"
+ONLY_WHEN_NAMED = ("soak",)
+"""It takes two hours."""
 
 
 def main(arguments: list[str]) -> int:
