@@ -13,6 +13,11 @@ from media_node.sip.grammar import URI, Address, CSeq, Via, is_token, tokens
 
 T = TypeVar("T")
 _NO_VALUES: Final[list[str]] = []
+_COPIED: Final = (
+    *(("via", "Via", None), ("from", "From", 1), ("to", "To", 1)),
+    *(("call-id", "Call-ID", 1), ("cseq", "CSeq", 1), ("timestamp", "Timestamp", 1)),
+)
+"""What a response has of its request (RFC 3261 section 8.2.6.2), and how many values of it."""
 _SHORT: Final = 64
 _COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
 
@@ -63,6 +68,12 @@ class Headers(sipmessage.Headers):
             self._fields[lower] = (COMPACT_FORMS.get(key.lower(), key), [value])
         else:
             found[1].append(value)
+
+    def copy_from(self, request: Headers) -> None:
+        """Takes over what a response has of its request."""
+        for key, name, number in _COPIED:
+            if (found := request._fields.get(key)) is not None:
+                self._fields[key] = (name, found[1][:number])
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""

@@ -251,13 +251,10 @@ def reply_to_malformed(error: Malformed) -> Response | None:
 def _reply(headers: Headers, status: int, phrase: str, to_tag: str) -> Response:
     response = Response(status, phrase or PHRASES.get(status, "Unknown"))
     ours = response.headers
-    for name in ("Via", "From", "To", "Call-ID", "CSeq", "Timestamp"):
-        values = headers.getlist(name)
-        ours.setlist(name, list(values) if name == "Via" else values[:1])
+    ours.copy_from(headers)
     if 100 < status < 300 and (recorded := headers.getlist("Record-Route")):
         ours.setlist("Record-Route", list(recorded))  # what makes a dialog says its route set (section 12.1.1)
-    to = ours.get("To")
-    if to_tag and to and not _has_tag(to):
+    if to_tag and (to := ours.get("To")) and not _has_tag(to):
         ours.set("To", f"{to};tag={to_tag}")
     return response
 

@@ -430,12 +430,12 @@ def _note_source(request: Request, connection: Connection) -> None:
     """Writes where the request came from into its top Via (RFC 3261 section 18.2.1, RFC 3581), for the response to
     carry.
     """
-    top, *others = request.via
-    changes: dict[str, str] = {}
-    if top.host != connection.peer.host:
-        changes["received"] = connection.peer.host
+    (top, *others), peer = request.via, connection.peer
+    changes: dict[str, str | None] = {}
     if "rport" in top.parameters:
-        changes |= {"rport": str(connection.peer.port), "received": connection.peer.host}
+        changes = {"rport": str(peer.port), "received": peer.host}
+    elif top.host != peer.host:
+        changes = {"received": peer.host}
     if changes:
         request.via = [Via(top.transport, top.host, top.port, top.parameters.replace(**changes)), *others]
 
