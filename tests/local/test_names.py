@@ -15,11 +15,11 @@ from callvoip.nodes.names import NameServer, Server, locate
 RECORDS = {
     ("abc234.sip.example.nl.", "A"): ["127.0.0.2"],
     ("_sips._tcp.abc234.sip.example.nl.", "SRV"): [
-        "20 10 5061 n0002.nodes.sip.example.nl.",
-        "10 10 5061 n0001.nodes.sip.example.nl.",
+        "20 10 5061 node-n0002.sip.example.nl.",
+        "10 10 5061 node-n0001.sip.example.nl.",
     ],
-    ("n0001.nodes.sip.example.nl.", "A"): ["127.0.0.2"],
-    ("n0002.nodes.sip.example.nl.", "A"): ["127.0.0.3"],
+    ("node-n0001.sip.example.nl.", "A"): ["127.0.0.2"],
+    ("node-n0002.sip.example.nl.", "A"): ["127.0.0.3"],
 }
 
 

@@ -16,6 +16,7 @@ from media_node.control import certificate
 from media_node.probe.check import LATCHING, verdict
 from tests.media_node.test_node import hang_up, talking
 from tests.support.node import DOMAIN, Certificates, NodeFactory, NodeUnderTest, accounts, wait_until
+from tests.support.pebble import renewal_by, running_pebble
 
 CUSTOMER = "abc234"
 
@@ -82,7 +83,8 @@ def shown_by(node: NodeUnderTest) -> str:
         return ssl.DER_cert_to_PEM_cert(phone.getpeercert(binary_form=True) or b"")
 
 
-async def test_a_renewal_in_mid_call_loses_no_packet_and_a_broken_one_changes_nothing(
+@pytest.mark.needs("pebble", "pebble-challtestsrv")
+async def test_a_renewal_by_an_authority_in_mid_call_loses_no_packet_and_a_broken_one_changes_nothing(
     new_node: NodeFactory, tmp_path: Path
 ) -> None:
     node = await asyncio.to_thread(new_node)
@@ -98,10 +100,13 @@ async def test_a_renewal_in_mid_call_loses_no_packet_and_a_broken_one_changes_no
         await asyncio.to_thread(wait_until, lambda: len(node.events("certificate refused")) > seen)  # noqa: B023
         assert await asyncio.to_thread(shown_by, node) == before
 
-    renewed = Certificates.make(tmp_path)
-    await asyncio.to_thread(node.renew, renewed.pem)
+    with running_pebble(tmp_path) as pebble:
+        renewal = renewal_by(pebble, DOMAIN)
+        assert await asyncio.to_thread(renewal.run, datetime.now(UTC))
+    renewed = renewal.values.read("certificate")
+    await asyncio.to_thread(node.renew, renewed)
     await asyncio.to_thread(wait_until, lambda: len(node.events("certificate loaded")) == 2)
-    assert await asyncio.to_thread(shown_by, node) == renewed.chain
+    assert await asyncio.to_thread(shown_by, node) in renewed
 
     await asyncio.sleep(0.5)
     assert not ours.ended.is_set() and not theirs.ended.is_set()

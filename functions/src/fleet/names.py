@@ -47,8 +47,8 @@ def records(environment_id: str, sip_domain: str, said: tuple[str, ...]) -> list
 
 
 def node_name(node: str, sip_domain: str) -> str:
-    """The name of a node; it can be no environment's, whose names have six characters."""
-    return f"{node}.nodes.{sip_domain}"
+    """The name of a node: one label, so that the certificate's wildcard is for it too. None of an environment has a hyphen in it."""
+    return f"node-{node}.{sip_domain}"
 
 
 def service_name(environment_id: str, sip_domain: str) -> str:

@@ -1,174 +1,35 @@
 """fleet.certificate_run orders from a real ACME authority (pebble) over loopback, its DNS challenge answered for real."""
 
-import json
-import socket
 import ssl
-import subprocess
-import urllib.request
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from callvoip.nodes.operator_values import issue
-from callvoip.process import die_with_parent
-from fleet import certificate, certificate_run
+from fleet import certificate, certificate_run, names
 from fleet.certificate_run import Renewal
 from shared.telemetry import flush
-from tests.support.node import certificate as signed
-from tests.support.node import wait_until
+from tests.support.pebble import REFUSED, KeptValues, Pebble, TestZone, free_port, renewal_by, running_pebble
 
 pytestmark = pytest.mark.needs("pebble", "pebble-challtestsrv")
 
-DOMAIN, REFUSED = "sip.example.nl", "refused.example.nl"
-NO_OTHER = ("-http01", "", "-https01", "", "-tlsalpn01", "")
-"""challtestsrv answers other kinds of challenges too, on all interfaces: not here."""
-
-
-@dataclass(frozen=True)
-class Pebble:
-    """Where the authority and its DNS server are spoken to, and the root that phones have to trust."""
-
-    directory: str
-    dns: str
-    root: str
-
-
-@dataclass
-class KeptValues:
-    """Values in memory, and what was written in which order."""
-
-    kept: dict[str, str] = field(default_factory=dict)
-    written: list[str] = field(default_factory=list)
-
-    def read(self, name: str) -> str:
-        return self.kept.get(name, "")
-
-    def write(self, name: str, value: str) -> None:
-        self.kept[name] = value
-        self.written.append(name)
-
-
-@dataclass
-class TestZone:
-    """TXT records in pebble-challtestsrv, in the place of Route 53."""
-
-    __test__ = False
-    management: str
-    names: set[str] = field(default_factory=set)
-    silent: bool = False
-    asked: int = 0
-
-    def publish(self, name: str, values: Iterable[str]) -> None:
-        self.asked += 1
-        for value in () if self.silent else values:
-            self._tell("set-txt", {"host": f"{name}.", "value": value})
-            self.names.add(name)
-
-    def withdraw(self, name: str, values: Iterable[str]) -> None:
-        self._tell("clear-txt", {"host": f"{name}."})
-        self.names.discard(name)
-
-    def _tell(self, what: str, message: dict[str, str]) -> None:
-        request = urllib.request.Request(f"{self.management}/{what}", json.dumps(message).encode())
-        urllib.request.urlopen(request, timeout=10).close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+DOMAIN = "sip.example.nl"
 
 
 @pytest.fixture(scope="module")
 def pebble(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    directory = tmp_path_factory.mktemp("pebble")
-    authority = signed("pebble's own", None)
-    leaf, key = signed("localhost", authority)
-    for name, content in {
-        "ca.pem": authority[0].public_bytes(serialization.Encoding.PEM),
-        "leaf.pem": leaf.public_bytes(serialization.Encoding.PEM),
-        "key.pem": key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        ),
-    }.items():
-        (directory / name).write_bytes(content)
-    acme, management, dns, tests = (free_port() for _ in range(4))
-    config = {
-        "listenAddress": f"127.0.0.1:{acme}",
-        "managementListenAddress": f"127.0.0.1:{management}",
-        "certificate": str(directory / "leaf.pem"),
-        "privateKey": str(directory / "key.pem"),
-        "httpPort": 5002,
-        "tlsPort": 5001,
-        "ocspResponderURL": "",
-        "externalAccountBindingRequired": False,
-        "domainBlocklist": [REFUSED],
-        "retryAfter": {"authz": 1, "order": 1},
-    }
-    (directory / "config.json").write_text(json.dumps({"pebble": config}))
-    commands = (
-        ["pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{tests}", *NO_OTHER],
-        ["pebble", "-config", str(directory / "config.json"), "-dnsserver", f"127.0.0.1:{dns}"],
-    )
-    trusted = ssl.create_default_context(cafile=str(directory / "ca.pem"))
-    with (directory / "log").open("wb") as log:
-        running = [
-            subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={"PATH": "/usr/bin:/bin", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
-                preexec_fn=die_with_parent,
-            )
-            for command in commands
-        ]
-        try:
-
-            def root() -> str:
-                try:
-                    with urllib.request.urlopen(
-                        f"https://127.0.0.1:{management}/roots/0", context=trusted, timeout=5
-                    ) as answer:
-                        text: str = answer.read().decode()
-                        return text
-                except OSError:
-                    return ""
-
-            why = (directory / "log").read_text
-            found = wait_until(root, 30, why)
-            wait_until(lambda: _listens(tests), 30, why)
-            with pytest.MonkeyPatch.context() as patched:
-                patched.setenv("REQUESTS_CA_BUNDLE", str(directory / "ca.pem"))
-                yield Pebble(f"https://127.0.0.1:{acme}/dir", f"http://127.0.0.1:{tests}", found)
-        finally:
-            for process in running:
-                process.terminate()
-                process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with running_pebble(tmp_path_factory.mktemp("pebble")) as running:
+        yield running
 
 
 @pytest.fixture
 def renewal(pebble: Pebble) -> Renewal:
-    return Renewal(
-        sip_domain=DOMAIN,
-        directory=pebble.directory,
-        certificate_name="certificate",
-        account_name="account",
-        values=KeptValues(),
-        challenges=TestZone(pebble.dns),
-    )
+    return renewal_by(pebble, DOMAIN)
 
 
 def leaf(pem: str) -> x509.Certificate:
@@ -205,10 +66,10 @@ def test_a_certificate_is_ordered_kept_and_renewed_when_two_thirds_of_its_life_a
     assert renewal.run(now)
     first = values.read("certificate")
     assert values.written == ["account", "certificate"]
-    for asked in (DOMAIN, f"k7m2qx.{DOMAIN}"):
+    for asked in (DOMAIN, f"k7m2qx.{DOMAIN}", names.node_name("n0001", DOMAIN)):
         shake_hands(first, asked, pebble.root, tmp_path)
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        shake_hands(first, f"n0001.nodes.{DOMAIN}", pebble.root, tmp_path)
+        shake_hands(first, f"n0001.other.{DOMAIN}", pebble.root, tmp_path)
     assert zone.names == set()  # the answers are gone again
     assert certificate.days_left(first, now) == pytest.approx(life(first).total_seconds() / 86_400, abs=0.1)
 

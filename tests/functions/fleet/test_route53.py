@@ -10,6 +10,7 @@ from moto import mock_aws
 from fleet import names, route53
 from fleet.challenges import ChallengeZone
 from fleet.route53 import MOST_RECORDS, Zone
+from ordering.credentials import new_customer_id
 
 DOMAIN = "sip.example.nl"
 FIRST = ("n0001 192.0.2.1 5061", "n0002 192.0.2.2 5061")
@@ -46,11 +47,11 @@ def test_a_phone_finds_the_primary_first_and_the_standby_next(zone: Zone) -> Non
     assert said(zone) == {
         ("abc234.sip.example.nl.", "A"): ["192.0.2.1"],
         ("_sips._tcp.abc234.sip.example.nl.", "SRV"): [
-            "10 10 5061 n0001.nodes.sip.example.nl.",
-            "20 10 5061 n0002.nodes.sip.example.nl.",
+            "10 10 5061 node-n0001.sip.example.nl.",
+            "20 10 5061 node-n0002.sip.example.nl.",
         ],
-        ("n0001.nodes.sip.example.nl.", "A"): ["192.0.2.1"],
-        ("n0002.nodes.sip.example.nl.", "A"): ["192.0.2.2"],
+        ("node-n0001.sip.example.nl.", "A"): ["192.0.2.1"],
+        ("node-n0002.sip.example.nl.", "A"): ["192.0.2.2"],
     }
 
 
@@ -123,7 +124,9 @@ def test_without_a_zone_nothing_is_published() -> None:
 
 
 def test_the_name_of_a_node_is_never_one_of_an_environment() -> None:
-    assert names.node_name("n0001", DOMAIN).count(".") == DOMAIN.count(".") + 2
+    label, _, domain = names.node_name("n0001", DOMAIN).partition(".")
+    assert domain == DOMAIN, "one label: the certificate's wildcard is for it"
+    assert "-" in label and "-" not in new_customer_id()
 
 
 def test_answers_to_challenges_stand_under_one_name_until_they_are_withdrawn(zone: Zone) -> None:
