@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +23,7 @@ sys.path[:0] = [str(ROOT)]
 from callvoip.client import Client  # noqa: E402
 from callvoip.commands import failover  # noqa: E402
 from callvoip.system import LocalSystem  # noqa: E402
+from media_node.probe import stream  # noqa: E402
 from tests.support.roll import roll  # noqa: E402
 
 CUSTOMERS = 5
@@ -34,18 +36,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench roll", description=__doc__)
     parser.add_argument("--calls", type=int, default=50, help="so many at a time")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument(
+        "--packets", type=int, default=50, help="packets a second that each phone says (50 is what phones do)"
+    )
     options = parser.parse_args()
+    stream.INTERVAL = 1 / options.packets  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as directory, LocalSystem.start(quiet=options.json) as system:
         sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
-        offices = [
-            failover.another(system, sales, 180, company=f"Bedrijf {n}", email=f"rol{n}@example.nl", phones=PHONES)
-            for n in range(CUSTOMERS)
-        ]
+
+        def office(number: int) -> failover.Served:
+            company, email = f"Bedrijf {number}", f"rol{number}@example.nl"
+            return failover.another(system, sales, 180, company=company, email=email, phones=PHONES)
+
+        with ThreadPoolExecutor(CUSTOMERS) as pool:
+            offices = list(pool.map(office, range(CUSTOMERS)))
         began = time.monotonic()
         rolled = asyncio.run(roll(system, offices, options.calls, Path(directory), (6, 14)))
         seconds = round(time.monotonic() - began, 1)
     if options.json:
-        print(json.dumps({**asdict(rolled), "calls": options.calls, "seconds": seconds}))
+        print(json.dumps({**asdict(rolled), "calls": options.calls, "packets": options.packets, "seconds": seconds}))
     else:
         print(rolled.said)
         print(
