@@ -11,6 +11,7 @@ from ordering.order import State
 from tests.support.site.document import pages
 from tests.support.site.measure import Scheme, Visit, visit
 from tests.support.site.origin import SALES, Origin, example
+from tests.support.site.reader import Reader
 
 pytestmark = pytest.mark.needs("chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
@@ -252,3 +253,35 @@ def test_nothing_scrolls_sideways_on_the_narrowest_screen(origin: Origin, chromi
     with_order(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     context.close()
+
+
+def test_a_screen_reader_hears_what_a_page_shows(origin: Origin, page: Page) -> None:
+    """Every stop has a name in its language, a wrong field says why, headings go down one level at a time, what happens is announced."""
+    reader = Reader(page)
+    faults: list[str] = []
+    for address in ("/", "/hulp/", "/nummer-aanvragen/", "/zoeken/?q=srtp", "/en/", "/en/encrypted-calls-with-srtp/"):
+        page.goto(origin.url + address)
+        faults += reader.faults()
+    page.goto(f"{origin.url}/versleutelde-telefoongesprekken/")
+    with_errors(page)
+    assert reader.here().name == "Er klopt iets nog niet"
+    assert "Vul uw naam in" in reader.alerts()
+    faults += reader.faults()
+    page.focus("#phones")
+    wrong = reader.here()
+    assert wrong.states["invalid"] == "true" and "als getal" in wrong.description, wrong
+    with_check(page)
+    assert reader.here().role == "heading"
+    faults += reader.faults()
+    page.click("#place-order")
+    page.wait_for_selector("#order-state")
+    faults += reader.faults()
+    page.goto(origin.url + placed(origin, State.IN_PROGRESS, State.COMPLETED))
+    with_credentials(page)
+    faults += reader.faults()
+    page.goto(f"{origin.url}/console/")
+    with_missing_reason(page)
+    reason = reader.here()
+    assert reason.states["invalid"] == "true" and "Vul" in reason.description, reason
+    faults += reader.faults()
+    assert faults == []

@@ -18,6 +18,7 @@ from tests.support.portal.bakery import OWNER, Post
 from tests.support.portal.calls import call
 from tests.support.portal.server import serve
 from tests.support.site.measure import CHROMIUM, QUIET, Scheme, axe_faults
+from tests.support.site.reader import Reader
 
 pytestmark = pytest.mark.needs("java", "chromium", "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
@@ -94,7 +95,8 @@ def test_no_page_has_a_fault(
 def _faults(page: Page, path: str) -> list[str]:
     found = [f"{path}: {fault}" for fault in axe_faults(page)]
     wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    return [*found, *([f"{path}: scrolls sideways"] if wide else [])]
+    told = Reader(page).faults() if page.viewport_size == {"width": 1440, "height": 900} else []
+    return [*found, *told, *([f"{path}: scrolls sideways"] if wide else [])]
 
 
 def test_it_all_works_without_javascript_and_the_cookies_of_https_hold_here(
