@@ -77,8 +77,10 @@ def _value(field: form.Field, country: str) -> st.SearchStrategy[Any]:
         values = st.integers(field.minimum or 0, field.maximum or 9).map(str)
     else:
         values = _VALUES[field.type]
+    if field.required_when:
+        values = values.filter(lambda value: bool(texts.line(value)))
     # What may be left open is: absent or blank.
-    return values if field.required else values | st.sampled_from(["", "  ", "\u200b", None])
+    return values if field.required or field.required_when else values | st.sampled_from(["", "  ", "\u200b", None])
 
 
 @st.composite

@@ -8,7 +8,7 @@ from itertools import islice
 from customers import account as accounts
 from customers import extensions, product
 from customers.account import MOST_PHONES, Account, EventKind
-from customers.customer import Contact, ContactRole, Customer, Kind
+from customers.customer import Address, Contact, ContactRole, Customer, Kind
 from customers.environment import Country, Environment, Ha1, Phone, Site
 from customers.product import SRTP, Fee, Product, State
 from customers.states import Actor
@@ -49,7 +49,7 @@ class Item:
 class Delivery:
     """What is to be delivered because of an order that sales approved; `placed_at` is when its customer pressed the button.
 
-    `at_once`: a consumer expressly asked to be served within the period of reflection; `brings` is a number (E.164) to be ported in;
+    `at_once`: a consumer expressly asked to be served within the period of reflection; `billing_address` is empty where it is none of its own; `brings` is a number (E.164) to be ported in;
     `proven_at` is when the mail address was proven; `known` are user names and hashes of phones that exist already: they keep both, and
     get extensions that are allowed. `site` is where the phones stand, if the order says it.
     """
@@ -68,6 +68,7 @@ class Delivery:
     placed_at: datetime
     approved_at: datetime
     at_once: bool = False
+    billing_address: Address = Address()
     brings: str = ""
     proven_at: datetime | None = None
     site: Site | None = None
@@ -93,6 +94,7 @@ def begin(delivery: Delivery, who: Actor, now: datetime) -> Account:
         enterprise_number=delivery.enterprise_number,
         language=delivery.language,
         contacts=(contact,),
+        billing_address=delivery.billing_address,
     )
     account = Account(customer, Environment(delivery.customer_id, version=0, country=delivery.country))
     return accounts.add_event(account, EventKind.CUSTOMER_CREATED, who, now, orderId=delivery.order_id)

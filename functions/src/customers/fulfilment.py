@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from customers import account as accounts
 from customers import contract, delivery, numbers, orders_behind
 from customers.account import Account, EventKind
-from customers.customer import Kind
+from customers.customer import Address, Kind
 from customers.delivery import CannotDeliverError, Delivery
 from customers.environment import Country, Ha1, Site
 from customers.product import State as ProductState
@@ -171,6 +171,11 @@ def _cancel(order: Order, now: datetime) -> None:
         store().change(customer_id, change)
 
 
+def _billing_address(details: Mapping[str, str], country: Country) -> Address:
+    names = ("billingStreet", "billingHouseNumber", "billingPostcode", "billingCity")
+    return Address(*(details.get(name, "") for name in names), country=country)
+
+
 def to_delivery(order: Order) -> Delivery:
     """What an order asks to be delivered."""
     details = {detail.name: detail.value for detail in order.details}
@@ -204,6 +209,7 @@ def to_delivery(order: Order) -> Delivery:
         placed_at=order.order_date,
         approved_at=order.last_change.at,
         at_once=details.get("atOnce", "") == "yes",
+        billing_address=_billing_address(details, country),
         brings=details.get("portingNumber", ""),
         site=_site(details, country),
     )
