@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from customers import fulfilment
 from ordering import catalogue, export_csv, form, items, mail, order, order_pages, pricing, queue, request, views
 from ordering.order import Actor, Order, Role, State
 from shared import dynamodb, html, settings
@@ -77,8 +78,10 @@ def _value(field: form.Field, country: str) -> st.SearchStrategy[Any]:
         values = st.integers(field.minimum or 0, field.maximum or 9).map(str)
     else:
         values = _VALUES[field.type]
+    if field.type == "text":
+        values = values.map(lambda value: value[: field.max_length])
     if field.required_when:
-        values = values.filter(lambda value: bool(texts.line(value)))
+        values = values.map(lambda value: value if texts.line(value) else "12")
     # What may be left open is: absent or blank.
     return values if field.required or field.required_when else values | st.sampled_from(["", "  ", "\u200b", None])
 
@@ -133,6 +136,15 @@ def test_every_valid_submission_goes_all_the_way_and_comes_back(category: str, d
     assert back == placed
     approved = order.move(placed, State.IN_PROGRESS, SALES, NOW)
     assert items.to_order({**stored, **items.from_order(approved)}) == approved
+
+    # What is delivered because of it.
+    if category in fulfilment.DELIVERED:
+        told, typed = fulfilment.to_delivery(approved), request.parse(fields, "", "nl").checked
+        assert told.at_once is (typed.values["atOnce"] == "yes")
+        address = told.billing_address
+        assert [address.street, address.house_number, address.postcode, address.city] == [
+            typed.values[f"billing{part}"] for part in ("Street", "HouseNumber", "Postcode", "City")
+        ]
 
     # The page and both mails.
     assert placed.id in order_pages.own_page(placed, [placed.last], "token", "nl")

@@ -1,7 +1,7 @@
 """An approved order becomes a customer with products and phones. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
 
@@ -49,9 +49,10 @@ class Item:
 class Delivery:
     """What is to be delivered because of an order that sales approved; `placed_at` is when its customer pressed the button.
 
-    `at_once`: a consumer expressly asked to be served within the period of reflection; `billing_address` is empty where it is none of its own; `brings` is a number (E.164) to be ported in;
-    `proven_at` is when the mail address was proven; `known` are user names and hashes of phones that exist already: they keep both, and
-    get extensions that are allowed. `site` is where the phones stand, if the order says it.
+    `at_once`: a consumer expressly asked to be served within the period of reflection; `billing_address` is empty where it is the
+    registered one; `brings` is a number (E.164) to be ported in; `proven_at` is when the mail address was proven; `known` are user names
+    and hashes of phones that exist already: they keep both, and get extensions that are allowed. `site` is where
+    the phones stand, if the order says it.
     """
 
     order_id: str
@@ -68,7 +69,7 @@ class Delivery:
     placed_at: datetime
     approved_at: datetime
     at_once: bool = False
-    billing_address: Address = Address()
+    billing_address: Address = field(default_factory=Address)
     brings: str = ""
     proven_at: datetime | None = None
     site: Site | None = None

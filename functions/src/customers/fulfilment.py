@@ -172,8 +172,10 @@ def _cancel(order: Order, now: datetime) -> None:
 
 
 def _billing_address(details: Mapping[str, str], country: Country) -> Address:
-    names = ("billingStreet", "billingHouseNumber", "billingPostcode", "billingCity")
-    return Address(*(details.get(name, "") for name in names), country=country)
+    street, house_number, postcode, city = (
+        details.get(f"billing{part}", "") for part in ("Street", "HouseNumber", "Postcode", "City")
+    )
+    return Address(street, house_number, postcode, city, country)
 
 
 def to_delivery(order: Order) -> Delivery:
