@@ -3,13 +3,16 @@ page.
 """
 
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ordering import request
-from shared import html, settings
+from shared import html, settings, translation
+from shared.problem import Kind
+from tests.support.own_data import DATA
 
 BROWSER = {"accept": "text/html"}
 FIELDS = {
@@ -81,3 +84,42 @@ def test_a_language_that_we_do_not_have_is_dutch(api: Any, language: str) -> Non
     assert placed.status == 201 and "language" not in placed.json["href"]
     page = api.get(f"/bestelling/{placed.json['id']}?token={placed.json['token']}&language={language}").body
     assert "€\u00a010,00" in page and not page.startswith("english")
+
+
+def test_a_refusal_is_told_in_the_language_of_the_page_that_it_came_from(api: Any) -> None:
+    lost = api.get("/bestelling/ABCDEFGHJK?token=x&language=en", headers=BROWSER)
+    assert (
+        lost.status == 404 and lost.body.startswith("english") and "Check whether the address is complete" in lost.body
+    )
+    api.post("/api/orders", json_body=ENGLISH)
+    again = api.post("/api/orders", json_body=ENGLISH)
+    assert again.status == 409 and again.json["title"] == "You have an order already"
+    assert "mailed the link" in again.json["errors"][0]["message"]
+    changed = {**ENGLISH, "email": "b@example.nl", "monthlyTotalCents": 900}
+    told = api.post("/api/orders", json_body=changed).json
+    assert told["detail"].startswith("It is now €10.00 a month and not €9.00.")
+    page = {**BROWSER, "referer": "https://callvoip.example.nl/en/encrypted-calls-with-srtp/"}
+    assert api.get("/bestelling/ABCDEFGHJK?token=x", headers=page).body.startswith("english")
+
+
+@pytest.mark.parametrize(
+    "body", ["{", '{"language": ["en"]}', "[]", "language=en&language=fr", "language=../x", "\ud800"]
+)
+def test_what_a_stranger_says_his_language_is_breaks_nothing(body: str) -> None:
+    event = {"headers": {"referer": "http://[::"}, "queryStringParameters": None} if body == "[]" else {}
+    assert translation.asked_for(event, body) in ("nl", "en")
+
+
+def test_every_problem_that_a_visitor_meets_has_english_words() -> None:
+    from customers.portal import door
+    from customers.portal import problems as portal
+    from ordering import problems as ordering
+    from shared import problem as shared
+
+    kinds = {
+        each.name
+        for module in (door, portal, ordering, shared)
+        for each in vars(module).values()
+        if isinstance(each, Kind)
+    }
+    assert kinds == set(tomllib.loads((DATA / "en/problems.toml").read_text()))

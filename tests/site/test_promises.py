@@ -108,6 +108,7 @@ LOOKED_AT = {
     "Binnen veertien dagen kunt u als consument": "art. 6:230o BW; customers' withdrawal keeps it",
     "binnen veertien dagen zonder reden": "art. 6:230o BW; customers' withdrawal keeps it",
     "geef ze aan niemand anders": "what the visitor should not do",
+    "give them to nobody else": "what the visitor should not do",
 }
 
 

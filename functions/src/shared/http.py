@@ -159,12 +159,17 @@ def html_response(status: int, page: str, cache_control: str = "no-store") -> Re
 def problem_response(app: APIGatewayHttpResolver, found: Problem) -> Response[str]:
     """A problem as a page for a browser that navigates, as application/problem+json for all others."""
     correlation = correlation_id(app)
+    language = _language(app)
+    if language:
+        from shared import translation
+
+        found = translation.translated(found, language)
     told = members(app, found)
     if wants_html(app):
         try:
             from shared import html
 
-            answer = html_response(found.kind.status, html.render("problem", problem=told))
+            answer = html_response(found.kind.status, html.render("problem", language or html.DUTCH, problem=told))
             answer.headers |= found.headers
             return answer
         except Exception:
@@ -172,6 +177,18 @@ def problem_response(app: APIGatewayHttpResolver, found: Problem) -> Response[st
             logger.exception("the view of problems failed")
     headers = {"Cache-Control": "no-store", "X-Correlation-Id": correlation, **found.headers}
     return Response(int(found.kind.status), problem.CONTENT_TYPE, json.dumps(told, ensure_ascii=False), headers=headers)
+
+
+def _language(app: APIGatewayHttpResolver) -> str:
+    """The language of whoever made the request, where it is not Dutch; what cannot be read has none."""
+    from shared import html, translation
+
+    try:
+        text = _text(app)
+    except ProblemError:
+        text = ""
+    language = translation.asked_for(app.current_event.raw_event, text)
+    return "" if language == html.DUTCH else language
 
 
 def wants_html(app: APIGatewayHttpResolver) -> bool:
