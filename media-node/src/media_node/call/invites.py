@@ -99,17 +99,18 @@ class Invites:
         if by_exchange is not None:
             decision = routed(home=False)
         busy = no_answer = None
-        emergency = False
+        emergency = colleague = False
         match decision:
             case Refusal() if by_exchange is not None:
                 hunt: tuple[Destination, ...] = ()
-                called = by_exchange.dialled if by_exchange.internal else e164(by_exchange.dialled)
+                colleague = by_exchange.internal
+                called = by_exchange.dialled if colleague else e164(by_exchange.dialled)
             case Refusal():
                 self._refuse(transaction, decision, caller.customer_id)
                 return
             case ToPhone(phone):
                 hunt = (self.hunting.phone(phone),)
-                called = phone.extension
+                called, colleague = phone.extension, True
             case ToNumber(environment, number):
                 hunt, busy, no_answer = self.hunting.number(environment, number)
                 called = number.number
@@ -121,8 +122,8 @@ class Invites:
         address = Address(self.hunting.uri(caller.extension), request.from_address.name)
         plan = Plan(
             customer_id=caller.customer_id,
-            caller=mask(caller.extension),
-            called=mask(called),
+            caller=caller.extension,
+            called=called if colleague else mask(called),
             from_address=address,
             hunt=hunt,
             busy=busy,
@@ -190,11 +191,13 @@ class Invites:
             transaction.respond(430 if phone is None else 503)
             return
         shown = self.home.shown(trunk_caller(transaction.request), phone)
+        user = shown.uri.user or ""
+        colleague = self.directory().phone(f"{phone.customer_id}-{user}") is not None
         plan = Plan(
             customer_id=phone.customer_id,
-            caller=mask(shown.uri.user or ""),
-            called=mask(phone.extension),
-            from_address=Address(self.hunting.uri(shown.uri.user or "anonymous"), shown.name),
+            caller=user if colleague else mask(user),
+            called=phone.extension,
+            from_address=Address(self.hunting.uri(user or "anonymous"), shown.name),
             hunt=(self.hunting.device(phone, device.connection),),
             caller_protection=Protection.PREFERRED,
         )

@@ -1,4 +1,4 @@
-"""The record a call leaves (CDR). Pure: parties are masked before they get here in any readable form."""
+"""The record a call leaves (CDR). Pure: numbers outside are masked before they get here; extensions, the customer's own, are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from media_node.worker_link.protocol import LegStats
 
 
 def mask(party: str) -> str:
-    """The party with its last three digits as asterisks, which is all that staff and logs ever see."""
+    """A telephone number with its last three digits as asterisks, which is all that anybody sees of it afterwards."""
     return mask_digits(party)
 
 
@@ -79,7 +79,7 @@ class CallClock:
 class CallRecord:
     """One call, from the moment it was asked for.
 
-    Times are UTC; `caller` and `called` are masked; `ended_at` is None while it runs; `reason` says how it ended.
+    Times are UTC; `caller` and `called` are extensions or masked numbers; `ended_at` is None while it runs; `reason` says how it ended.
     """
 
     call_id: str
