@@ -259,7 +259,7 @@ def test_the_form_can_be_filled_in_with_the_keyboard_alone(page: Page, origin: O
             page.keyboard.press("Tab")  # the country is chosen already
         page.keyboard.type(str(value))
         page.keyboard.press("Tab")
-    for _ in range(3):  # terms, privacy, button
+    for _ in range(14):  # addresses, at once, note, terms, privacy, button
         if page.evaluate("document.activeElement.type") == "submit":
             break
         page.keyboard.press("Tab")
