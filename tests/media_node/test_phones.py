@@ -47,6 +47,7 @@ def handset(microphone: Path, tmp_path: Path) -> Iterator[Handset]:
         phone.__exit__(None, None, None)
 
 
+@pytest.mark.feature("call", clients=("baresip",))
 @pytest.mark.parametrize("suite", Suite)
 def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, handset: Handset, suite: Suite) -> None:
     node = new_node(suites=dict.fromkeys([suite, Suite.AES_CM_128_HMAC_SHA1_80]))
@@ -67,6 +68,7 @@ def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, h
     assert record["reason"] == "completed"
 
 
+@pytest.mark.feature("dtls", clients=("baresip",))
 @pytest.mark.parametrize("dtls_calls", [True, False], ids=["it-calls", "it-is-called"])
 def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(
     new_node: NodeFactory, handset: Handset, dtls_calls: bool
@@ -91,6 +93,7 @@ def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(
     assert [leg["plaintextPackets"] for leg in record["legs"]] == [0, 0]
 
 
+@pytest.mark.feature("trunk", clients=("baresip",))
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_phone_to_another_provider_is_encrypted_as_far_as_the_exchange(
     new_node: NodeFactory, handset: Handset, microphone: Path, tmp_path: Path, transport: str
@@ -119,6 +122,7 @@ def emergency_services(microphone: Path, tmp_path: Path) -> Iterator[Baresip]:
         yield trunk
 
 
+@pytest.mark.feature("emergency", clients=("baresip",))
 def test_112_is_reached_even_by_a_phone_without_srtp(
     new_node: NodeFactory, handset: Handset, emergency_services: Baresip
 ) -> None:

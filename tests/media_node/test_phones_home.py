@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from callvoip.phones.baresip import Baresip, talk, write_tone
+from tests.support.capture import protocol_errors, recording
 from tests.support.kamailio import Kamailio
 from tests.support.node import DOMAIN, NodeFactory, NodeUnderTest, accounts, wait_until
 
-pytestmark = pytest.mark.needs("baresip", "kamailio")
+pytestmark = pytest.mark.needs("baresip", "kamailio", "tshark")
 
 MENU = "1233"
 """What a phone dials to hear its voicemail: a number of the exchange's own."""
@@ -67,13 +68,18 @@ def suites(node: NodeUnderTest, calls: int) -> list[list[str]]:
 
 
 @pytest.mark.feature("exchange", "call", clients=("baresip", "kamailio"))
-def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House) -> None:
+def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House, tmp_path: Path) -> None:
     wait_until(lambda: house.exchange.registered().count("AoR: abc234-") == 2)
     there = house.exchange.registered()
     assert len(re.findall(r"Path: <sip:[0-9a-f]{24}@\S+;lr>", there)) == 2, there
     second, first = house.phones
-    first.command("dial", "101")
-    talk(first, second)
+    file = tmp_path / "exchange.pcapng"
+    with recording(f"udp or tcp port {house.exchange.port}", file):
+        first.command("dial", "101")
+        talk(first, second)
+    counts, faults = protocol_errors(file, house.exchange.port)
+    assert all(counts[name] > 3 for name in ("sip", "sdp", "rtp")), counts
+    assert faults == []
     for phone in (first, second):
         assert all(count > 100 for count in phone.packets()), phone.text()
     # The call passes the node twice: from the phone to the exchange, and from the exchange to the other phone.

@@ -36,6 +36,7 @@ def ended(phone: Baresip, times: int = 1) -> bool:
     return [event["type"] for event in phone.events].count("CALL_CLOSED") >= times
 
 
+@pytest.mark.feature("blind", clients=("baresip",))
 @pytest.mark.needs("baresip")
 def test_baresip_transfers_blind_and_the_two_hear_each_other(new_node: NodeFactory, handset: Handset) -> None:
     node = new_node()
@@ -59,6 +60,7 @@ def test_baresip_transfers_blind_and_the_two_hear_each_other(new_node: NodeFacto
     assert all(leg["plaintextPackets"] == 0 for leg in record["legs"])
 
 
+@pytest.mark.feature("hold", clients=("baresip",))
 @pytest.mark.needs("baresip")
 def test_baresip_holds_and_resumes(new_node: NodeFactory, handset: Handset) -> None:
     node = new_node()
@@ -96,6 +98,7 @@ def softphone(tmp_path: Path, microphone: Path) -> Iterator[Softphone]:
         yield make
 
 
+@pytest.mark.feature("attended", "two-calls", "hold", clients=("linphone",))
 @pytest.mark.needs("baresip", "linphonec")
 def test_linphone_consults_a_colleague_and_joins_the_two(
     new_node: NodeFactory, handset: Handset, softphone: Softphone
@@ -128,6 +131,7 @@ def test_linphone_consults_a_colleague_and_joins_the_two(
         assert all(count > 100 for count in phone.packets()), phone.text()[-3000:]
 
 
+@pytest.mark.feature("reconnect", clients=("baresip",))
 @pytest.mark.needs("baresip", "ss")
 def test_baresip_loses_its_connection_and_its_call_goes_on(new_node: NodeFactory, handset: Handset) -> None:
     node = new_node()

@@ -47,6 +47,7 @@ def served(content: str) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
+@pytest.mark.feature("call", clients=("linphone",))
 def test_linphone_sets_itself_up_and_its_call_is_encrypted(new_node: NodeFactory, tmp_path: Path) -> None:
     microphone = tmp_path / "tone.wav"
     write_tone(microphone, [round(8000 * math.sin(2 * math.pi * 440 * n / 8000)) for n in range(8000 * 60)])

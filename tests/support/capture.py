@@ -54,8 +54,17 @@ class Capture:
 @contextmanager
 def capture(host: str, file: Path) -> Iterator[Capture]:
     """Capture all UDP from and to `host` on loopback."""
+    with recording(f"udp and host {host}", file):
+        seen = Capture(file)
+        yield seen
+    seen.read()
+
+
+@contextmanager
+def recording(what: str, file: Path) -> Iterator[None]:
+    """Write what a capture filter lets through on loopback into a file."""
     process = subprocess.Popen(
-        ["tshark", "-n", "-q", "-i", "lo", "-f", f"udp and host {host}", "-w", file],
+        ["tshark", "-n", "-q", "-i", "lo", "-f", what, "-w", file],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=die_with_parent,
@@ -69,12 +78,31 @@ def capture(host: str, file: Path) -> Iterator[Capture]:
         deadline = time.monotonic() + 10
         while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        capture = Capture(file)
-        yield capture
+        yield
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
-    capture.read()
+
+
+def protocol_errors(file: Path, sip_port: int) -> tuple[dict[str, int], list[str]]:
+    """What tshark's own reading of a capture says: how many packets of each protocol it knew, and its expert's errors and
+    warnings in SIP, SDP, RTP and RTCP; `sip_port` is where SIP over TCP was spoken.
+    """
+    base = ["tshark", "-n", "-r", str(file), "-d", f"tcp.port=={sip_port},sip"]
+
+    def seen(display: str, *fields: str) -> list[str]:
+        command = [*base, "-Y", display, "-T", "fields", *(f"-e{field}" for field in fields)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    counts = {name: len(seen(name, "frame.number")) for name in ("sip", "sdp", "rtp", "rtcp")}
+    faults = seen(
+        "_ws.expert.severity >= warning && (sip || sdp || rtp || rtcp) && !tcp.analysis.flags",
+        "frame.number",
+        "_ws.col.Protocol",
+        "_ws.expert.message",
+        "_ws.col.Info",
+    )
+    return counts, faults
 
 
 def likeness(payload: bytes, spoken: bytes) -> float:
