@@ -90,6 +90,8 @@ def from_placement(placement: Placement) -> Item:
         "epoch": placement.epoch,
         "assignments": [_from_assignment(one) for one in placement.assignments],
         "names": None if placement.names is None else list(placement.names),
+        "aliases": list(placement.aliases) or None,
+        "named": list(placement.named) or None,
         "spreading": list(placement.spreading) or None,
         "proven": placement.proven
         and {
@@ -114,6 +116,8 @@ def to_placement(item: Mapping[str, Any]) -> Placement:
         epoch=item["epoch"],
         assignments=tuple(_to_assignment(one) for one in item["assignments"]),
         names=tuple(item["names"]) if "names" in item else None,
+        aliases=tuple(item.get("aliases", ())),
+        named=tuple(item.get("named", ())),
         spreading=tuple(item.get("spreading", ())),
         proven=Told(proven["version"], proven["nodeId"], from_iso(proven["at"])) if proven else None,
         held=HoldReason(item["held"]) if "held" in item else None,

@@ -62,6 +62,10 @@ class Placement:
     assignments: tuple[Assignment, ...] = ()
     names: tuple[str, ...] | None = None
     """What DNS was told: addresses of the primary and then the standby, None for nothing; empty while it is being told."""
+    aliases: tuple[str, ...] = ()
+    """Environments that became part of this one, as its document has it: their names, which phones know, lead here too."""
+    named: tuple[str, ...] = ()
+    """Those of the aliases that DNS was told of."""
     spreading: tuple[str, ...] = ()
     """Route 53's changes that may not have reached all of its servers: until they have, a phone may be told that there is no such name."""
     proven: Told | None = None

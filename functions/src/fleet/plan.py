@@ -58,9 +58,10 @@ def plan(
         *lifecycle.nodes(ledger.nodes, observed, limits, now),
         *lifecycle.instances(ledger.nodes, observed),
     ]
+    aliases = frozenset(alias for placement in ledger.placements.values() for alias in placement.aliases)
     # First what gives room, then who takes it.
     for environment_id in sorted(ended & ledger.placements.keys()):
-        actions += _ended(ledger.placements[environment_id], rooms, observed, now)
+        actions += _ended(ledger.placements[environment_id], rooms, observed, now, aliases=aliases)
     in_service = [node for node in ledger.nodes if node.state in IN_SERVICE]
     # When nobody is heard, it is hardly all nodes that are at fault, and many more of them would be no better.
     silence = bool(in_service) and not any(lifecycle.serves_now(node) for node in in_service)
@@ -98,16 +99,18 @@ def plan(
     actions += capacity.requested
     if not homeless:
         actions += capacity.surplus()
-    actions += _names(ledger)
+    actions += _names(ledger, aliases)
     actions += _told_of(proven, rooms.nodes)
     return actions
 
 
-def _ended(placement: Placement, rooms: Rooms, observed: Observed, now: datetime) -> Iterator[Action]:
+def _ended(
+    placement: Placement, rooms: Rooms, observed: Observed, now: datetime, *, aliases: Set[str]
+) -> Iterator[Action]:
     nobody = Wanted(placement.environment_id, version=0, phones=0, calls=0)
     if step := Succession(nobody, placement, rooms, observed, now).end():
         yield step
-    elif not placement.assignments and placement.names is None:
+    elif not placement.assignments and (placement.names is None or placement.environment_id in aliases):
         yield Forget(placement)
 
 
@@ -165,19 +168,26 @@ def _told_of(proven: list[TellProven], nodes: Mapping[str, Node]) -> Iterator[Ac
     """Those whose name stands are told of: phones are handed the name, and who asks for one too early is told for a quarter of an hour
     that there is none (the zone's SOA record says how long).
     """
-    named = [told for told in proven if names.addresses(told.placement, nodes) == told.placement.names]
+    named = [
+        told
+        for told in proven
+        if names.addresses(told.placement, nodes) == told.placement.names
+        and told.placement.aliases == told.placement.named
+    ]
     spreading = [told.placement for told in named if told.placement.spreading]
     if spreading:
         yield ConfirmNames(tuple(spreading[:MOST_NAMES]))
     yield from (told for told in named if not told.placement.spreading)
 
 
-def _names(ledger: Ledger) -> Iterator[Action]:
+def _names(ledger: Ledger, aliases: Set[str]) -> Iterator[Action]:
     nodes = {node.id: node for node in ledger.nodes}
     changes = []
     for placement in ledger.placements.values():
         addresses = names.addresses(placement, nodes)
-        if addresses != placement.names:
+        if addresses is None and placement.environment_id in aliases:
+            continue  # it became part of another environment, to which its name leads now
+        if addresses != placement.names or placement.aliases != placement.named:
             changes.append(Names(placement, addresses))
     for begin in range(0, len(changes), MOST_NAMES):
         yield PublishNames(tuple(changes[begin : begin + MOST_NAMES]))

@@ -3,6 +3,7 @@
 Started by the tables' streams, by EC2's events and each minute; whatever starts it, it does the same.
 """
 
+import random
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -199,7 +200,8 @@ class Reconciler:
                 document = self._customers.document(wanted.environment_id) if wanted else None
                 if wanted and document is None:
                     raise ChangedMeanwhileError
-                self._ledger.rearrange(before, after, document, now)
+                aliases = tuple(document.get("aliases", ())) if document else after.aliases
+                self._ledger.rearrange(before, replace(after, aliases=aliases), document, now)
             case actions.Forget(placement):
                 self._ledger.forget(placement)
             case actions.PublishNames(changes):
@@ -255,12 +257,21 @@ class Reconciler:
                 )
             except (ChangedMeanwhileError, BusyError):
                 continue
-        made = self._dns.publish([(placement.environment_id, addresses) for placement, addresses in begun])
+        made = self._dns.publish(
+            [
+                (name, addresses)
+                for placement, addresses in begun
+                for name in (placement.environment_id, *placement.aliases)
+            ]
+        )
         overtaken = 0
         for placement, addresses in begun:
             try:
-                spreading = made.get(placement.environment_id, ())
-                self._ledger.note(placement, replace(placement, names=addresses, spreading=spreading))
+                told = {
+                    change for name in (placement.environment_id, *placement.aliases) for change in made.get(name, ())
+                }
+                said = replace(placement, names=addresses, named=placement.aliases, spreading=tuple(sorted(told)))
+                self._ledger.note(placement, said)
             except (ChangedMeanwhileError, BusyError):
                 overtaken += 1
         if overtaken == len(changes):
@@ -269,7 +280,9 @@ class Reconciler:
     def _confirm(self, placements: tuple[Placement, ...]) -> None:
         """Raises NotYetError when nothing has spread: there is nothing new to plan with. The next look asks again."""
         asked = list(dict.fromkeys(change for placement in placements for change in placement.spreading))
-        spread = {change for change in asked[:_MOST_CHANGES_ASKED] if self._dns.spread(change)}
+        # Any of them: one that does not spread keeps no other from being asked for.
+        some = random.sample(asked, min(len(asked), _MOST_CHANGES_ASKED))
+        spread = {change for change in some if self._dns.spread(change)}
         confirmed = [placement for placement in placements if spread.issuperset(placement.spreading)]
         if not confirmed:
             raise NotYetError

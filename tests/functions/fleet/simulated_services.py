@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleet.actions import Wanted
 from fleet.ec2 import LaunchRefusedError
@@ -134,6 +134,7 @@ class Customers:
     def __init__(self, writes: Writes, dns: Dns) -> None:
         self.served: dict[str, Wanted] = {}
         self.gone: set[str] = set()
+        self.aliases: dict[str, list[str]] = {}
         self.told_proven: dict[str, tuple[int, str]] = {}
         self.told_held: dict[str, str] = {}
         self.told_notices: list[tuple[str, dict[str, str]]] = []
@@ -143,9 +144,11 @@ class Customers:
     def wanted(self) -> dict[str, Wanted]:
         return dict(self.served)
 
-    def document(self, environment_id: str) -> Mapping[str, int] | None:
+    def document(self, environment_id: str) -> Mapping[str, Any] | None:
         found = self.served.get(environment_id)
-        return {"version": found.version, "phones": found.phones} if found else None
+        if found is None:
+            return None
+        return {"version": found.version, "phones": found.phones, "aliases": self.aliases.get(environment_id, [])}
 
     def ended(self, environment_ids: Iterable[str]) -> Set[str]:
         return {one for one in environment_ids if one in self.gone}

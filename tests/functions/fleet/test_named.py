@@ -4,13 +4,23 @@ from datetime import timedelta
 
 import pytest
 
+from tests.functions.fleet.dynamo_store import DynamoStore
 from tests.functions.fleet.simulated_cloud import Cloud
-from tests.functions.fleet.stories import later, want
+from tests.functions.fleet.stories import instance_of, later, place, served, want
 
 
 @pytest.fixture
 def cloud() -> Cloud:
     return Cloud()
+
+
+@pytest.fixture(params=["memory", pytest.param("dynamodb", marks=pytest.mark.needs("java"))])
+def either(request: pytest.FixtureRequest) -> Cloud:
+    """On the ledger in memory, and on the real one."""
+    if request.param == "memory":
+        return Cloud()
+    request.getfixturevalue("environment")
+    return Cloud(store=DynamoStore())
 
 
 def test_nobody_is_told_of_an_environment_whose_name_some_servers_do_not_know_yet(cloud: Cloud) -> None:
@@ -37,3 +47,39 @@ def test_nobody_is_told_of_an_environment_whose_name_route_53_refuses(
         assert not cloud.customers.told_proven
     later(cloud, minutes=1)
     assert cloud.customers.told_proven == {"enva23": (1, "n0001")}
+
+
+def join(cloud: Cloud, into: str, other: str) -> None:
+    """Two customers that are one: the other's environment becomes part of the first's, and its phones keep the name that they know."""
+    del cloud.customers.served[other]
+    cloud.customers.gone.add(other)
+    cloud.customers.aliases[into] = [other, *cloud.customers.aliases.get(other, [])]
+    want(cloud, into, 25)
+
+
+def test_the_name_of_an_environment_that_became_part_of_another_leads_to_that_one(either: Cloud) -> None:
+    cloud = either
+    served(cloud, 20, 5)
+    join(cloud, "enva23", "envb23")
+    later(cloud, minutes=3)
+    assert set(cloud.store.placed) == {"enva23"}
+    assert cloud.dns.says["envb23"] == cloud.dns.says["enva23"] == place(cloud, "enva23").names
+    assert cloud.reconciler.plan() == []
+    cloud.ec2.end(instance_of(cloud, "n0001"))
+    cloud.look()
+    assert cloud.dns.says["envb23"][0] == cloud.dns.says["enva23"][0] == "n0002 192.0.2.2 5061"
+
+
+def test_names_go_on_through_a_second_join_and_end_with_the_last_environment(cloud: Cloud) -> None:
+    served(cloud, 20, 5, 5)
+    join(cloud, "envb23", "envc23")
+    later(cloud, minutes=3)
+    join(cloud, "enva23", "envb23")
+    later(cloud, minutes=3)
+    assert set(cloud.dns.says) == {"enva23", "envb23", "envc23"}
+    assert len(set(cloud.dns.says.values())) == 1
+    del cloud.customers.served["enva23"]
+    cloud.customers.gone.add("enva23")
+    later(cloud, minutes=3)
+    assert cloud.dns.says == {}
+    assert cloud.store.placed == {}

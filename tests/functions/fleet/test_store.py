@@ -95,7 +95,7 @@ def test_rows_are_read_as_they_were_written() -> None:
     placed = placement.give(placed, "n0001", Role.STANDBY, NOW)
     for one in (
         placed,
-        replace(placed, names=(), spreading=("/change/C1",)),
+        replace(placed, names=(), spreading=("/change/C1",), aliases=("def567",), named=("def567",)),
         replace(placed, names=("n0001 192.0.2.1 5061",), dedicated=True),
     ):
         assert items.to_placement(items.from_placement(one)) == one
