@@ -53,5 +53,5 @@ def test_every_kind_of_event_of_the_histories_is_told() -> None:
     """What the simulated cloud does to the fleet is what the page says can fail."""
     told = "; ".join(row[-1] for row in rows())
     events = set(re.findall(r'st\.just\("([\w ]+)"\)', path("histories").read_text(encoding="utf-8")))
-    wishes = {"wait", "want", "end", "calls", "operator", "move", "release", "probe"}
+    wishes = {"wait", "want", "end", "calls", "operator", "move", "join", "release", "probe"}
     assert not [event for event in events - wishes if event not in told]

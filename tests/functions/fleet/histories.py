@@ -41,6 +41,7 @@ events = st.one_of(
         st.integers(0, 8),
     ),
     st.tuples(st.just("operator"), st.integers(0, 5), st.sampled_from(["cordon", "drain", "uncordon"])),
+    st.tuples(st.just("join"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
     st.tuples(st.just("move"), st.sampled_from(NAMES)),
     st.tuples(st.just("release"), st.sampled_from(["", "r1", "r2"])),
 )
@@ -56,6 +57,8 @@ def happen(cloud: Cloud, event: Event) -> None:
     match event:
         case "wait", seconds:
             cloud.pass_time(timedelta(seconds=seconds))
+        case "want", name, _ if cloud.customers.owner(name):
+            pass  # what became part of another is never wanted again
         case "want", name, phones:
             before = cloud.customers.served.get(name)
             version = before.version + 1 if before else int(cloud.now.timestamp())
@@ -65,6 +68,9 @@ def happen(cloud: Cloud, event: Event) -> None:
         case "end", name:
             if cloud.customers.served.pop(name, None):
                 cloud.customers.gone.add(name)
+            cloud.look()
+        case "join", into, other:
+            cloud.customers.join(into, other)
             cloud.look()
         case "kill node", number:
             alive = [one for one in cloud.ec2.all.values() if one.alive]

@@ -254,7 +254,8 @@ class Cloud:
                 assert at_ceiling or not self.limits.standby, f"{name} has no standby: {placed}"
         for name in self.customers.gone:
             assert name not in self.store.placed, f"{name} has ended and is still placed"
-            assert name not in self.dns.says
+            owner = self.customers.owner(name)
+            assert self.dns.says.get(name) == self.dns.says.get(owner), f"{name} does not lead where {owner} does"
             assert not any(name in node.loaded for node in self.machines.values())
         ended = {node.instance_arn for node in self.store.rows.values() if node.ready_at and node.state in GONE}
         assert not ended & self.records.running.keys(), "calls of nodes that are gone have left no record"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.actions import Wanted
 from fleet.ec2 import LaunchRefusedError
+from fleet.erlang import calls_needed
 from fleet.node import Node, Offer, Refusal
 from fleet.observed import Instance
 from tests.functions.fleet.memory_store import Writes
@@ -149,6 +150,21 @@ class Customers:
         if found is None:
             return None
         return {"version": found.version, "phones": found.phones, "aliases": self.aliases.get(environment_id, [])}
+
+    def join(self, into: str, other: str) -> None:
+        """Two customers that are one: an environment becomes part of another, and its phones keep the name that they know."""
+        if into == other or not self.served.keys() >= {into, other}:
+            return
+        gone = self.served.pop(other)
+        self.gone.add(other)
+        self.aliases[into] = sorted({other, *self.aliases.get(into, ()), *self.aliases.pop(other, ())})
+        whole = self.served[into]
+        phones = whole.phones + gone.phones
+        self.served[into] = replace(whole, version=whole.version + 1, phones=phones, calls=calls_needed(phones))
+
+    def owner(self, environment_id: str) -> str:
+        """Which environment it became part of; empty while it is one itself."""
+        return next((name for name, aliases in self.aliases.items() if environment_id in aliases), "")
 
     def ended(self, environment_ids: Iterable[str]) -> Set[str]:
         return {one for one in environment_ids if one in self.gone}

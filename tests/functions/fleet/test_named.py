@@ -50,11 +50,8 @@ def test_nobody_is_told_of_an_environment_whose_name_route_53_refuses(
 
 
 def join(cloud: Cloud, into: str, other: str) -> None:
-    """Two customers that are one: the other's environment becomes part of the first's, and its phones keep the name that they know."""
-    del cloud.customers.served[other]
-    cloud.customers.gone.add(other)
-    cloud.customers.aliases[into] = [other, *cloud.customers.aliases.get(other, [])]
-    want(cloud, into, 25)
+    cloud.customers.join(into, other)
+    cloud.look()
 
 
 def test_the_name_of_an_environment_that_became_part_of_another_leads_to_that_one(either: Cloud) -> None:
