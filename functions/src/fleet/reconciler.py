@@ -3,9 +3,7 @@
 Started by the tables' streams, by EC2's events and each minute; whatever starts it, it does the same.
 """
 
-import random
 from collections.abc import Callable, Iterable, Mapping, Set
-from contextlib import suppress
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cache
@@ -13,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fleet import actions, plan
 from fleet import node as nodes
-from fleet.actions import Action, Alarm, Names, Wanted
+from fleet.actions import Action, Alarm, Wanted
 from fleet.call_records import CallRecords
 from fleet.demand import Demand
 from fleet.ec2 import Cloud, LaunchRefusedError
 from fleet.limits import Limits
+from fleet.naming import Dns, Naming, NotYetError
 from fleet.node import GONE, Node, NodeState, NodeTransitionRefusedError, Offer
 from fleet.observed import Heartbeat, Instance, Observed, Proof
 from fleet.placement import Placement
@@ -34,12 +33,6 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 20
 _ENOUGH_TIME_MS = 15_000
-_MOST_CHANGES_ASKED = 10
-"""Route 53 takes five requests a second of an account."""
-
-
-class NotYetError(Exception):
-    """It is as it was: it takes time."""
 
 
 class FleetLedger(Protocol):
@@ -85,13 +78,6 @@ class Records(Protocol):
     def end(self, arn: str, last_heard: datetime) -> int: ...
 
 
-class Dns(Protocol):
-    """What the reconciler needs of Zone."""
-
-    def publish(self, changes: Iterable[tuple[str, tuple[str, ...] | None]]) -> Mapping[str, tuple[str, ...]]: ...
-    def spread(self, change: str) -> bool: ...
-
-
 class Reconciler:
     """One fleet. Its writes are conditioned on what was read, so one that is killed, or a second at once, does no harm."""
 
@@ -108,7 +94,7 @@ class Reconciler:
         self._ledger = ledger
         self._customers = customers
         self._cloud = cloud
-        self._dns = dns
+        self._naming = Naming(ledger, dns)
         self._records = records
         self._limits = limits
         self._now = now
@@ -205,9 +191,9 @@ class Reconciler:
             case actions.Forget(placement):
                 self._ledger.forget(placement)
             case actions.PublishNames(changes):
-                self._publish(changes)
+                self._naming.publish(changes)
             case actions.ConfirmNames(placements):
-                self._confirm(placements)
+                self._naming.confirm(placements)
             case actions.TellProven(placement, told):
                 server = self._ledger.node(told.node_id)
                 if server is None:
@@ -243,52 +229,6 @@ class Reconciler:
             now=self._now(),
         )
         self._ledger.replace(node, after)
-
-    def _publish(self, changes: tuple[Names, ...]) -> None:
-        """Say first that the names are being changed: whoever is killed in between leaves no row that says what DNS does not."""
-        begun = []
-        for change in changes:
-            if change.placement.names == ():
-                begun.append((change.placement, change.addresses))
-                continue
-            try:
-                begun.append(
-                    (self._ledger.note(change.placement, replace(change.placement, names=())), change.addresses)
-                )
-            except (ChangedMeanwhileError, BusyError):
-                continue
-        made = self._dns.publish(
-            [
-                (name, addresses)
-                for placement, addresses in begun
-                for name in (placement.environment_id, *placement.aliases)
-            ]
-        )
-        overtaken = 0
-        for placement, addresses in begun:
-            try:
-                told = {
-                    change for name in (placement.environment_id, *placement.aliases) for change in made.get(name, ())
-                }
-                said = replace(placement, names=addresses, named=placement.aliases, spreading=tuple(sorted(told)))
-                self._ledger.note(placement, said)
-            except (ChangedMeanwhileError, BusyError):
-                overtaken += 1
-        if overtaken == len(changes):
-            raise ChangedMeanwhileError
-
-    def _confirm(self, placements: tuple[Placement, ...]) -> None:
-        """Raises NotYetError when nothing has spread: there is nothing new to plan with. The next look asks again."""
-        asked = list(dict.fromkeys(change for placement in placements for change in placement.spreading))
-        # Any of them: one that does not spread keeps no other from being asked for.
-        some = random.sample(asked, min(len(asked), _MOST_CHANGES_ASKED))
-        spread = {change for change in some if self._dns.spread(change)}
-        confirmed = [placement for placement in placements if spread.issuperset(placement.spreading)]
-        if not confirmed:
-            raise NotYetError
-        for placement in confirmed:
-            with suppress(ChangedMeanwhileError, BusyError):
-                self._ledger.note(placement, replace(placement, spreading=()))
 
 
 def _ids(action: Action) -> dict[str, str]:
