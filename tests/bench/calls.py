@@ -144,7 +144,7 @@ class Load:
             await phone.close()
 
 
-async def calls_per_cpu_second(calls: int, rate: float = 50, pairs: int = 20) -> float:
+async def calls_per_cpu_second(calls: int, rate: float = 20, pairs: int = 20) -> float:
     """Calls (INVITE, 180, 200, ACK, BYE, with keys, over TLS) per second of the signalling's processor time.
 
     Raises RuntimeError when some failed.

@@ -56,8 +56,8 @@ async def soak(minutes: float, rate: float, talk: float) -> dict[str, Any]:
 
         async def watch() -> None:
             while True:
-                times.append(time.monotonic() - began)
                 seen.append(looks(served))
+                times.append(time.monotonic() - began)
                 await asyncio.sleep(max(0.2, minutes * 60 / SAMPLES))
 
         watching = asyncio.get_running_loop().create_task(watch())
@@ -66,7 +66,7 @@ async def soak(minutes: float, rate: float, talk: float) -> dict[str, Any]:
         watching.cancel()
         spent = served.cpu - before
         await load.close()
-    warm = len(times) // 5
+    warm, seen = len(times) // 5, seen[: len(times)]
     figures: dict[str, Any] = {"minutes": minutes, "calls": load.done, "failed": load.failed, "reasons": load.reasons}
     for name in ("signalling", "worker"):
         memory = [each[name][0] for each in seen[warm:]]

@@ -125,6 +125,8 @@ class Node:
         await self._recover()
         await self._workers.start(config.workers)
         try:
+            # First of all: a node that knows nobody yet would tell the phones that come back to it that they are wrong.
+            await self._patiently("assignments", self._poll)
             self._listener = await listen_tls(
                 self.exchange.transactions,
                 host=self._here.address,
