@@ -71,6 +71,19 @@ def test_two_uploads_at_once_send_every_record_once(table: Table, tmp_path: Path
     assert sum(sent) == 10
 
 
+def test_a_call_that_is_forgotten_leaves_nothing(table: Table, tmp_path: Path) -> None:
+    client, name = table
+    spool = Spool(tmp_path)
+    for call in ("on the disk", "in memory"):
+        spool.begin(call, record(1))
+        if call == "on the disk":
+            spool.write()
+        spool.forget(call)
+    assert spool.upload(client, name) == 0
+    assert Spool(tmp_path).recover() == []
+    assert held(table) == []
+
+
 @pytest.mark.parametrize("content", ["{", "", "[]", "null", '{"pk": 1}', "\udcff"])
 def test_a_file_that_is_no_record_does_not_hold_up_the_others(table: Table, tmp_path: Path, content: str) -> None:
     client, name = table

@@ -68,6 +68,8 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
         self._spool = Spool(config.directory / "records")
         self._begun_calls = BegunCalls()
+        self._chosen_days: dict[str, int | None] = {}
+        """For how many days each customer keeps its call history, also of one whose environment has left while it calls."""
         self._receipts = Receipts(config.directory)
         # systemd's own directory when there is one: a Unix socket's path must be short.
         self._run_directory = Path(os.environ.get("RUNTIME_DIRECTORY") or config.directory / "run")
@@ -226,6 +228,7 @@ class Node:
         self._probe.watch(assigned.environments)
         self._reassigned.set()
         self._assigned = assigned
+        self._chosen_days |= {each.customer_id: each.call_history_days for each in assigned.environments}
         self._assign()
         phones = sum(len(environment.phones) for environment in assigned.environments)
         for error in assigned.errors:
@@ -308,6 +311,10 @@ class Node:
         self._meter.ended(record, Kind.PROBE if self._is_probe(record) else record.kind)
         if days := self._days_kept(record):
             self._keep(record.call_id, record.item(days))
+        elif record.answered_at:  # whoever chose meanwhile that nothing is written has nothing written
+            self._spool.forget(record.call_id)
+            self._begun_calls.end(record.call_id, record.item(days))
+            self._to_upload.set()
 
     def _keep(self, name: str, item: dict[str, Any], *, recovered: bool = False) -> None:
         receipt = self._receipts.sign(item["customerId"], claims(item, self._here.instance_id))
@@ -322,8 +329,7 @@ class Node:
         return self._days(record.customer_id)
 
     def _days(self, customer_id: str) -> int:
-        environment = self.exchange.directory.environment(customer_id)
-        chosen = environment.call_history_days if environment is not None else None
+        chosen = self._chosen_days.get(customer_id)
         return self._config.cdr_days if chosen is None else chosen
 
     async def _recover(self) -> None:

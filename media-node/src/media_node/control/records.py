@@ -41,6 +41,7 @@ class Spool:
         self._disk = threading.Lock()
         self._memory: dict[str, tuple[bool, Item]] = {}
         self._memory_lock = threading.Lock()
+        self._forgotten: set[str] = set()
         self.dropped = 0
         """Records lost because disk and memory were full."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,6 +58,12 @@ class Spool:
         """Keeps a whole record under a name of its own; what was begun under that name is replaced."""
         self._keep(name, True, item)
 
+    def forget(self, name: str) -> None:
+        """Keeps nothing of a call that was begun, from the next `write` on."""
+        with self._memory_lock:
+            self._memory.pop(name, None)
+            self._forgotten.add(name)
+
     def _keep(self, name: str, whole: bool, item: Item) -> None:
         with self._memory_lock:
             if len(self._memory) >= MOST_IN_MEMORY and name not in self._memory:
@@ -72,6 +79,10 @@ class Spool:
         """
         with self._disk:
             written = 0
+            with self._memory_lock:
+                forgotten, self._forgotten = self._forgotten, set()
+            for name in forgotten:
+                (self._directory / f"{name}.begun").unlink(missing_ok=True)
             for name, (whole, item) in self._in_memory():
                 self._write(name, whole, item)
                 with self._memory_lock:
