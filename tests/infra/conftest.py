@@ -59,9 +59,10 @@ def synthesise(processes: None, checkout: Path) -> Synthesise:
 
 @pytest.fixture(scope="session")
 def template_with_image(synthesise: Synthesise, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of a stage that names an image."""
+    """The template of a stage that names an image, and is so large that its fleet is looked at in parts."""
     stage = tmp_path_factory.mktemp("stage") / "stage.toml"
-    stage.write_text(image.changed(image.STAGE.read_text(), {"ami": AMI}))
+    large = image.STAGE.read_text().replace("look_parts = 1\n", "look_parts = 8\n")
+    stage.write_text(image.changed(large, {"ami": AMI}))
     output = tmp_path_factory.mktemp("cdk.out")
     done = synthesise(output, stage=stage)
     assert done.returncode == 0, done.stderr

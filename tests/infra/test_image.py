@@ -112,3 +112,13 @@ def test_a_stage_that_names_an_image_boots_from_it_and_reads_no_bundle(template,
         return str(reconciler["Environment"]["Variables"]["NODE_RELEASE"])
 
     assert release(template) != release(template_with_image), "another image is another release: the fleet rolls to it"
+
+
+def test_a_large_fleet_is_looked_at_by_a_run_for_each_part(template, template_with_image):
+    def told(of: Template, event: str) -> list[str]:
+        rules = [rule for rule in of.resources("AWS::Events::Rule").values() if event in str(rule)]
+        return sorted(target.get("Input", "") for rule in rules for target in rule["Targets"])
+
+    for event in ("rate(1 minute)", "EC2 Instance State-change Notification"):
+        assert told(template, event) == [""]
+        assert told(template_with_image, event) == [f'{{"part":{number},"of":8}}' for number in range(8)]

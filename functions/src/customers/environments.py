@@ -1,6 +1,6 @@
 """What the fleet asks of customers: which environments to serve, and what it tells of them. Never the table itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from customers.product import State
 from customers.states import FLEET
 from customers.store import UnknownCustomerError, Wanted, store
 from shared.clock import to_iso
+from shared.shards import ALL
 
 __all__ = ["UnknownCustomerError", "Wanted", "get", "held", "noticed", "proven", "summaries", "wanted"]
 
@@ -21,9 +22,9 @@ def wanted() -> Iterator[Environment]:
     yield from store().environments([each.environment_id for each in summaries()])
 
 
-def summaries() -> Iterator[Wanted]:
-    """Id, version and number of phones of all environments that are to be served: a few hundred bytes each, from the index."""
-    yield from store().wanted()
+def summaries(shards: Collection[int] = ALL) -> Iterator[Wanted]:
+    """Of all environments of these shards that are to be served: id, version, number of phones; some hundred bytes each, from the index."""
+    yield from store().wanted(shards)
 
 
 def get(environment_id: str) -> Environment | None:

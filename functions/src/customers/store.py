@@ -3,9 +3,8 @@
 A customer's partition holds all that one view of it needs, so that reading an account is one query; its events stand in another.
 """
 
-import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,12 +20,11 @@ from fleet import sizes
 from shared import dynamodb, settings
 from shared.clock import to_iso
 from shared.dynamodb import BusyError, Item, Write, marshal, unmarshal
+from shared.shards import ALL, shard
 from shared.telemetry import count, logger
 
 BY_LIST = "by-list"
 """The index of what is listed: customers, environments that are to be served, what falls due, numbers by state."""
-SHARDS = 8
-"""Environments that are to be served are spread over so many lists, so that none is a hot partition."""
 _ATTEMPTS = 8
 _CUSTOMER_ID = re.compile(r"[a-z0-9]{6}")
 _WHATEVER = "attribute_exists(pk) OR attribute_not_exists(pk)"
@@ -236,10 +234,13 @@ class CustomerStore:
         item = dynamodb.get(self.table, _partition(customer_id), "ENVIRONMENT")
         return environment.from_item(item) if item else None
 
-    def wanted(self) -> Iterator[Wanted]:
-        """The environments that are to be served; the index lags by less than a second. An odd one is logged, counted and left out."""
-        for shard in range(SHARDS):
-            for item in self.listed(f"WANTED#{shard}"):
+    def wanted(self, shards: Collection[int] = ALL) -> Iterator[Wanted]:
+        """The environments of these shards that are to be served; the index lags by less than a second.
+
+        An odd one is logged, counted and left out.
+        """
+        for number in shards:
+            for item in self.listed(f"WANTED#{number}"):
                 try:
                     yield Wanted(
                         str(item["environmentId"]),
@@ -357,12 +358,8 @@ def _refuse_too_large(before: Account | None, after: Account) -> None:
 def _environment_item(found: Environment) -> Item:
     item: Item = {**environment.to_item(found), "phoneCount": len(found.phones)}
     if found.served:
-        item |= {"list": f"WANTED#{_shard(found.id)}", "listKey": found.id}
+        item |= {"list": f"WANTED#{shard(found.id)}", "listKey": found.id}
     return item
-
-
-def _shard(environment_id: str) -> int:
-    return hashlib.sha256(environment_id.encode()).digest()[0] % SHARDS
 
 
 def _partition(customer_id: str) -> str:

@@ -1,7 +1,7 @@
 """What the plan asks for. Each action may be done twice, late or never: the next plan starts from how things are then. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 
 from fleet.node import Node, NodeState, Offer
@@ -176,3 +176,33 @@ Action = (
     | TellNotices
     | Alarm
 )
+
+
+def environments(value: object) -> Iterator[str]:
+    """Whose placements an action is about, wherever they stand in it."""
+    match value:
+        case Placement():
+            yield value.environment_id
+        case tuple():
+            for each in value:
+                yield from environments(each)
+        case _ if is_dataclass(value) and not isinstance(value, Node | Instance | Heartbeat):
+            for field in fields(value):
+                yield from environments(getattr(value, field.name))
+
+
+def ids(action: Action) -> dict[str, str]:
+    """What an action is about, for the log."""
+    found = {}
+    for field in fields(action):
+        value = getattr(action, field.name)
+        match value:
+            case Node():
+                found["node_id"] = value.id
+            case Placement():
+                found["environment_id"] = value.environment_id
+            case Instance():
+                found["instance_id"] = value.id
+            case str():
+                found[field.name] = str(value)
+    return {name: value for name, value in found.items() if name != "client_token"}

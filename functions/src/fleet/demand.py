@@ -1,7 +1,7 @@
 """What the fleet asks of `customers`, and what it tells: always through `customers.environments`, never its table."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -12,19 +12,20 @@ from fleet.erlang import calls_needed
 from fleet.items import UNREADABLE
 from fleet.node import Node
 from shared import clock, settings
+from shared.shards import ALL
 from shared.telemetry import count, logger
 
 
 class Demand:
     """The environments that should be served."""
 
-    def wanted(self) -> dict[str, Wanted]:
+    def wanted(self, shards: Collection[int] = ALL) -> dict[str, Wanted]:
         """By id: version and size, from the index; the document is read for those that change."""
         return {
             one.environment_id: Wanted(
                 one.environment_id, one.version, one.phones, calls_needed(max(1, one.phones)), one.dedicated
             )
-            for one in environments.summaries()
+            for one in environments.summaries(shards)
         }
 
     def document(self, environment_id: str) -> Mapping[str, Any] | None:

@@ -3,13 +3,13 @@
 Started by the tables' streams, by EC2's events and each minute; whatever starts it, it does the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import fields, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fleet import actions, plan
+from fleet import actions, plan, waking
 from fleet import node as nodes
 from fleet.actions import Action, Alarm, Wanted
 from fleet.call_records import CallRecords
@@ -19,6 +19,7 @@ from fleet.limits import Limits
 from fleet.naming import Dns, Naming, NotYetError
 from fleet.node import GONE, Node, NodeState, NodeTransitionRefusedError, Offer
 from fleet.observed import Heartbeat, Instance, Observed, Proof
+from fleet.part import WHOLE, Part, Seen
 from fleet.placement import Placement
 from fleet.plan import Ledger
 from fleet.route53 import Zone
@@ -43,7 +44,8 @@ class FleetLedger(Protocol):
     def add(self, node: Node) -> None: ...
     def replace(self, before: Node, after: Node) -> None: ...
     def keep_receipt_key(self, jwk: Mapping[str, str], node_id: str, since: datetime) -> None: ...
-    def placements(self) -> dict[str, Placement]: ...
+    def placements(self, shards: Collection[int]) -> dict[str, Placement]: ...
+    def placement(self, environment_id: str) -> Placement | None: ...
     def rearrange(
         self, before: Placement, after: Placement, document: Mapping[str, Any] | None, now: datetime
     ) -> Placement: ...
@@ -56,7 +58,7 @@ class FleetLedger(Protocol):
 class Customers(Protocol):
     """What the reconciler asks of `customers` and tells it: fleet/demand.py."""
 
-    def wanted(self) -> dict[str, Wanted]: ...
+    def wanted(self, shards: Collection[int]) -> dict[str, Wanted]: ...
     def document(self, environment_id: str) -> Mapping[str, Any] | None: ...
     def ended(self, environment_ids: Iterable[str]) -> Set[str]: ...
     def proven(self, environment_id: str, version: int, node: Node, at: datetime) -> None: ...
@@ -99,11 +101,16 @@ class Reconciler:
         self._limits = limits
         self._now = now
 
-    def run(self, goes_on: Callable[[], bool] = lambda: True) -> int:
-        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers what was done."""
-        done = 0
+    def run(self, goes_on: Callable[[], bool] = lambda: True, part: Part = WHOLE) -> int:
+        """Plan and act until there is nothing to do, `goes_on` says no, or it has been enough; answers what was done.
+
+        The environments of `part` are read once, then those that something was done about: whoever changes one wakes the next look.
+        """
+        done, seen, planned = 0, Seen({}, {}, {}), list[Action]()
         for round_number in range(MOST_ROUNDS):
-            planned = self.plan() if goes_on() else []
+            if goes_on():
+                seen = self._seen_again(seen, planned) if round_number else self._seen(part)
+            planned = self._plan(seen) if goes_on() else []
             for alarm in planned:
                 if isinstance(alarm, Alarm) and not round_number:
                     logger.warning("fleet: alarm", extra={"metric": alarm.metric, "about": alarm.about})
@@ -117,16 +124,35 @@ class Reconciler:
 
     def plan(self) -> list[Action]:
         """What there is to do now."""
-        # EC2 first, the ledger second: a node's row is written before its launch, so an instance that is seen has its row.
+        return self._plan(self._seen(WHOLE))
+
+    def _seen(self, part: Part) -> Seen:
+        # The ledger first: what is wanted is never older than where it is.
+        placements, wanted = self._ledger.placements(part.shards), self._customers.wanted(part.shards)
+        return Seen(placements, wanted, {})
+
+    def _seen_again(self, seen: Seen, done: Iterable[Action]) -> Seen:
+        """The same with what was done, or was tried, as it is now."""
+        placements = dict(seen.placements)
+        for environment_id in {name for action in done for name in actions.environments(action)}:
+            found = self._ledger.placement(environment_id)
+            if found:
+                placements[environment_id] = found
+            else:
+                placements.pop(environment_id, None)
+        return Seen(placements, seen.wanted, seen.reports)
+
+    def _plan(self, seen: Seen) -> list[Action]:
+        # EC2 first, the nodes second: a node's row is written before its launch, so an instance that is seen has its row.
         instances = self._cloud.instances()
-        ledger = Ledger(self._ledger.nodes(), self._ledger.placements())
-        wanted = self._customers.wanted()
+        ledger, wanted = Ledger(self._ledger.nodes(), seen.placements), seen.wanted
         ended = self._customers.ended(ledger.placements.keys() - wanted.keys())
         arns = {instance.arn for instance in instances if instance.alive}
         arns |= {
             node.instance_arn for node in ledger.nodes if node.instance_arn and node.state is not NodeState.TERMINATED
         }
-        observed = Observed(instances, self._ledger.heartbeats(arns), self._ledger.reports(arns))
+        seen.reports.update(self._ledger.reports(arns - seen.reports.keys()))
+        observed = Observed(instances, self._ledger.heartbeats(arns), seen.reports)
         self._measure(ledger)
         return plan.plan(wanted, ended, ledger, observed, self._limits, self._now())
 
@@ -140,7 +166,7 @@ class Reconciler:
 
     def _try(self, action: Action) -> bool:
         """Do one action; whether anything has changed by it. One that fails does not keep the others from being done."""
-        described = {"action": type(action).__name__, **_ids(action)}
+        described = {"action": type(action).__name__, **actions.ids(action)}
         try:
             self.apply(action)
         except (ChangedMeanwhileError, BusyError, NodeTransitionRefusedError):
@@ -231,23 +257,6 @@ class Reconciler:
         self._ledger.replace(node, after)
 
 
-def _ids(action: Action) -> dict[str, str]:
-    """What an action is about, for the log."""
-    found = {}
-    for field in fields(action):
-        value = getattr(action, field.name)
-        match value:
-            case Node():
-                found["node_id"] = value.id
-            case Placement():
-                found["environment_id"] = value.environment_id
-            case Instance():
-                found["instance_id"] = value.id
-            case str():
-                found[field.name] = str(value)
-    return {name: value for name, value in found.items() if name != "client_token"}
-
-
 @cache
 def reconciler() -> Reconciler:
     """The fleet of this deployment."""
@@ -271,7 +280,7 @@ def reconciler() -> Reconciler:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Run the reconciler; what the event says is not even read, only that something may have changed.
+    """Run the reconciler; of the event is read only which environments to look at: something may have changed, whatever it was.
 
     A look that fails has a stream's whole batch come again; it is not raised, as Lambda would halve the batch down to its records, and
     each of them would look at the whole fleet. Who wakes it each minute hears of the failure.
@@ -279,7 +288,10 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """
     records = event.get("Records")
     try:
-        done = reconciler().run(lambda: context.get_remaining_time_in_millis() > _ENOUGH_TIME_MS)
+        done = sum(
+            reconciler().run(lambda: context.get_remaining_time_in_millis() > _ENOUGH_TIME_MS, part)
+            for part in waking.parts(event, settings.look_parts())
+        )
     except Exception:
         if not records:
             raise

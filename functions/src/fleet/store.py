@@ -1,7 +1,6 @@
 """The fleet table: the ledger of nodes and placements, the nodes' assignments, and what the nodes say of themselves."""
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -15,14 +14,13 @@ from fleet.receipt_keys import ReceiptKeyStore
 from shared import dynamodb
 from shared.clock import to_iso
 from shared.dynamodb import Item, Write
+from shared.shards import ALL, shard
 from shared.telemetry import count, logger
 
 T = TypeVar("T")
 
 _NODES = "NODES"
 _METRICS = "METRICS#"
-SHARDS = 16
-"""Placements stand in so many partitions: DynamoDB reads and writes each at its own pace."""
 
 
 class ChangedMeanwhileError(Exception):
@@ -57,9 +55,9 @@ class FleetStore:
         """Write down under which key a node signs call receipts."""
         self._receipt_keys.keep(jwk, node_id, since)
 
-    def placements(self) -> dict[str, Placement]:
-        """Where every environment is."""
-        found = (one for shard in range(SHARDS) for one in dynamodb.partition(self._table, f"PLACEMENTS#{shard:02}"))
+    def placements(self, shards: Collection[int] = ALL) -> dict[str, Placement]:
+        """Where every environment of these shards is."""
+        found = (one for shard in shards for one in dynamodb.partition(self._table, f"PLACEMENTS#{shard:02}"))
         return {one.environment_id: one for one in _each(found, to_placement)}
 
     def placement(self, environment_id: str) -> Placement | None:
@@ -157,7 +155,7 @@ class FleetStore:
 
 
 def _shard(environment_id: str) -> str:
-    return f"PLACEMENTS#{zlib.crc32(environment_id.encode()) % SHARDS:02}"
+    return f"PLACEMENTS#{shard(environment_id):02}"
 
 
 def _changed(_: Item | None) -> Exception:

@@ -75,23 +75,30 @@ def _typed(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Mapping[str, Any]) -> Any:
-    match dict(value):
-        case {"NULL": _}:
-            return None
-        case {"BOOL": bool(flag)}:
-            return flag
-        case {"S": str(text)}:
-            return text
-        case {"N": str(number)}:
-            exact = Decimal(number)
-            return int(exact) if exact == exact.to_integral_value() else float(exact)
-        case {"SS": members}:
-            return frozenset(members)
-        case {"M": members}:
-            return unmarshal(members)
-        case {"L": members}:
-            return [_plain(member) for member in members]
-    raise TypeError(f"no plain value for the attribute value {set(value)}")
+    [(kind, inner)] = value.items()
+    try:
+        return _PLAIN[kind](inner)
+    except KeyError:
+        raise TypeError(f"no plain value for the attribute value {set(value)}") from None
+
+
+def _number(text: str) -> int | float:
+    if text.isdecimal():
+        return int(text)
+    exact = Decimal(text)
+    return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "NULL": lambda _: None,
+    "BOOL": bool,
+    "S": str,
+    "N": _number,
+    "SS": frozenset,
+    "M": unmarshal,
+    "L": lambda members: [_plain(member) for member in members],
+}
+"""By DynamoDB's names of types."""
 
 
 @dataclass(frozen=True)

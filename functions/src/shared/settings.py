@@ -104,6 +104,12 @@ def customers_table() -> str:
 
 
 @cache
+def look_parts() -> int:
+    """In how many parts the reconciler looks at the fleet; raises WrongSettingError."""
+    return _positive("LOOK_PARTS") if os.environ.get("LOOK_PARTS") else 1
+
+
+@cache
 def node_capacity_calls() -> int:
     """How many concurrent calls a media node is sold for; raises MissingSettingError or WrongSettingError."""
     return _positive("NODE_CAPACITY_CALLS")

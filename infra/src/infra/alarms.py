@@ -111,10 +111,11 @@ class Alarms(Construct):
                 namespace=NAMESPACE,
                 metric_name=name,
                 dimensions_map={"service": "reconciler"},
-                statistic="Minimum",
-                period=Duration.minutes(5),
+                # Each part of the fleet measures its own; one that stands for five minutes is heard of.
+                statistic="Maximum",
+                period=Duration.minutes(1),
             )
-            self._alarm(name, metric, meaning, threshold)
+            self._alarm(name, metric, meaning, threshold, periods=5)
         self._few_days_left()
         for name, queue in dead_letters.items():
             metric = queue.metric_approximate_number_of_messages_visible(
@@ -156,13 +157,15 @@ class Alarms(Construct):
         alarm.add_alarm_action(self._tell)
         alarm.add_ok_action(self._tell)
 
-    def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str, threshold: float = 1) -> None:
+    def _alarm(
+        self, name: str, metric: cloudwatch.IMetric, meaning: str, threshold: float = 1, periods: int = 1
+    ) -> None:
         alarm = cloudwatch.Alarm(
             self,
             name,
             metric=metric,
             threshold=threshold,
-            evaluation_periods=1,
+            evaluation_periods=periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=meaning,

@@ -37,7 +37,7 @@ class Fleet(Construct):
         self.zone = route53.PublicHostedZone(
             self, "Zone", zone_name=sip_domain, comment="Names of environments and nodes, written by the reconciler"
         )
-        stage = read_stage("fleet", max_nodes=int, standby=bool, spare_nodes=int, rolled_at_once=int)
+        stage = read_stage("fleet", max_nodes=int, standby=bool, spare_nodes=int, rolled_at_once=int, look_parts=int)
         self.function = functions.add(
             "Reconciler",
             "fleet.reconciler.handler",
@@ -65,6 +65,7 @@ class Fleet(Construct):
                 "STANDBY": "yes" if stage["standby"] else "no",
                 "SPARE_NODES": str(stage["spare_nodes"]),
                 "ROLLED_AT_ONCE": str(stage["rolled_at_once"]),
+                "LOOK_PARTS": str(stage["look_parts"]),
             },
             timeout=Duration.minutes(1),
         )
@@ -83,7 +84,14 @@ class Fleet(Construct):
         acknowledge(
             role, "A change gets its name when it is made.", "IAM5[Resource::arn:<AWS::Partition>:route53:::change/*]"
         )
-        triggers = ReconcilerTriggers(self, "Triggers", self.function, customers=tables.customers, fleet=tables.fleet)
+        triggers = ReconcilerTriggers(
+            self,
+            "Triggers",
+            self.function,
+            customers=tables.customers,
+            fleet=tables.fleet,
+            parts=stage["look_parts"],
+        )
         self.dead_letters: Queue = triggers.dead_letters
 
     def _names(self) -> list[iam.PolicyStatement]:

@@ -29,6 +29,7 @@ class ReconcilerTriggers(Construct):
         *,
         customers: dynamodb.Table,
         fleet: dynamodb.Table,
+        parts: int = 1,
     ) -> None:
         super().__init__(scope, construct_id)
         self.dead_letters = sqs.Queue(
@@ -60,6 +61,7 @@ class ReconcilerTriggers(Construct):
                 },
             ],
         )
+        self._parts = parts
         self._on_event(
             "InstanceStateChange",
             function,
@@ -96,7 +98,16 @@ class ReconcilerTriggers(Construct):
         pattern: events.EventPattern | None = None,
         schedule: events.Schedule | None = None,
     ) -> None:
-        target = targets.LambdaFunction(
-            function, dead_letter_queue=self.dead_letters, retry_attempts=2, max_event_age=Duration.minutes(5)
-        )
-        events.Rule(self, name, event_pattern=pattern, schedule=schedule, targets=[target])
+        for number in range(self._parts):
+            target = targets.LambdaFunction(
+                function,
+                dead_letter_queue=self.dead_letters,
+                retry_attempts=2,
+                max_event_age=Duration.minutes(5),
+                # Each part is looked at by a run of its own; a rule has five targets at most, so each has a rule, too.
+                event=events.RuleTargetInput.from_object({"part": number, "of": self._parts})
+                if self._parts > 1
+                else None,
+            )
+            own_name = f"{name}{number}" if self._parts > 1 else name
+            events.Rule(self, own_name, event_pattern=pattern, schedule=schedule, targets=[target])

@@ -1,6 +1,6 @@
 """The ledger in memory, and what becomes of the control plane's writes: lost, refused, or its last."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from fleet.node import Node
 from fleet.observed import Heartbeat, Proof
 from fleet.placement import Placement, Role
 from fleet.store import ChangedMeanwhileError
+from shared.shards import ALL, SHARDS, shard
 
 
 class Killed(BaseException):
@@ -65,8 +66,11 @@ class MemoryStore:
     def node(self, node_id: str) -> Node | None:
         return self.rows.get(node_id)
 
-    def placements(self) -> dict[str, Placement]:
-        return dict(self.placed)
+    def placements(self, shards: Collection[int] = ALL) -> dict[str, Placement]:
+        return {name: one for name, one in self.placed.items() if len(shards) == SHARDS or shard(name) in shards}
+
+    def placement(self, environment_id: str) -> Placement | None:
+        return self.placed.get(environment_id)
 
     def heartbeats(self, arns: Iterable[str]) -> dict[str, Heartbeat]:
         return {arn: self.beats[arn] for arn in arns if arn in self.beats}

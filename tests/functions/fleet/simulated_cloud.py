@@ -13,6 +13,7 @@ from typing import Any
 from fleet.limits import Limits
 from fleet.node import GONE, OCCUPYING, NodeState
 from fleet.observed import LEASE, Heartbeat, Instance, Proof
+from fleet.part import WHOLE
 from fleet.placement import HoldReason, Role
 from fleet.reconciler import Reconciler
 from shared.telemetry import metrics
@@ -77,6 +78,7 @@ class Cloud:
         self.unwell_at = NOON
         self.most_primaries = 0
         self.reconcile_every = 1
+        self.parts = [WHOLE]
         self._ticks = 0
         self._looks_at = NOON
         self._checked = -1
@@ -118,7 +120,8 @@ class Cloud:
         if not self.control_plane_runs:
             return
         try:
-            self.reconciler.run()
+            for part in self.parts:
+                self.reconciler.run(part=part)
         except (Killed, ConnectionError):
             pass
         finally:

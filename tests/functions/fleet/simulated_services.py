@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from fleet.ec2 import LaunchRefusedError
 from fleet.erlang import calls_needed
 from fleet.node import Node, Offer, Refusal
 from fleet.observed import Instance
+from shared.shards import ALL, SHARDS, shard
 from tests.functions.fleet.memory_store import Writes
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ class Customers:
         self._writes = writes
         self._dns = dns
 
-    def wanted(self) -> dict[str, Wanted]:
-        return dict(self.served)
+    def wanted(self, shards: Collection[int] = ALL) -> dict[str, Wanted]:
+        return {name: one for name, one in self.served.items() if len(shards) == SHARDS or shard(name) in shards}
 
     def document(self, environment_id: str) -> Mapping[str, Any] | None:
         found = self.served.get(environment_id)
