@@ -12,6 +12,7 @@ declare module "@params" {
 /** Elements that byId finds and that are more than an HTMLElement, by their ids in layouts/ and views/. */
 interface PageElements {
   [correction: `correct-${string}`]: HTMLInputElement;
+  [filledIn: `customer-field-${string}`]: HTMLInputElement & HTMLSelectElement;
   back: HTMLAnchorElement;
   "calculator-count": HTMLInputElement;
   category: HTMLSelectElement;

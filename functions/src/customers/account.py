@@ -148,6 +148,14 @@ def with_product(account: Account, changed: Product) -> Account:
     return replace(account, products=(*account.products, changed))
 
 
+def because(before: Account, after: Account, why: str) -> Account:
+    """The account after a change, each of whose events says why where it did not yet."""
+    told = len(before.news)
+    return replace(
+        after, news=(*after.news[:told], *(replace(each, why=each.why or why) for each in after.news[told:]))
+    )
+
+
 def settle(before: Account | None, after: Account) -> Account:
     """The account after a change, with what follows from it: what the environment is served for, its limits, and its new version.
 
@@ -161,7 +169,7 @@ def settle(before: Account | None, after: Account) -> Account:
         encrypted=any(found.offering_id == SRTP for found in live),
         suspended=any(found.state is State.SUSPENDED for found in live),
         awaits_proof=any(found.state is State.CREATED and found.since_version > after.proven_version for found in live),
-        limits=limits(after.products, len(after.environment.phones)),
+        limits=after.customer.limits or limits(after.products, len(after.environment.phones)),
         sites=after.customer.sites,
     )
     if not environment.served:

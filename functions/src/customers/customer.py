@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from customers.documents import Item, present
-from customers.environment import Country, Site, site_from_item, site_to_item
+from customers.environment import Country, Limits, Site, limits_from_item, limits_to_item, site_from_item, site_to_item
 from shared.clock import from_iso, to_iso
 
 
@@ -57,7 +57,8 @@ class Customer:
     """A customer. `enterprise_number` is a KvK number or a Belgian enterprise number (KBO), by `country`; `vat_id` may be empty.
 
     `look_alikes` are ids of customers that are probably the same, for sales to judge; `joined_into` is the customer that this one became
-    part of. `given_extensions` holds all that ever were, `retain_until` is when everything but bills goes.
+    part of. `given_extensions` holds all that ever were, `retain_until` is when everything but bills goes;
+    `limits` are its own, in the place of what its products allow.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Customer:
     joined_into: str = ""
     given_extensions: frozenset[int] = frozenset()
     retain_until: datetime | None = None
+    limits: Limits | None = None
 
     def contact(self, contact_id: str) -> Contact | None:
         """The contact with this id."""
@@ -140,6 +142,7 @@ def to_item(customer: Customer) -> Item:
         "joinedInto": customer.joined_into,
         "givenExtensions": sorted(customer.given_extensions),
         "retainUntil": to_iso(customer.retain_until) if customer.retain_until else "",
+        "limits": limits_to_item(customer.limits) if customer.limits else "",
     }
     return present(item)
 
@@ -169,6 +172,7 @@ def from_item(item: Mapping[str, Any]) -> Customer:
         joined_into=item.get("joinedInto", ""),
         given_extensions=frozenset(item.get("givenExtensions", [])),
         retain_until=from_iso(item["retainUntil"]) if "retainUntil" in item else None,
+        limits=limits_from_item(item["limits"]) if "limits" in item else None,
     )
 
 

@@ -1,16 +1,21 @@
 """What sales sees of customers and does for them, in their name: each step an event with who and why, and a mail to the customer."""
 
 import itertools
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from customers import sales_changes, service
+from customers import joins, sales_changes, service
 from customers.account import Account, Event
 from customers.contacts import ContactRefusedError
+from customers.environment import limits_to_item
+from customers.joining import CannotJoinError
+from customers.line import LineRefusedError
 from customers.phone import PriceNotAgreedError
 from customers.portal import registrations, views
 from customers.portal.problems import PROBLEMS
+from customers.preferences import DaysRefusedError, LimitRefusedError
 from customers.sales_changes import ACTIONS, FieldMissingError, UnknownActionError
 from customers.states import Actor, Role
 from customers.store import Entry, UnknownCustomerError, store
@@ -26,6 +31,7 @@ PAGE = 50
 LONGEST_REASON = 1_000
 
 _STALE = Kind("customer-changed", HTTPStatus.PRECONDITION_FAILED, "De klant is intussen gewijzigd")
+_CANNOT_JOIN = Kind("cannot-join", HTTPStatus.CONFLICT, "Deze klanten kunnen niet worden samengevoegd")
 _PRICE = Kind("price-changed", HTTPStatus.CONFLICT, "De prijs is gewijzigd")
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
@@ -57,6 +63,28 @@ def _price(error: PriceNotAgreedError) -> Problem:
 @PROBLEMS.on(ContactRefusedError)
 def _refused(error: ContactRefusedError) -> Problem:
     return problem.invalid([FieldProblem(error.field, error.code, "Dit kan niet met deze contactpersoon")]).problem
+
+
+@PROBLEMS.on(CannotJoinError)
+def _cannot_join(error: CannotJoinError) -> Problem:
+    return Problem(_CANNOT_JOIN, str(error))
+
+
+@PROBLEMS.on(LineRefusedError)
+def _line_refused(error: LineRefusedError) -> Problem:
+    words = "Dit kan niet met dit nummer. Controleer de toestellen, de seconden (5 tot 120) en waarheen er doorgeschakeld wordt"
+    return problem.invalid([FieldProblem(error.field, "invalid", words)]).problem
+
+
+@PROBLEMS.on(LimitRefusedError)
+def _limit_refused(error: LimitRefusedError) -> Problem:
+    words = f"Vul een getal in van {error.bounds.start} tot en met {error.bounds.stop - 1}"
+    return problem.invalid([FieldProblem(error.field, "invalid", words)]).problem
+
+
+@PROBLEMS.on(DaysRefusedError)
+def _days_refused(_: DaysRefusedError) -> Problem:
+    return problem.invalid([FieldProblem("days", "invalid", "Kies van 0 tot en met 365 dagen")]).problem
 
 
 @PROBLEMS.on(FieldMissingError)
@@ -117,20 +145,48 @@ def get_customer(customer_id: str) -> Response[str]:
 def post_change(customer_id: str) -> Response[str]:
     """One action; the customer gets a mail of it that says that sales did it, without the reason."""
     sent, now = http.read_body(app), clock.now()
-    action, why = sent.get("action"), sent.get("reason")
-    if not isinstance(why, str) or not why.strip() or len(why) > LONGEST_REASON:
-        raise problem.invalid([FieldProblem("reason", "required", "Vul een reden in, van hoogstens 1000 tekens")])
+    action, why = sent.get("action"), _reason(sent)
     seen, who = http.seen_version(app), Actor(Role.SALES, colleague.name(app))
 
     def change(found: Account) -> Account:
         if seen is not None and found.version != seen:
             raise StaleCustomerError
-        return sales_changes.carry_out(found, str(action), sent, who, now, why.strip())
+        return sales_changes.carry_out(found, str(action), sent, who, now, why)
 
     after = service.change(customer_id, change, now)
     logger.info("changed for a customer", extra={"customer_id": customer_id, "action": str(action)})
     count("ChangedBySales")
     return http.json_response(200, _view(after))
+
+
+@routes.post(
+    "/api/sales/customers/{customer_id}/join",
+    Caller.SALES,
+    "Make another customer part of this one, or note that the two are not the same",
+    answer="SalesCustomer",
+    parameters=("ifMatch",),
+    body=Body("CustomerJoin"),
+)
+def post_join(customer_id: str) -> Response[str]:
+    """With same=true all that the other has goes over, and asking again finishes what was cut short; the customer gets a mail of it."""
+    sent, now, who = http.read_body(app), clock.now(), Actor(Role.SALES, colleague.name(app))
+    other, why, seen = sent.get("other"), _reason(sent), http.seen_version(app)
+    if not isinstance(other, str) or not isinstance(sent.get("same"), bool):
+        raise problem.invalid([FieldProblem("other", "required", "Kies de andere klant")])
+    if seen is not None and store().get(customer_id).version != seen:
+        raise StaleCustomerError
+    change = joins.join if sent["same"] else joins.are_not_one
+    after = change(customer_id, other, who, now, why)
+    logger.info("customers judged", extra={"customer_id": customer_id, "other": other, "same": sent["same"]})
+    count("ChangedBySales")
+    return http.json_response(200, _view(after))
+
+
+def _reason(sent: Mapping[str, object]) -> str:
+    why = sent.get("reason")
+    if not isinstance(why, str) or not why.strip() or len(why) > LONGEST_REASON:
+        raise problem.invalid([FieldProblem("reason", "required", "Vul een reden in, van hoogstens 1000 tekens")])
+    return why.strip()
 
 
 def _entry(entry: Entry) -> views.View:
@@ -164,6 +220,19 @@ def _view(account: Account) -> views.View:
         "products": [views.product(each) for each in account.products],
         "phones": views.phone_list(account, {}),
         "numbers": [views.line_view(account, each) for each in account.environment.lines],
+        "sites": [
+            {
+                "id": each.id,
+                "street": each.street,
+                "houseNumber": each.house_number,
+                "postcode": each.postcode,
+                "city": each.city,
+            }
+            for each in customer.sites
+        ],
+        "limits": {**limits_to_item(account.environment.limits), "own": customer.limits is not None},
+        "callHistoryDays": account.environment.call_history_days,
+        "joinedInto": customer.joined_into,
         "cost": views.cost(account, now),
         "actions": sorted(ACTIONS),
         "events": [_event(each) for each in reversed(history)],

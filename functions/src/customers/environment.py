@@ -153,20 +153,13 @@ def to_item(environment: Environment) -> Item:
         "phones": [_from_phone(phone) for phone in environment.phones],
         "sites": [site_to_item(site) for site in environment.sites],
         "numbers": [_from_line(line) for line in environment.lines],
-        "limits": {
-            "concurrentCalls": environment.limits.concurrent_calls,
-            "forwardedCalls": environment.limits.forwarded_calls,
-            "callsPerMinute": environment.limits.calls_per_minute,
-            "minutesPerDay": environment.limits.minutes_per_day,
-            "destinations": [each.value for each in environment.limits.destinations],
-        },
+        "limits": limits_to_item(environment.limits),
         **present({"aliases": list(environment.aliases), "dedicated": environment.dedicated or None}),
     }
 
 
 def from_item(item: Mapping[str, Any]) -> Environment:
     """The environment of a document, whatever else stands in it; raises KeyError, TypeError or ValueError when it is none."""
-    limits = item["limits"]
     return Environment(
         customer_id=item["customerId"],
         version=item["version"],
@@ -179,13 +172,7 @@ def from_item(item: Mapping[str, Any]) -> Environment:
         phones=tuple(_to_phone(phone) for phone in item["phones"]),
         sites=tuple(site_from_item(site) for site in item["sites"]),
         lines=tuple(_to_line(line) for line in item["numbers"]),
-        limits=Limits(
-            limits["concurrentCalls"],
-            limits["forwardedCalls"],
-            limits["callsPerMinute"],
-            limits["minutesPerDay"],
-            tuple(Destination(each) for each in limits["destinations"]),
-        ),
+        limits=limits_from_item(item["limits"]),
         aliases=tuple(item.get("aliases", [])),
         dedicated=item.get("dedicated", False),
     )
@@ -220,6 +207,28 @@ def _to_phone(item: Mapping[str, Any]) -> Phone:
         previous_until=from_iso(item["previousUntil"]) if "previousUntil" in item else None,
         generation=item.get("generation", 0),
         leaves_on=date.fromisoformat(item["leavesOn"]) if "leavesOn" in item else None,
+    )
+
+
+def limits_to_item(limits: Limits) -> Item:
+    """The limits as they stand in a document."""
+    return {
+        "concurrentCalls": limits.concurrent_calls,
+        "forwardedCalls": limits.forwarded_calls,
+        "callsPerMinute": limits.calls_per_minute,
+        "minutesPerDay": limits.minutes_per_day,
+        "destinations": [each.value for each in limits.destinations],
+    }
+
+
+def limits_from_item(item: Mapping[str, Any]) -> Limits:
+    """The limits that `limits_to_item` wrote; raises KeyError or ValueError when they are none."""
+    return Limits(
+        item["concurrentCalls"],
+        item["forwardedCalls"],
+        item["callsPerMinute"],
+        item["minutesPerDay"],
+        tuple(Destination(each) for each in item["destinations"]),
     )
 
 

@@ -12,24 +12,26 @@ from customers.store import store
 from shared.dynamodb import Write
 
 
-def join(into_id: str, other_id: str, by: Actor, now: datetime) -> Account:
+def join(into_id: str, other_id: str, by: Actor, now: datetime, why: str = "") -> Account:
     """Make the other customer part of the first; asking again finishes what was cut short.
 
     Raises UnknownCustomerError, CannotJoinError or BusyError.
     """
     joining.check(store().get(into_id), store().get(other_id))
-    other = service.change(other_id, lambda found: joining.close(found, into_id, by, now), now)
+    other = service.change(
+        other_id, lambda found: accounts.because(found, joining.close(found, into_id, by, now), why), now
+    )
     after = store().change(
         into_id,
-        lambda found: joining.take_over(found, other, by, now),
+        lambda found: accounts.because(found, joining.take_over(found, other, by, now), why),
         also=lambda _: _numbers(other, into_id, by, now),
     )
     # Its numbers are the other's by now, so what `service` does with lost ones would be wrong here.
-    store().change(other_id, lambda found: joining.let_go(found, by, now))
+    store().change(other_id, lambda found: accounts.because(found, joining.let_go(found, by, now), why))
     return after
 
 
-def are_not_one(customer_id: str, other_id: str, by: Actor, now: datetime) -> Account:
+def are_not_one(customer_id: str, other_id: str, by: Actor, now: datetime, why: str = "") -> Account:
     """Note that somebody who looks the same is somebody else; they are not shown as probably the same any more."""
 
     def change(found: Account) -> Account:
@@ -37,7 +39,7 @@ def are_not_one(customer_id: str, other_id: str, by: Actor, now: datetime) -> Ac
             return found
         customer = replace(found.customer, look_alikes=found.customer.look_alikes - {other_id})
         return accounts.add_event(
-            replace(found, customer=customer), EventKind.LOOK_ALIKE_REFUTED, by, now, customers=[other_id]
+            replace(found, customer=customer), EventKind.LOOK_ALIKE_REFUTED, by, now, why, customers=[other_id]
         )
 
     return store().change(customer_id, change)

@@ -1,6 +1,7 @@
 """What the OpenAPI document says of what sales sees of customers."""
 
 from customers.account import EventKind
+from customers.environment import Destination
 from customers.sales_changes import ACTIONS
 from shared.openapi import Schema, a_list, an_object, more, optional
 
@@ -39,10 +40,15 @@ def schemas() -> Schema:
             products=a_list(anything),
             phones=a_list(anything),
             numbers=a_list(anything),
+            sites=a_list(anything),
+            limits=anything,
+            callHistoryDays=whole,
+            joinedInto=text,
             cost=anything,
             actions=a_list(text),
             events=a_list(event),
         ),
+        "CustomerJoin": an_object(other=text, same=flag, reason={"type": "string", "minLength": 1, "maxLength": 1000}),
         "CustomerChange": optional(
             change,
             username=text,
@@ -50,6 +56,25 @@ def schemas() -> Schema:
             monthlyTotalCents=whole,
             products=a_list(text),
             product=text,
+            number=text,
+            rings=a_list(text),
+            order={"enum": ["together", "inOrder"]},
+            ringSeconds=whole,
+            noAnswerSeconds=whole,
+            always=text,
+            busy=text,
+            noAnswer=text,
+            site=text,
+            street=text,
+            houseNumber=text,
+            postcode=text,
+            city=text,
+            concurrentCalls=whole,
+            forwardedCalls=whole,
+            callsPerMinute=whole,
+            minutesPerDay=whole,
+            destinations=a_list({"enum": [each.value for each in Destination]}),
+            days=whole,
             contact=text,
             name=text,
             email=text,

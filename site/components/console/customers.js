@@ -5,6 +5,7 @@ import { euro } from "../shared/money.js";
 import { when } from "../shared/time.js";
 import { addressWith, asked } from "./address.js";
 import { confirmed } from "./confirm.js";
+import { ACTIONS, CHOICES, siteName } from "./customer-actions.js";
 import * as sales from "./sales.js";
 import { attempt } from "./trouble.js";
 
@@ -23,28 +24,6 @@ const PRODUCT = {
   terminated: "beëindigd",
 };
 const ROLES = { owner: "eigenaar", technical: "techniek", billing: "administratie" };
-
-// What sales can do (functions/src/customers/sales_changes.py): how it is called, and of what one must be chosen.
-const ACTIONS = {
-  askForPasswords: { label: "Klant vragen nieuwe wachtwoorden te maken" },
-  addPhones: { label: "Telefoons toevoegen (één naam per regel)", typed: true },
-  revokePhone: { label: "Telefoon blokkeren, meteen", of: "phones", bad: true },
-  removePhone: { label: "Telefoon verwijderen per volgende maand", of: "phones" },
-  keepPhone: { label: "Telefoon toch houden", of: "phones" },
-  giveNotice: { label: "Alles opzeggen met een maand", bad: true },
-  takeNoticeBack: { label: "Opzegging terugdraaien" },
-  withdraw: { label: "Herroepen binnen de bedenktijd", of: "products", bad: true },
-  suspend: { label: "Uitgaand blokkeren, behalve 112", bad: true },
-  resume: { label: "Blokkering opheffen" },
-  dedicate: { label: "Eigen servers geven, die niemand anders bedienen" },
-  share: { label: "Servers weer delen met anderen" },
-  removeContact: { label: "Contactpersoon verwijderen", of: "contacts", bad: true },
-};
-const CHOICES = {
-  phones: { field: "username", of: (one) => [one.username, [one.extension, one.label].filter(Boolean).join(" ")] },
-  products: { field: "product", of: (one) => [one.id, one.name] },
-  contacts: { field: "contact", of: (one) => [one.id, one.email] },
-};
 
 /** @type {any} */
 let shown = null; // the answer that stands in the page: the same object again means that nothing changed
@@ -82,12 +61,45 @@ function facts(customer) {
       fact(one.name || "Contact", `${one.email} (${one.roles.map((role) => ROLES[role] ?? role).join(", ")})`),
     ),
     ...numbers.map((one) => fact("Nummer", one.number)),
+    ...customer.sites.map((one) => fact("Adres voor 112", siteName(one))),
+    fact(
+      "Grenzen",
+      `${customer.limits.concurrentCalls} gesprekken tegelijk, ${customer.limits.minutesPerDay} minuten per dag`,
+      customer.limits.own ? " (eigen)" : "",
+    ),
+    fact("Gesprekken bewaren", `${customer.callHistoryDays} dagen`),
     fact(
       "Telefoons",
       customer.phones.map((one) => [one.extension, one.label].filter(Boolean).join(" ")).join(", ") || "geen",
     ),
-    ...(lookAlikes.length > 0 ? [fact("Lijkt op", lookAlikes.join(", "))] : []),
+    ...(customer.joinedInto ? [fact("Samengevoegd met", customer.joinedInto)] : []),
+    ...(lookAlikes.length > 0 ? [fact("Lijkt op", ...lookAlikes.flatMap(judge))] : []),
   ];
+}
+
+/** Somebody who looks the same, with what a person can make of it. */
+function judge(other) {
+  const button = (action, words) =>
+    element(
+      "button",
+      { type: "button", class: "button button--small", "data-judge": action, "data-other": other },
+      words,
+    );
+  return [
+    element("a", { href: addressWith({ view: "customers", customer: other }) }, other),
+    " ",
+    button("join", "Samenvoegen"),
+    " ",
+    button("notTheSame", "Is iemand anders"),
+    " ",
+  ];
+}
+
+function choose(action, other) {
+  byId("customer-action").value = action;
+  fillChoice();
+  byId("customer-field-other").value = other;
+  byId("customer-reason").focus();
 }
 
 function event({ at, kind, who, why }) {
@@ -108,6 +120,46 @@ function fillChoice() {
   );
   byId("customer-choice-field").hidden = !choice;
   byId("customer-labels-field").hidden = !typed;
+  fillFields();
+}
+
+/** The fields of the action that is chosen, as they stand now. */
+function fillFields() {
+  const { of, fields = [], now } = ACTIONS[byId("customer-action").value];
+  const chosen = of && shown[of].find((one) => CHOICES[of].of(one)[0] === byId("customer-choice").value);
+  const before = now?.(shown) ?? chosen ?? {};
+  byId("customer-fields").replaceChildren(...fields.map((field) => made(field, before)));
+}
+
+function made({ name, label, options, is, many, whole }, before) {
+  const id = `customer-field-${name}`;
+  const value = is && before.phones ? is(before) : (before[name] ?? (many ? [] : ""));
+  const control = options
+    ? element(
+        "select",
+        { id, name, multiple: many ? "" : null },
+        ...options(shown).map(([each, words]) =>
+          element(
+            "option",
+            { value: each, selected: (many ? value.includes(each) : value === each) ? "" : null },
+            words,
+          ),
+        ),
+      )
+    : element("input", { id, name, value: String(value), inputmode: whole ? "numeric" : null });
+  return element("div", { class: "field" }, element("label", { for: id }, label), control);
+}
+
+/** What was filled in, as the action wants it. */
+function filledIn(fields) {
+  return Object.fromEntries(
+    fields.map(({ name, many, whole }) => {
+      const control = byId(`customer-field-${name}`);
+      if (many) return [name, [...control.selectedOptions].map((option) => option.value)];
+      const text = control.value.trim();
+      return [name, whole && /^[0-9]+$/.test(text) ? Number(text) : text];
+    }),
+  );
 }
 
 function showOne(customer) {
@@ -141,9 +193,14 @@ export async function showCustomers() {
 async function send(submit) {
   submit.preventDefault();
   const action = byId("customer-action").value;
-  const { label, of, typed, bad } = ACTIONS[action];
+  const { label, of, typed, bad, fields = [], same, action: name = action } = ACTIONS[action];
+  const judged = same !== undefined;
   /** @type {Record<string, any>} */
-  const body = { action, reason: byId("customer-reason").value };
+  const body = {
+    reason: byId("customer-reason").value,
+    ...filledIn(fields),
+    ...(judged ? { same } : { action: name }),
+  };
   if (of) body[CHOICES[of].field] = byId("customer-choice").value;
   let detail = "De klant krijgt hiervan een e-mail. De reden staat daar niet in.";
   if (typed) {
@@ -158,7 +215,7 @@ async function send(submit) {
   if (!(await confirmed({ title: `${label}?`, detail, quote: body.reason, yes: "Ja, doe dit", bad: Boolean(bad) })))
     return;
   const problem = await attempt(async () => {
-    const after = await sales.changeCustomer(shown, body);
+    const after = await (judged ? sales.joinCustomer : sales.changeCustomer)(shown, body);
     byId("customer-reason").value = byId("customer-labels").value = "";
     showOne(after);
     fillChoice();
@@ -173,6 +230,11 @@ export function startCustomers(navigate) {
     ...Object.entries(ACTIONS).map(([name, { label }]) => element("option", { value: name }, label)),
   );
   byId("customer-action").addEventListener("change", fillChoice);
+  byId("customer-choice").addEventListener("change", fillFields);
+  byId("customer-facts").addEventListener("click", (click) => {
+    const { judge: action, other } = around(click, "[data-judge]")?.dataset ?? {};
+    if (action) choose(action, other);
+  });
   byId("customer-form").addEventListener("submit", send);
   byId("customer-search").addEventListener("submit", (submit) => {
     submit.preventDefault();

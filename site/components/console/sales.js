@@ -77,5 +77,8 @@ export const customer = (id) => get(`/customers/${encodeURIComponent(id)}`);
 /** Do something for a customer; the answer is the customer after it. */
 export const changeCustomer = ({ id, version }, body) =>
   post(`/customers/${encodeURIComponent(id)}/changes`, body, { "If-Match": `"${version}"` });
+/** Make another customer part of this one (`same`), or note that it is somebody else; the answer is the customer after it. */
+export const joinCustomer = ({ id, version }, body) =>
+  post(`/customers/${encodeURIComponent(id)}/join`, body, { "If-Match": `"${version}"` });
 /** The queue of this filter as a file. */
 export const csv = async (filter) => (await ask(`/export?${filter}`, { headers: { Accept: "text/csv" } })).blob();

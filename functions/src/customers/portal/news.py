@@ -23,6 +23,9 @@ TOLD: Mapping[EventKind, tuple[str, Sequence[ContactRole], str]] = {
     EventKind.PROVISIONING_ISSUED: ("provisioning", _TECHNIQUE, "/mijn/telefoons"),
     EventKind.NUMBER_ASSIGNED: ("number", _TECHNIQUE, "/mijn/nummers"),
     EventKind.LINE_CHANGED: ("line", _TECHNIQUE, "/mijn/nummers"),
+    EventKind.LIMITS_CHANGED: ("limits", _OWNER, "/mijn/overzicht"),
+    EventKind.CALL_HISTORY_CHANGED: ("call_history", _OWNER, "/mijn/gesprekken"),
+    EventKind.JOINED: ("joined", _OWNER, "/mijn/overzicht"),
     EventKind.NOTICE_GIVEN: ("notice", _MONEY, "/mijn/opzeggen"),
     EventKind.NOTICE_TAKEN_BACK: ("notice_back", _MONEY, "/mijn/producten"),
     EventKind.PRODUCT_WITHDRAWN: ("withdrawn", _MONEY, "/mijn/documenten"),
@@ -76,16 +79,18 @@ def _facts(event: Event, language: str) -> dict[str, str]:
     told = event.facts
     after = told.get("after") if isinstance(told.get("after"), Mapping) else {}
     assert isinstance(after, Mapping)  # noqa: S101
+    phones = told["phones"] if isinstance(told.get("phones"), list | tuple) else ()  # joining tells how many
     cents = _whole(told.get("quantity")) * _whole(told.get("unitCents"))
     return {
         "what": _text(told.get("name")),
-        "phones": ", ".join(_text(each) for each in told.get("phones", ())) or _text(told.get("username")),
+        "phones": ", ".join(map(_text, phones)) or _text(told.get("username")),
         "number": _text(told.get("number")),
         "email": _text(told.get("email")) or _text(after.get("email")),
         "before": str(_whole(told.get("before"))) if isinstance(told.get("before"), int) else "",
         "quantity": str(_whole(told.get("quantity"))),
         "price": html.euro(cents),
         "owed": html.euro(_whole(told.get("owedCents"))),
+        "days": str(_whole(told.get("after"))) if event.kind is EventKind.CALL_HISTORY_CHANGED else "",
         "day": _day(_text(told.get("endsOn")) or _text(told.get("leavesOn")), language),
         "limit": notices.words(language).get(_text(told.get("notice")), ""),
         "by": "sales" if event.who.role is Role.SALES else "",

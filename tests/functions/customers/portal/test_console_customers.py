@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from customers.account import Account
 from customers.product import State
@@ -56,5 +56,33 @@ def test_sales_finds_a_customer_and_ends_the_contract_with_a_reason(
             expect(page.locator("#live")).to_contain_text("gedaan")
             assert store().get("bakker").products[0].state is wanted
             assert "klant belde" in page.inner_text("#customer-events")
+            if width == 1440:
+                change_all_that_is_filled_in(page)
             page.close()
         browser.close()
+
+
+def change_all_that_is_filled_in(page: Page) -> None:
+    """What needs values shows them as they are, and the customer is as they say."""
+    page.select_option("#customer-action", "keepCalls")
+    expect(page.locator("#customer-field-days")).to_have_value("90")
+    page.fill("#customer-field-days", "30")
+    page.fill("#customer-reason", "AVG")
+    page.click("#customer-do")
+    page.click("#confirm-yes")
+    expect(page.locator("#customer-facts")).to_contain_text("30 dagen")
+    page.select_option("#customer-action", "limit")
+    expect(page.locator("#customer-field-concurrentCalls")).to_have_value("2")
+    assert axe_faults(page) == []
+    page.fill("#customer-field-concurrentCalls", "7")
+    page.fill("#customer-reason", "callcentrum")
+    page.click("#customer-do")
+    page.click("#confirm-yes")
+    expect(page.locator("#customer-facts")).to_contain_text("7 gesprekken tegelijk")
+    page.select_option("#customer-action", "join")
+    page.fill("#customer-field-other", "slager")
+    page.fill("#customer-reason", "een bedrijf")
+    page.click("#customer-do")
+    page.click("#confirm-yes")
+    expect(page.locator("#customer-events")).to_contain_text("een bedrijf")
+    assert store().get("slager").customer.joined_into == "bakker"

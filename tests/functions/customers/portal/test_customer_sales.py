@@ -58,6 +58,82 @@ def test_each_step_says_who_and_why_and_is_mailed_without_the_why(bakery: Accoun
     assert any("afdeling verkoop" in body(mail) for mail in sent)
 
 
+def test_numbers_sites_limits_and_what_is_kept_are_changed_with_who_and_why_and_a_mail(
+    shop: Account, post: Post
+) -> None:
+    number = shop.environment.lines[0].number
+    assert do("changeNumber", number=number, rings=["bakker-202"], busy="+31201234567").status == 200
+    line = store().get("bakker").environment.lines[0]
+    assert (line.rings, line.forward.busy, line.forward.always) == (("bakker-202",), "+31201234567", "")
+    assert do("changeNumber", number=number, busy="").status == 200
+    line = store().get("bakker").environment.lines[0]
+    assert (line.rings, line.forward.busy) == (("bakker-202",), "")
+    address: dict[str, Any] = {"street": "Kade", "houseNumber": "12", "postcode": "1011 AB", "city": "Amsterdam"}
+    sites = do("putSite", **address).json["sites"]
+    assert sites[-1]["street"] == "Kade"
+    assert do("putSite", site=sites[-1]["id"], **{**address, "street": "Laan"}).json["sites"][-1]["street"] == "Laan"
+    assert do("removeSite", site=sites[-1]["id"]).status == 200
+    limits = {"concurrentCalls": 9, "forwardedCalls": 0, "callsPerMinute": 5, "minutesPerDay": 60}
+    told = do("limit", **limits, destinations=["national"]).json["limits"]
+    assert told == {**limits, "destinations": ["national"], "own": True}
+    version = store().get("bakker").environment.version
+    assert do("addPhones", labels=["Balie"], monthlyTotalCents=600).status == 200
+    assert store().get("bakker").environment.limits.concurrent_calls == 9, "more phones do not undo it"
+    assert store().get("bakker").environment.version > version
+    assert do("unlimit").json["limits"]["own"] is False
+    assert do("keepCalls", days=0).json["callHistoryDays"] == 0
+    assert {event.why for event in store().history("bakker")[-9:]} == {"klant belde"}
+    subjects = {mail.subject for mail in post.deliver()}
+    assert {"De grenzen van uw omgeving zijn gewijzigd", "Uw gesprekken bewaren wij voortaan 0 dagen"} <= subjects
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("changeNumber", {"number": "+31999999999"}),
+        ("changeNumber", {"rings": ["slager-201"]}),
+        ("changeNumber", {"always": "+31900123456"}),
+        ("changeNumber", {"order": "random"}),
+        ("changeNumber", {"ringSeconds": "20"}),
+        ("putSite", {"street": "Kade"}),
+        ("removeSite", {"site": "99"}),
+        ("limit", {"concurrentCalls": 9}),
+        ("limit", {"concurrentCalls": 0, "forwardedCalls": 0, "callsPerMinute": 1, "minutesPerDay": 1, "destinations": ["europe"]}),
+        ("limit", {"concurrentCalls": 1, "forwardedCalls": 0, "callsPerMinute": 1, "minutesPerDay": 1, "destinations": ["moon"]}),
+        ("limit", {"concurrentCalls": 1, "forwardedCalls": 0, "callsPerMinute": 1, "minutesPerDay": 1, "destinations": 7}),
+        ("keepCalls", {"days": 366}),
+        ("keepCalls", {"days": True}),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_told_by_its_field(shop: Account, action: str, fields: dict[str, Any]) -> None:
+    number = {"number": shop.environment.lines[0].number} if action == "changeNumber" else {}
+    told = do(action, **{**number, **fields})
+    assert told.status in (404, 422), told.body
+    assert store().get("bakker") == shop
+
+
+def test_two_customers_become_one_by_a_person_with_a_reason_and_a_mail(bakery: Account, post: Post) -> None:
+    def judge(**fields: Any) -> Any:
+        sent = {"reason": "zelfde bedrijf, gebeld", **fields}
+        return Api().post("/api/sales/customers/bakker/join", json_body=sent, claims=CLAIMS)
+
+    assert judge(other="niemnd", same=True).status == 404
+    assert judge(other="bakker", same=True).json["title"] == "Deze klanten kunnen niet worden samengevoegd"
+    assert judge(other="slager").status == 422 and judge(other="slager", same=True, reason="").status == 422
+    joined = judge(other="slager", same=True)
+    assert joined.status == 200 and len(joined.json["phones"]) == 4
+    assert judge(other="slager", same=True).json["phones"] == joined.json["phones"], (
+        "again finishes, and changes nothing"
+    )
+    assert store().get("slager").customer.joined_into == "bakker"
+    for customer in ("bakker", "slager"):
+        found = [event for event in store().history(customer) if event.kind is EventKind.JOINED]
+        assert [(event.who.name, event.why) for event in found] == [("verkoop@example.nl", "zelfde bedrijf, gebeld")]
+    told = [mail for mail in post.deliver() if mail.subject == "Uw gegevens zijn samengevoegd"]
+    assert OWNER in {mail.destinations["ToAddresses"][0] for mail in told}
+    assert not any("gebeld" in body(mail) for mail in told)
+
+
 def test_what_cannot_be_is_told_and_changes_nothing(bakery: Account) -> None:
     assert do("addPhones", labels=["Balie"], monthlyTotalCents=500).json["monthlyTotalCents"] == 600
     assert do("addPhones", labels=[], monthlyTotalCents=600).status == 422
