@@ -18,7 +18,7 @@ import threading
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,7 @@ def assignment(
     version: int = 1,
     credentials: bool = True,
     domain: str = DOMAIN,
+    numbers: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """An ASSIGNMENT as the reconciler writes it, or with its credentials handed out."""
     return {
@@ -214,6 +215,7 @@ def assignment(
             for phone in phones
         ],
         "assignedAt": "2026-11-21T12:00:00Z",
+        **({"numbers": list(numbers)} if numbers else {}),
     }
 
 

@@ -73,10 +73,11 @@ class Office:
     """Three phones of a customer, and the other provider, all of them baresip."""
 
     def __init__(
-        self, provider: Baresip, phones: Sequence[Baresip], node: str, domain: str, number: str = NUMBER
+        self, provider: Baresip, phones: Sequence[Baresip], node: str, number: str = NUMBER, *, third: str
     ) -> None:
-        self._provider, self._phones, self._node, self._domain = provider, phones, node, domain
-        self._number = number
+        """`node` is the address of who serves the phones, `third` how the last of them is called."""
+        self._provider, self._phones, self._node = provider, phones, node
+        self._number, self._third = number, third
 
     def calls_in(self) -> None:
         """The other provider calls the number, as a trunk does: over the way by which the node keeps asking after it."""
@@ -101,7 +102,7 @@ class Office:
             other.wait_for("CALL_CLOSED")
             other.events.clear()
         time.sleep(1)
-        second.command("transfer", f"sip:203@{self._domain}")
+        second.command("transfer", self._third)
         third.wait_for("CALL_INCOMING")
         third.command("accept")
         third.wait_for("CALL_ESTABLISHED")
@@ -163,7 +164,8 @@ def office(
             handsets.append(running.enter_context(handset))
         for handset in handsets:
             handset.wait_for("REGISTER_OK", timeout=PATIENCE_S)
-        yield Office(provider, handsets, server.host, str(sip["domain"]), number)
+        extension = phones[2]["username"].rpartition("-")[2]
+        yield Office(provider, handsets, server.host, number, third=f"sip:{extension}@{sip['domain']}")
 
 
 def _until(seen: Callable[[], bool], otherwise: str) -> None:
