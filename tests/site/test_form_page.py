@@ -409,6 +409,18 @@ def test_the_button_of_a_plan_chooses_that_plan(page: Page, origin: Origin) -> N
         expect(page.locator("#monthly-total")).to_contain_text("per maand, excl. btw")
 
 
+def test_the_button_of_a_plan_chooses_that_plan_without_a_script(chromium: Browser, origin: Origin) -> None:
+    page = chromium.new_context(java_script_enabled=False, locale="nl-NL").new_page()
+    page.goto(f"{origin.url}/prijzen/")
+    plan = page.locator("section[aria-labelledby=plan-unlimited-eu]")
+    expect(plan.locator("a.button")).to_be_hidden()
+    plan.locator("button").click()
+    expect(page.locator("[name=offering][value=unlimited-eu]")).to_be_checked()
+    expect(page.locator("[name=offering][value=unlimited-nl]")).not_to_be_checked()
+    expect(page.locator("#error-summary")).to_be_hidden()
+    page.context.close()
+
+
 def test_an_address_fills_in_only_what_the_form_offers(page: Page, origin: Origin) -> None:
     page.goto(f"{origin.url}/nummer-aanvragen/?offering=gratis&company=Vreemd&note=x&porting=yes")
     expect(page.locator("[name=offering]:checked")).to_have_count(0)

@@ -21,7 +21,6 @@ _OF_STATES: Mapping[State, str] = {
     State.CANCELLED: "cancelled",
 }
 _OF_EVENTS: Mapping[EventKind, str] = {
-    EventKind.CREDENTIALS: "credentials-made",
     EventKind.CREDENTIALS_OFFERED: "credentials-offered",
 }
 REMINDER = "reminder"

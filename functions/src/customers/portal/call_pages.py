@@ -1,13 +1,17 @@
 """A customer's calls, each with what was encrypted, as pages and as a file."""
 
 from functools import cache
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from customers import preferences, service
+from customers.account import Account
 from customers.portal import calls, door
 from customers.portal.calls import CallStore, Filter
-from customers.portal.door import app, need, page, visitor
+from customers.portal.door import app, fields, need, page, see_other, visitor
 from customers.portal.people import Right
+from customers.preferences import DaysRefusedError
 from shared import clock, problem, settings
 
 PATH = "/mijn/gesprekken"
@@ -65,12 +69,36 @@ def _calls() -> CallStore:
 @door.get(PATH, "The customer's calls of a month")
 def get_calls() -> Response[str]:
     """A page of the list, as its filter says."""
-    account = need(Right.TECHNIQUE).account
+    return _list(need(Right.TECHNIQUE).account)
+
+
+@door.post(f"{PATH}/bewaren", "How many days the customer's calls are kept", "days")
+def post_days() -> Response[str]:
+    """Back to the list; or the list, with what was filled in and why it cannot be."""
+    who, typed, now = need(Right.CONTRACT), fields().get("days", "").strip(), visitor().now
+    try:
+        days = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 5 else -1
+        service.change(who.customer.id, lambda one: preferences.keep_calls(one, days, who.actor, now), now)
+    except DaysRefusedError:
+        return _list(who.account, 422, typed=typed, wrong=True)
+    return see_other(PATH)
+
+
+def _list(account: Account, status: int = 200, **context: Any) -> Response[str]:
     query = app.current_event.query_string_parameters or {}
     wanted = _filter()
     found, after = _calls().page(account.id, wanted, query.get("after", ""))
-    days = account.environment.call_history_days
-    return page("calls", calls=found, wanted=wanted, after=after, paged=bool(query.get("after")), days=days)
+    return page(
+        "calls",
+        status,
+        calls=found,
+        wanted=wanted,
+        after=after,
+        paged=bool(query.get("after")),
+        days=account.environment.call_history_days,
+        most=preferences.CALL_HISTORY_DAYS.stop - 1,
+        **context,
+    )
 
 
 @door.get(f"{PATH}/bestand", "The customer's calls of a month, as CSV")

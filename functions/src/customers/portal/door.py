@@ -18,11 +18,14 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.shared.cookies import Cookie, SameSite
 
+from customers.customer import Customer
+from customers.customer import Kind as CustomerKind
 from customers.portal import memberships, sessions
 from customers.portal.people import Member, Right
 from customers.portal.problems import PROBLEMS
 from customers.portal.sessions import Session
 from customers.portal.store import PortalStore
+from customers.vat import Vat, vat_of
 from ordering import source
 from ordering.credentials import sha256
 from shared import clock, html, http, settings
@@ -127,9 +130,17 @@ def page(view: str, status: int = 200, **context: Any) -> Response[str]:
         "rights": sorted(right.value for right in who.rights),
     }
     path = app.current_event.path
-    common = {"me": me, "token": whose.token, "path": path, "page": view, "problem": None}
+    vat = _vat(who.customer) if who else None
+    common = {"vat": vat, "me": me, "token": whose.token, "path": path, "page": view, "problem": None}
     text = html.render(f"mijn-{view}", whose.language, **{**common, **context})
     return http.html_response(status, text)
+
+
+def _vat(customer: Customer) -> Vat | None:
+    """Consumers see prices with VAT as well (article 6:193e BW); for a business they are without."""
+    if customer.kind is not CustomerKind.CONSUMER:
+        return None
+    return vat_of(customer, customer.country, clock.local_day(visitor().now))
 
 
 def see_other(path: str, **query: str) -> Response[str]:

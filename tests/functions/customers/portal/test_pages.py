@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from customers import account as accounts
 from customers.account import Account, EventKind
 from customers.customer import Kind
 from customers.environment import Ringing
 from customers.product import State
 from customers.store import store
 from shared import dynamodb, settings
-from tests.support.portal.bakery import NUMBER, OWNER, SALES, TECHNICAL, Clock, Post, SignIn, order, settle
+from tests.support.portal.bakery import NOW, NUMBER, OWNER, SALES, TECHNICAL, Clock, Post, SignIn, order, settle
 from tests.support.portal.calls import call
 
 pytestmark = pytest.mark.needs("java")
@@ -231,3 +232,34 @@ def test_words_of_suspension_are_plain(bakery: Account, signed_in: SignIn, time:
     page = signed_in(OWNER).get("/mijn/overzicht")
     assert "Uitgaande gesprekken zijn geblokkeerd" in page.text and "112" in page.text
     assert "rekening staat open" not in page.text, "what sales notes is for sales"
+
+
+def test_the_owner_chooses_how_long_calls_are_kept(bakery: Account, signed_in: SignIn, post: Post) -> None:
+    owner = signed_in(OWNER)
+    form = owner.get("/mijn/gesprekken").form("/mijn/gesprekken/bewaren")
+    assert form.fields["days"] == "90"
+    assert "laatste 30 dagen" in owner.send(form, days=" 30 ").text
+    assert store().get("bakker").environment.call_history_days == 30
+    assert "Uw gesprekken bewaren wij voortaan 30 dagen" in {mail.subject for mail in post.deliver()}
+    for wrong in ("366", "-1", "", "veel", "1e2", "\u0661"):
+        refused = owner.send(form, days=wrong)
+        assert refused.status == 422 and "van 0 tot en met 365" in refused.text
+        assert refused.form("/mijn/gesprekken/bewaren").fields["days"] == wrong
+    assert "dat hebt u zo gekozen" in owner.send(form, days="0").text
+    technician = signed_in(TECHNICAL)
+    assert "/mijn/gesprekken/bewaren" not in technician.get("/mijn/gesprekken").body
+    assert technician.send(form, days="10").status in (400, 404)
+    assert store().get("bakker").environment.call_history_days == 0
+
+
+def test_a_consumer_sees_prices_with_vat_and_a_business_without(bakery: Account, signed_in: SignIn) -> None:
+    owner = signed_in(OWNER)
+    pages = ("/mijn/producten", "/mijn/overzicht")
+    assert not any("incl. 21% btw" in owner.get(path).text for path in pages)
+    store().change(
+        "bakker",
+        lambda found: accounts.add_event(
+            replace(found, customer=replace(found.customer, kind=Kind.CONSUMER)), EventKind.CUSTOMER_CHANGED, SALES, NOW
+        ),
+    )
+    assert all("4,84 incl. 21% btw" in owner.get(path).text for path in pages)
