@@ -3,6 +3,7 @@
 Started by the tables' streams, by EC2's events and each minute; whatever starts it, it does the same.
 """
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
@@ -286,7 +287,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     each of them would look at the whole fleet. Who wakes it each minute hears of the failure.
     https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
     """
-    records = event.get("Records")
+    records, began = event.get("Records"), time.monotonic()
     try:
         done = sum(
             reconciler().run(lambda: context.get_remaining_time_in_millis() > _ENOUGH_TIME_MS, part)
@@ -300,4 +301,5 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     else:
         return {"actions": done, "batchItemFailures": []}
     finally:
+        measure("LookSeconds", time.monotonic() - began)
         flush()

@@ -52,6 +52,7 @@ METRICS = {
 
 LEVELS = {
     "NodesOfCeiling": (80, "Four fifths of max_nodes are in use: raise it in infra/src/infra/stage.toml in time."),
+    "LookSeconds": (20, "A look at the fleet takes long: raise look_parts in infra/src/infra/stage.toml."),
     "EnvironmentsUnserved": (1, "An environment that should be served has had no primary for five minutes."),
     "NodesLost": (1, "A node's instance was lost; its environments went over to others."),
 }
