@@ -1,4 +1,6 @@
-"""What people type or paste, cleaned in one place; site/components/shared/text.js does the same, and tests/vectors/text.json holds both. Pure."""
+"""What people type or paste, cleaned in one place; site/components/shared/text.js does the same, and tests/vectors/text.json
+holds both. Pure.
+"""
 
 import re
 import unicodedata
