@@ -47,7 +47,7 @@ async def test_it_is_registered_as_soon_as_the_node_serves_it(standby: Office) -
     assert standby.exchange.registrar.lookup(phone.username, asyncio.get_running_loop().time())
 
 
-@pytest.mark.parametrize("why", ["in vain", "drained", "removed"])
+@pytest.mark.parametrize("why", ["in vain", "drained", "its environment left", "removed"])
 async def test_it_is_refused_when_there_is_nothing_to_wait_for(
     standby: Office, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -58,8 +58,11 @@ async def test_it_is_refused_when_there_is_nothing_to_wait_for(
             await asyncio.sleep(0.4)
         case "drained":
             standby.exchange.draining = True
-        case "removed":
+        case "its environment left":
             standby.exchange.assign(Directory())
+        case "removed":
+            [one] = standby.exchange.directory.environments
+            standby.exchange.assign(Directory((replace(one, phones=one.phones[1:]),)))
     standby.exchange.looked()
     with pytest.raises(RequestRefused) as refused:
         await asyncio.wait_for(task, 10)
@@ -99,6 +102,31 @@ async def test_phones_in_a_call_are_sent_on_when_it_is_over(office: Office) -> N
     assert not caller.connection.closed and not callee.connection.closed
     assert not ours.ended.is_set() and not theirs.ended.is_set()
     await ours.hang_up()
-    await until(lambda: not office.exchange.calls)
-    office.exchange.looked()
     await until(lambda: caller.connection.closed and callee.connection.closed)
+
+
+async def test_a_phone_whose_environment_has_left_is_sent_on_and_counts_as_no_guesser(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await office.handset("101")
+    office.exchange.assign(Directory())
+    for _ in range(20):
+        with pytest.raises(RequestRefused) as refused:
+            await phone.register()
+        assert refused.value.code == 503
+    monkeypatch.setattr(registration, "DEPARTED_SECONDS", 0)  # it was long ago
+    with pytest.raises(RequestRefused) as refused:
+        await phone.register()
+    assert refused.value.code == 403
+
+
+async def test_a_phone_whose_environment_has_ended_is_refused(office: Office) -> None:
+    phone = await office.handset("101")
+    give(office, Role.STANDBY)
+    ended = tuple(replace(one, served=False) for one in office.exchange.directory.environments)
+    office.exchange.assign(Directory(ended))
+    office.exchange.assign(Directory())
+    again = await office.handset(phone.username.partition("-")[2], register=False)
+    with pytest.raises(RequestRefused) as refused:
+        await again.register()
+    assert refused.value.code == 403

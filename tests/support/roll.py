@@ -20,7 +20,8 @@ from media_node.probe.phone import Conversation, Phone, RequestRefused
 
 _AGAIN_SECONDS = 0.3
 _DEV = "import sys; from callvoip.cli import main; sys.exit(main())"
-_MOST_ATTEMPTS = 200
+_MOST_SECONDS = 120.0
+"""So long two phones may find nobody who takes their call."""
 
 
 @dataclass
@@ -44,13 +45,18 @@ class Traffic:
         """One call after another between two phones."""
         caller, callee = (Phone(one["username"], one["password"], sip["domain"]) for one in accounts)
         try:
+            called_at = asyncio.get_running_loop().time()
             while not self.stopping:
-                await self._one(sip["host"], caller, callee)
+                if await self._one(sip["host"], caller, callee):
+                    called_at = asyncio.get_running_loop().time()
+                elif asyncio.get_running_loop().time() - called_at > _MOST_SECONDS:
+                    raise TimeoutError(f"{sip['host']} takes no call for {_MOST_SECONDS:.0f} s")
         finally:
             for phone in (caller, callee):
                 await phone.close()
 
-    async def _one(self, name: str, caller: Phone, callee: Phone) -> None:
+    async def _one(self, name: str, caller: Phone, callee: Phone) -> bool:
+        """Whether a call came about; what became of it is counted."""
         try:
             for phone in (callee, caller):
                 await self._registered(name, phone)
@@ -58,10 +64,8 @@ class Traffic:
             theirs = await callee.answered()
         except (RequestRefused, TimeoutError, OSError) as error:
             self.refused[str(error) or type(error).__name__] += 1
-            if sum(self.refused.values()) > _MOST_ATTEMPTS:
-                raise
             await asyncio.sleep(_AGAIN_SECONDS)
-            return
+            return False
         self.running += 1
         try:
             await self._talked(ours, theirs)
@@ -71,6 +75,7 @@ class Traffic:
                 conversation.close("over")
             for phone in (caller, callee):
                 phone.conversations.clear()
+        return True
 
     async def _talked(self, ours: Conversation, theirs: Conversation) -> None:
         loop = asyncio.get_running_loop()

@@ -70,7 +70,7 @@ class FleetStore:
     ) -> Placement:
         """Write another placement, the assignments that it changes and their nodes' loads: all of it, or nothing.
 
-        `document` is what the nodes are told of the environment; None leaves what they were told.
+        `document` is what the nodes are told of the environment; None says that it ends and leaves the rest of what they were told.
         Answers the placement as it was written. Raises ChangedMeanwhileError, also when a node has no room or takes no more.
         """
         touched = dict.fromkeys(one.node_id for one in (*before.assignments, *after.assignments))
@@ -136,8 +136,10 @@ class FleetStore:
 
     def _put_assignment(self, one: Assignment, placement: Placement, document: Mapping[str, Any] | None) -> Write:
         if document is None:
-            key, told = self._assignment_key(one, placement), "SET #role = :role, epoch = :epoch, #calls = :calls"
-            values = {"role": one.role.value, "epoch": one.epoch, "calls": one.calls}
+            # Its environment ends: the node says so to phones, and does not send them elsewhere.
+            told = "SET #role = :role, epoch = :epoch, #calls = :calls, served = :served"
+            key = self._assignment_key(one, placement)
+            values = {"role": one.role.value, "epoch": one.epoch, "calls": one.calls, "served": False}
             return dynamodb.update(self._table, key, told, _changed, "attribute_exists(pk)", **values)
         item = {
             **document,

@@ -38,6 +38,8 @@ from media_node.sip.transport import Connection
 from media_node.suites import SUITES, Suite
 
 AGENT: Final = "media-node"
+LAST_WORDS: Final = 0.5
+"""Seconds in which the answer to a BYE is sent."""
 _EXTENSIONS: Final = frozenset({"replaces", "timer", "100rel"})
 """Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
 
@@ -88,7 +90,7 @@ class Exchange:
             media=lambda: self.media(),
             suites=self.suites,
             begun=lambda record: self.begun(record),
-            ended=lambda record: self.records(record),
+            ended=self._ended,
             log=self.log,
         )
         self._invites = Invites(
@@ -126,7 +128,9 @@ class Exchange:
         """Takes over a new directory. Calls go on; a phone that left or has new credentials has to register again."""
         for username in self.directory.usernames():
             before, after = self.directory.phone(username), directory.phone(username)
-            if after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
+            if before is not None and self._has_moved(before, directory):
+                self._registrations.depart(username)
+            elif after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
                 self.registrar.drop_user(username)
             elif (
                 before is not None
@@ -138,6 +142,16 @@ class Exchange:
                 self._registrations.end(username)
         self.directory = directory
         self._registrations.let_leave(self._busy())
+
+    def _has_moved(self, phone: Phone, directory: Directory) -> bool:
+        """Whether its environment is on this node no longer, and has not ended."""
+        known = self.directory.environment(phone.customer_id)
+        return known is not None and known.served and directory.environment(phone.customer_id) is None
+
+    def _ended(self, record: CallRecord) -> None:
+        self.records(record)
+        # Whoever is served elsewhere by now goes there as soon as the last words of the call are said.
+        asyncio.get_running_loop().call_later(LAST_WORDS, lambda: self._registrations.let_leave(self._busy()))
 
     def _busy(self) -> set[str]:
         """Phones that call, talk or ring."""

@@ -31,6 +31,9 @@ a client waits 32 s for an answer (timer F, RFC 3261 section 17.1.2.2).
 HANDED_OVER_SECONDS: Final = 60.0
 """So long names that are remembered (30 s) still lead a phone to the node that handed it over, which sends it on at once."""
 
+DEPARTED_SECONDS: Final = 600.0
+"""So long a phone whose environment has left this node is told to look elsewhere, and not that nobody knows it: many give up at a 403."""
+
 RETRY_SECONDS: Final = "2"
 """After so long a phone that this node does not serve may ask again (RFC 3261 section 20.33)."""
 
@@ -72,6 +75,8 @@ class Registrations:
     """Who waits for this node to take over, and until when."""
     _handed_over: dict[str, float] = field(default_factory=dict)
     """When this node handed a username over to another node."""
+    _departed: dict[str, float] = field(default_factory=dict)
+    """When the environment of a username left this node."""
     _leaving: list[tuple[str, Connection]] = field(default_factory=list)
     """Phones that are served elsewhere and do not know it yet."""
     _connections: dict[int, Connection] = field(default_factory=dict)
@@ -80,7 +85,12 @@ class Registrations:
 
     def register(self, transaction: ServerTransaction) -> None:
         """One REGISTER. It waits for the next look at the assignments when its phone has no password here yet."""
-        if len(self._pending) < MAX_PENDING_REGISTRATIONS and self.authenticator.lacks_credentials(transaction.request):
+        if self._has_departed(transaction.request.to_address.uri.user or ""):
+            # Before its password is asked for, which this node cannot judge any more: it is no guesser.
+            transaction.respond(503, Retry_After=RETRY_SECONDS)
+        elif len(self._pending) < MAX_PENDING_REGISTRATIONS and self.authenticator.lacks_credentials(
+            transaction.request
+        ):
             self._pending.append(transaction)
         else:
             self._judge(transaction)
@@ -93,10 +103,25 @@ class Registrations:
         expectant, self._expectant = self._expectant, []
         for transaction, before, until in expectant:
             phone = self.authenticator.directory().phone(before.username)
-            if phone is None:
-                transaction.respond(403)
-            else:
+            if phone is not None:
                 self._decide(transaction, phone, until)
+            elif self._has_departed(before.username):
+                transaction.respond(503, Retry_After=RETRY_SECONDS)
+            else:
+                transaction.respond(403)
+        now = asyncio.get_running_loop().time()
+        self._departed = {name: at for name, at in self._departed.items() if now - at < DEPARTED_SECONDS}
+        self._handed_over = {name: at for name, at in self._handed_over.items() if now - at < HANDED_OVER_SECONDS}
+
+    def depart(self, username: str) -> None:
+        """A phone's environment is on this node no longer."""
+        self.registrar.drop_user(username)
+        self._departed[username] = asyncio.get_running_loop().time()
+
+    def _has_departed(self, username: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        recently = now - self._departed.get(username, -math.inf) < DEPARTED_SECONDS
+        return recently and self.authenticator.directory().phone(username) is None
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone, and its bindings with it."""
