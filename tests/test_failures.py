@@ -23,7 +23,7 @@ def rows() -> list[list[str]]:
 
 def path(place: str) -> Path:
     name = PLACES.get(place, place)
-    return ROOT / "tests" / ("functions" if name.startswith("fleet/") else "") / name
+    return ROOT / "tests" / ("functions" if name.startswith(("fleet/", "customers/")) else "") / name
 
 
 def words_in(name: str) -> str:
