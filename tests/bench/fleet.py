@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 sys.path[0] = str(Path(__file__).parents[2])  # not this folder, whose fleet.py is no `fleet`
@@ -95,13 +96,6 @@ class Dns:
 
     def spread(self, change: str) -> bool:
         return True
-
-
-class NoCalls:
-    """No call ran on the node that is lost."""
-
-    def end(self, arn: str, last_heard: datetime) -> int:
-        return 0
 
 
 def _arn(number: int) -> str:
@@ -209,8 +203,7 @@ def write(items: Iterable[tuple[str, dict[str, Any]]]) -> int:
                     for one in waiting:
                         one.result()
                     waiting = []
-        if batch:
-            put(batch)
+        put(batch)
         for one in waiting:
             one.result()
     return written
@@ -249,7 +242,7 @@ def timed(target: Any, spent: dict[str, float], *names: str) -> None:
         setattr(target, name, asked)
 
 
-def run(nodes: int, environments: int, changed: int, say: Callable[[str], None]) -> Mapping[str, Any]:
+def run(nodes: int, environments: int, changed: int, looks: int, say: Callable[[str], None]) -> Mapping[str, Any]:
     """Seed, change, look; the figures."""
     from fleet import plan as planning
     from fleet.demand import Demand
@@ -270,11 +263,13 @@ def run(nodes: int, environments: int, changed: int, say: Callable[[str], None])
     )
     store, demand, dns = FleetStore(settings.fleet_table()), Demand(), Dns()
     limits = Limits("test", ("subnet-a", "subnet-b", "subnet-c"), (), 300, nodes + 50, release="r1")
-    reconciler = Reconciler(store, demand, ec2, dns, NoCalls(), limits, lambda: datetime.now(UTC))
+    reconciler = Reconciler(
+        store, demand, ec2, dns, SimpleNamespace(end=lambda arn, last_heard: 0), limits, lambda: datetime.now(UTC)
+    )
     figures: dict[str, Any] = {"nodes": nodes, "environments": environments}
 
     def look(name: str, part: Part) -> None:
-        spent: dict[str, float] = {}
+        spent = dict[str, float]()
         timed(store, spent, "nodes", "placements", "heartbeats", "reports", "rearrange", "note")
         timed(demand, spent, "wanted")
         whole = planning.plan
@@ -310,19 +305,20 @@ def run(nodes: int, environments: int, changed: int, say: Callable[[str], None])
     lost = ec2.all[f"i-{7:017x}"]
     ec2.all[lost.id] = replace(lost, state="terminated")
     parts = f"{changed} environments changed and a node lost: part"
-    for number in range(PARTS):
+    for number in range(looks):
         beat(nodes, lost=7)
         look(f"{parts} {number + 1} of {PARTS}", Part(number, PARTS))
     return figures
 
 
 def main() -> int:
-    """Run it and print the figures."""
+    """Run it, print the figures."""
     parser = argparse.ArgumentParser(prog="./dev bench fleet", description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--nodes", type=int, default=2500)
     parser.add_argument("--environments", type=int, default=100_000)
     parser.add_argument("--changed", type=int, default=100)
+    parser.add_argument("--looks", type=int, default=PARTS, help="at so many of the parts")
     options = parser.parse_args()
     with dynamodb_local_running() as endpoint:
         suffix = uuid.uuid4().hex[:12]
@@ -340,7 +336,11 @@ def main() -> int:
 
         create_tables(dynamodb.client(), dict(os.environ))
         figures = run(
-            options.nodes, options.environments, options.changed, lambda text: print(text, file=sys.stderr, flush=True)
+            options.nodes,
+            options.environments,
+            options.changed,
+            options.looks,
+            lambda text: print(text, file=sys.stderr, flush=True),
         )
     print(json.dumps(figures) if options.json else json.dumps(figures, indent=2))
     return 0
