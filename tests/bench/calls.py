@@ -20,6 +20,8 @@ from media_node.probe.stream import Stream
 from tests.bench.edge_wire import DOMAIN, PASSWORD, trusting, username
 
 _TICKS = 100
+REFRESH = 120.0
+"""Seconds in which each phone registers again."""
 
 
 @dataclass
@@ -110,6 +112,7 @@ class Load:
     async def run(self, seconds: float) -> None:
         """Calls for so long, then waits for the last ones."""
         loop = asyncio.get_running_loop()
+        refreshing = loop.create_task(self._refresh())
         began, number = loop.time(), 0
         while (at := began + number / self.rate) < began + seconds:
             await asyncio.sleep(max(0.0, at - loop.time()))
@@ -119,6 +122,15 @@ class Load:
             number += 1
         while self._calls:
             await asyncio.wait(set(self._calls))
+        refreshing.cancel()
+
+    async def _refresh(self) -> None:
+        """Registers all phones again, one after the other."""
+        while True:
+            for phone in self._phones:
+                await asyncio.sleep(REFRESH / len(self._phones))
+                with contextlib.suppress(TimeoutError, RequestRefused):
+                    await phone.register()
 
     async def _call(self, pair: int) -> None:
         caller, callee = self._phones[2 * pair], self._phones[2 * pair + 1]
