@@ -47,9 +47,9 @@ class Served:
 async def signalling(accounts: int, *, logged: bool = False) -> AsyncIterator[Served]:
     """Starts it, with a real media worker, and ends it."""
     with tempfile.TemporaryDirectory() as directory:
-        edge = str(Path(__file__).with_name("edge.py"))
+        served = str(Path(__file__).with_name("served.py"))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, edge, "--serve", str(accounts), "--certificate", f"{directory}/certificate.pem"),
+            *(sys.executable, served, str(accounts), f"{directory}/certificate.pem"),
             *("--media", directory, *(("--log",) if logged else ())),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

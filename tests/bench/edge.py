@@ -12,7 +12,6 @@ to connect and register meanwhile, from the strangers' own address and from anot
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import resource
@@ -31,10 +30,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from media_node.log import Log, log, silent
-from media_node.worker_link.client import MediaWorker
-from tests.bench.edge_wire import CUSTOMER, DOMAIN, PASSWORD, WirePhone, request, trusting, username
+from tests.bench.edge_wire import WirePhone, request, trusting
 
+SERVED = Path(__file__).with_name("served.py")
 STRANGERS, ELSEWHERE = "127.0.0.2", "127.0.0.1"
 ATTACKS = ("silent", "unauthenticated", "slow", "tabs")
 SILENT, UNAUTHENTICATED, SLOW = 7000, 5000, 1000
@@ -43,74 +41,6 @@ SETTLE = 5.0
 
 
 # The node's process.
-
-
-async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> None:
-    """The node's signalling; says its port and then serves until its input ends. `media` is where a media worker may
-    have its socket; without it there is none.
-    """
-    from media_node.call import directory
-    from media_node.call.exchange import Exchange
-    from media_node.sip.digest import Algorithm
-    from media_node.sip.listener import listen_tls, server_context
-    from tests.bench import media_signalling
-
-    worker = await _media_worker(Path(media)) if media else None
-
-    def way() -> Any:
-        if worker is None:
-            raise LookupError
-        return worker
-
-    file = Path(certificate)
-    media_signalling.certificate(file)
-    context = server_context()
-    context.load_cert_chain(file)
-    phones = tuple(
-        directory.Phone(
-            username=username(number),
-            extension=str(201 + number),
-            customer_id=CUSTOMER,
-            encrypted=True,
-            ha1={name.value: name.ha1(username(number), DOMAIN, PASSWORD) for name in Algorithm},
-        )
-        for number in range(accounts)
-    )
-    environment = directory.Environment(
-        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=1000, version=1, phones=phones
-    )
-    exchange = Exchange(domain=DOMAIN, media=way, records=lambda record: None, log=log)
-    exchange.assign(directory.Directory((environment,)))
-    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
-    print(listener.local.port, flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    if worker is not None:
-        await worker.stop()
-
-
-async def _media_worker(directory: Path) -> MediaWorker:
-    return await MediaWorker.start(
-        index=0,
-        address="127.0.0.1",
-        announce="127.0.0.1",
-        srtp_port=free_pair(),
-        rtp_ports=(21000, 21098),
-        timeout_s=60,
-        run_directory=directory,
-        on_event=lambda event: None,
-    )
-
-
-def free_pair() -> int:
-    """An even port that is free together with the one above."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even, socket.socket(type=socket.SOCK_DGRAM) as odd:
-            even.bind(("127.0.0.1", 0))
-            port = int(even.getsockname()[1])
-            with contextlib.suppress(OSError):
-                odd.bind(("127.0.0.1", port + 1))
-                if port % 2 == 0:
-                    return port
 
 
 @dataclass
@@ -141,7 +71,7 @@ def node(accounts: int) -> Iterator[Node]:
     """Starts the node's process and ends it."""
     with tempfile.TemporaryDirectory() as directory:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--serve", str(accounts), "--certificate", f"{directory}/certificate.pem"],
+            [sys.executable, SERVED, str(accounts), f"{directory}/certificate.pem"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -334,15 +264,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=10, help="of each attack")
     parser.add_argument("--attacks", nargs="*", choices=ATTACKS, default=list(ATTACKS))
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    for hidden in ("--serve", "--port"):
-        parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--log", action="store_true", help=argparse.SUPPRESS)
-    for hidden in ("--certificate", "--attack", "--media"):
-        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--attack", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.serve:
-        asyncio.run(serve(options.serve, options.certificate, log if options.log else silent, options.media or ""))
-        return 0
     if options.attack:
         return attack(options.attack, options.port, options.seconds)
     figures: dict[str, Any] = {}

@@ -162,9 +162,9 @@ def wait_for(port: int) -> None:
 def node(accounts: int, directory: Path) -> Iterator[Subject]:
     """The node's signalling in a process of its own."""
     certificate = directory / "certificate.pem"
-    edge = Path(__file__).with_name("edge.py")
+    served = Path(__file__).with_name("served.py")
     process = subprocess.Popen(
-        [sys.executable, edge, "--serve", str(accounts), "--certificate", certificate, "--log"],
+        [sys.executable, served, str(accounts), certificate, "--log"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from media_node.sip.transport import Transport
 from tests.support.node import DOMAIN
-from tests.support.simulated_office import SimulatedOffice, SimulatedPhone, Talk
+from tests.support.simulated_office import SimulatedOffice
+from tests.support.simulated_phone import SimulatedPhone, Talk
 from tests.support.simulation import Fate, histories
 
 MOODS = ("answers", "rings", "rings", "rings", "busy", "declines", "redirects", "silent")

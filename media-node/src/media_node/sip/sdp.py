@@ -13,6 +13,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from media_node.sip.grammar import media_type
@@ -21,6 +22,7 @@ from media_node.suites import Suite
 
 CONTENT_TYPE: Final = "application/sdp"
 _MAX_LINES: Final = 400
+_LONGEST_IPV4: Final = 15
 _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
 """Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer.
@@ -56,6 +58,7 @@ class Direction(StrEnum):
         }[sends, receives]
 
 
+_DIRECTIONS: Final = {each.value: each for each in Direction}
 _REVERSED: Final = {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}
 
 
@@ -229,10 +232,7 @@ class Session:
         parts = (media.connection or self.connection or "").split()
         if len(parts) != 3 or parts[:2] != ["IN", "IP4"]:
             return ""
-        try:
-            return str(ipaddress.IPv4Address(parts[2].partition("/")[0]))
-        except ValueError:
-            return ""
+        return _ipv4(parts[2].partition("/")[0])
 
     def fingerprint(self, media: Media) -> str:
         """The fingerprint of the certificate that a stream's peer will show, as "sha-256 AB:CD..."; empty when it gives
@@ -265,11 +265,19 @@ class Session:
         """
         found = Direction.SENDRECV
         for attribute in (*self.attributes, *media.attributes):
-            if attribute.name in tuple(Direction):
-                found = Direction(attribute.name)
+            found = _DIRECTIONS.get(attribute.name, found)
         if self.address(media) == "0.0.0.0":  # noqa: S104 - an address in a description, nothing is bound
             found = found.limited_to(Direction.SENDONLY)
         return found
+
+
+@lru_cache(maxsize=1024)
+def _ipv4(text: str) -> str:
+    """An IPv4 address as it is written, or empty for what is none."""
+    try:
+        return str(ipaddress.IPv4Address(text)) if len(text) <= _LONGEST_IPV4 else ""
+    except ValueError:
+        return ""
 
 
 def _media(value: str) -> Media:

@@ -1,0 +1,105 @@
+"""The node's signalling as a process of its own, for benchmarks: says its port, and serves until its input ends.
+
+    python tests/bench/served.py ACCOUNTS CERTIFICATE [--media DIRECTORY] [--log]
+
+The certificate is made; `--media` is where a media worker may have its socket, and without it there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from media_node.call import directory
+from media_node.call.exchange import Exchange
+from media_node.log import Log, log, silent
+from media_node.sip.digest import Algorithm
+from media_node.sip.listener import listen_tls, server_context
+from media_node.worker_link.client import MediaWorker
+from tests.bench import media_signalling
+from tests.bench.edge_wire import CUSTOMER, DOMAIN, PASSWORD, username
+
+
+async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> None:
+    """The node's signalling; says its port and then serves until its input ends. `media` is where a media worker may
+    have its socket; without it there is none.
+    """
+    worker = await _media_worker(Path(media)) if media else None
+
+    def way() -> Any:
+        if worker is None:
+            raise LookupError
+        return worker
+
+    file = Path(certificate)
+    media_signalling.certificate(file)
+    context = server_context()
+    context.load_cert_chain(file)
+    phones = tuple(
+        directory.Phone(
+            username=username(number),
+            extension=str(201 + number),
+            customer_id=CUSTOMER,
+            encrypted=True,
+            ha1={name.value: name.ha1(username(number), DOMAIN, PASSWORD) for name in Algorithm},
+        )
+        for number in range(accounts)
+    )
+    environment = directory.Environment(
+        environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=1000, version=1, phones=phones
+    )
+    exchange = Exchange(domain=DOMAIN, media=way, records=lambda record: None, log=log)
+    exchange.assign(directory.Directory((environment,)))
+    listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
+    print(listener.local.port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    if worker is not None:
+        await worker.stop()
+
+
+async def _media_worker(directory: Path) -> MediaWorker:
+    return await MediaWorker.start(
+        index=0,
+        address="127.0.0.1",
+        announce="127.0.0.1",
+        srtp_port=free_pair(),
+        rtp_ports=(21000, 21098),
+        timeout_s=60,
+        run_directory=directory,
+        on_event=lambda event: None,
+    )
+
+
+def free_pair() -> int:
+    """An even port that is free together with the one above."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even, socket.socket(type=socket.SOCK_DGRAM) as odd:
+            even.bind(("127.0.0.1", 0))
+            port = int(even.getsockname()[1])
+            with contextlib.suppress(OSError):
+                odd.bind(("127.0.0.1", port + 1))
+                if port % 2 == 0:
+                    return port
+
+
+def main(arguments: list[str]) -> int:
+    """Serve."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("accounts", type=int)
+    parser.add_argument("certificate")
+    parser.add_argument("--media", default="")
+    parser.add_argument("--log", action="store_true", help="write the log as the node does")
+    options = parser.parse_args(arguments)
+    asyncio.run(serve(options.accounts, options.certificate, log if options.log else silent, options.media))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
