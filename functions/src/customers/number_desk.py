@@ -1,5 +1,5 @@
-"""Brings a number into service for a customer: `python -m customers.number_desk NUMBER CUSTOMER`; needs CUSTOMERS_TABLE, ORDERS_TABLE
-and AWS_REGION. A number of no block of ours is taken in first, as one that was ported in is.
+"""Brings a number into service for a customer: `python -m customers.number_desk NUMBER CUSTOMER`; needs CUSTOMERS_TABLE,
+ORDERS_TABLE, NODE_CAPACITY_CALLS and AWS_REGION. A number of no block of ours is taken in first, as one that was ported in is.
 """
 
 import argparse

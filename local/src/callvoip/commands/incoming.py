@@ -54,6 +54,7 @@ def assign(system: LocalSystem, customer_id: str, number: str = NUMBER) -> None:
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
+        "NODE_CAPACITY_CALLS": "500",
         "POWERTOOLS_SERVICE_NAME": "operator",
         "POWERTOOLS_METRICS_NAMESPACE": "callvoip",
     }
