@@ -3,6 +3,7 @@ scroll sideways.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -85,7 +86,8 @@ def with_month(page: Page) -> None:
 
 
 def with_nodes(page: Page) -> None:
-    page.wait_for_selector("[data-node-id]")
+    page.click("[data-charts]")
+    page.wait_for_selector("#node-metrics-view figure")
 
 
 def with_credentials(page: Page) -> None:
@@ -166,6 +168,8 @@ def test_the_console(origin: Origin, chromium: Browser, width: int, scheme: Sche
         "registrations": 5,
     }
     origin.nodes = [{**node, "heartbeatAt": None}]
+    measured = {"at": datetime.now(UTC).isoformat(), "values": {"calls": 3, "mos": 4.2, "memory_bytes": 9e7}}
+    origin.samples["node-1"] = [measured]
     done = order_id(placed(origin, State.IN_PROGRESS, State.COMPLETED))
     placed(origin, State.IN_PROGRESS, State.HELD)
     origin.place(example(website="filled in"))
