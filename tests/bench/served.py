@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from media_node.log import Log, log, silent
 from media_node.sip.digest import Algorithm
 from media_node.sip.listener import listen_tls, server_context
 from media_node.worker_link.client import MediaWorker
+from media_node.workers import Workers
 from tests.bench import media_signalling
 from tests.bench.edge_wire import CUSTOMER, DOMAIN, PASSWORD, username
 
@@ -31,13 +33,22 @@ async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> N
     """The node's signalling; says its port and then serves until its input ends. `media` is where a media worker may
     have its socket; without it there is none.
     """
-    worker = await _media_worker(Path(media)) if media else None
+    port = free_pair()
 
-    def way() -> Any:
-        if worker is None:
-            raise LookupError
-        return worker
+    async def start(index: int, on_event: Callable[[dict[str, Any]], None]) -> MediaWorker:
+        return await MediaWorker.start(
+            index=index,
+            address="127.0.0.1",
+            announce="127.0.0.1",
+            srtp_port=port,
+            rtp_ports=(21000, 21098),
+            timeout_s=60,
+            run_directory=Path(media),
+            on_event=on_event,
+        )
 
+    # As the node does: one that is killed is replaced.
+    workers = Workers(start, lambda event: exchange.media_event(event))
     file = Path(certificate)
     media_signalling.certificate(file)
     context = server_context()
@@ -55,26 +66,13 @@ async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> N
     environment = directory.Environment(
         environment_id="bench", customer_id=CUSTOMER, encrypted=True, calls=1000, version=1, phones=phones
     )
-    exchange = Exchange(domain=DOMAIN, media=way, records=lambda record: None, log=log)
+    exchange = Exchange(domain=DOMAIN, media=workers.plane, records=lambda record: None, log=log)
+    await workers.start(1 if media else 0)
     exchange.assign(directory.Directory((environment,)))
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
     print(listener.local.port, flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    if worker is not None:
-        await worker.stop()
-
-
-async def _media_worker(directory: Path) -> MediaWorker:
-    return await MediaWorker.start(
-        index=0,
-        address="127.0.0.1",
-        announce="127.0.0.1",
-        srtp_port=free_pair(),
-        rtp_ports=(21000, 21098),
-        timeout_s=60,
-        run_directory=directory,
-        on_event=lambda event: None,
-    )
+    await workers.stop()
 
 
 def free_pair() -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import resource
 import statistics
@@ -56,8 +57,9 @@ async def soak(minutes: float, rate: float, talk: float) -> dict[str, Any]:
 
         async def watch() -> None:
             while True:
-                seen.append(looks(served))
-                times.append(time.monotonic() - began)
+                with contextlib.suppress(OSError, IndexError):  # a worker that is being replaced
+                    seen.append(looks(served))
+                    times.append(time.monotonic() - began)
                 await asyncio.sleep(max(0.2, minutes * 60 / SAMPLES))
 
         watching = asyncio.get_running_loop().create_task(watch())
