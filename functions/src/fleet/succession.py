@@ -188,11 +188,11 @@ class Succession:
         """Whether its node had no room for what the environment has become."""
         return one.calls < self.wanted.calls
 
-    def _should_go(self, primary: Assignment) -> bool:
-        """Whether its node should not go on serving it."""
-        leaves = self._node(primary).state is NodeState.DRAINING or not self._is_heard(primary)
-        leaves = leaves or self.placement.leaves == primary.node_id
-        return leaves or self._is_cramped(primary) or self._has_failed(primary) or not self._is_alone(primary)
+    def _should_go(self, one: Assignment) -> bool:
+        """Whether its node should not serve it, or not go on to."""
+        leaves = self._node(one).state is NodeState.DRAINING or not self._is_heard(one)
+        leaves = leaves or self.placement.leaves == one.node_id
+        return leaves or self._is_cramped(one) or self._has_failed(one) or not self._is_alone(one)
 
     def _is_good(self, standby: Assignment) -> bool:
         """Whether it can be relied on as a standby."""
@@ -211,12 +211,13 @@ class Succession:
         """Whether a dedicated environment has the node for itself; any other is content."""
         return not self.wanted.dedicated or self._node(one).dedicated_to in ("", self.wanted.environment_id)
 
-    def _rank(self, standby: Assignment) -> tuple[bool, bool, bool, bool, str]:
-        """The best standby sorts first."""
+    def _rank(self, standby: Assignment) -> tuple[bool, bool, bool, bool, bool, str]:
+        """The best standby sorts first; one that would have to go as primary last, or it would be handed over for ever."""
         primary = self.placement.primary
         same_zone = primary is not None and self._node(primary).zone == self._node(standby).zone
         good = self._is_good(standby)
-        return (not good, same_zone, not self._has_passed(standby), not self._is_loaded(standby), standby.node_id)
+        goes = self._should_go(standby)
+        return (goes, not good, same_zone, not self._has_passed(standby), not self._is_loaded(standby), standby.node_id)
 
     def _is_overdue(self, standby: Assignment) -> bool:
         """Whether its node waits so long to be empty that the environment does without, until there is room."""

@@ -293,3 +293,16 @@ def test_one_that_grows_beyond_any_node_while_it_is_handed_over_goes_on_being_se
     later(cloud, minutes=10)
     assert nodes_of(place(cloud, "enva23"))[1]
     assert cloud.dns.says["enva23"] == place(cloud, "enva23").names
+
+
+def test_a_roll_without_room_hands_nobody_to_and_fro(cloud: Cloud) -> None:
+    for name, phones in (("enva23", 60), ("envc23", 20), ("envb23", 60), ("envd23", 60)):
+        want(cloud, name, phones)  # six nodes of 20 calls: with their standbys they are full
+        later(cloud, seconds=20)
+    roll(cloud, "r1")
+    later(cloud, hours=1, minutes=30)
+    assert {node.release for node in cloud.store.nodes() if node.state is NodeState.READY} == {"r1"}
+    for name in cloud.customers.served:
+        placed = place(cloud, name)
+        assert placed.primary
+        assert placed.version < 60, "each change is one of few"
