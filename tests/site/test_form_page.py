@@ -469,6 +469,7 @@ def test_the_summary_of_the_contract_stands_before_the_button(page: Page, origin
     page.goto(origin.url + SRTP)
     fill(page)
     send(page)
+    expect(page.locator("#place-order")).to_be_visible()
     assert page.evaluate(
         "Boolean(document.querySelector('#contract-summary').compareDocumentPosition(document.querySelector('#place-order'))"
         " & Node.DOCUMENT_POSITION_FOLLOWING)"

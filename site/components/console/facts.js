@@ -15,13 +15,17 @@ const line = (name, about, cents, total = false) =>
     element("dd", {}, euro(cents)),
   );
 
-export function customer({ relatedParty: party, details = [], note, customerId, category, language }) {
+export function customer({ relatedParty: party, details = [], note, customerId, category, language, addressProvenAt }) {
   return [
     fact("Soort", kindOf(category)),
     fact("Bedrijf", party.company),
     party.kvk && fact(party.country === "BE" ? "Ondernemingsnummer" : "KvK-nummer", party.kvk),
     fact("Naam", party.name),
-    fact("E-mail", element("a", { href: `mailto:${party.email}` }, party.email)),
+    fact(
+      "E-mail",
+      element("a", { href: `mailto:${party.email}` }, party.email),
+      addressProvenAt ? ", bevestigd" : element("strong", { id: "address-unproven" }, ", adres nog niet bevestigd"),
+    ),
     party.telephone && fact("Telefoon", element("a", { href: `tel:${party.telephone}` }, party.telephone)),
     language && language !== "nl" && fact("Taal", language === "en" ? "Engels" : language),
     ...details.map(({ label, text }) => fact(label, text)),
