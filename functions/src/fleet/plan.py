@@ -184,9 +184,9 @@ def _names(ledger: Ledger, aliases: Set[str]) -> Iterator[Action]:
     nodes = {node.id: node for node in ledger.nodes}
     changes = []
     for placement in ledger.placements.values():
+        if placement.environment_id in aliases:
+            continue  # it became part of another environment, to which its name leads now, though nodes may still have it
         addresses = names.addresses(placement, nodes)
-        if addresses is None and placement.environment_id in aliases:
-            continue  # it became part of another environment, to which its name leads now
         if addresses != placement.names or placement.aliases != placement.named:
             changes.append(Names(placement, addresses))
     for begin in range(0, len(changes), MOST_NAMES):

@@ -80,3 +80,13 @@ def test_names_go_on_through_a_second_join_and_end_with_the_last_environment(clo
     later(cloud, minutes=3)
     assert cloud.dns.says == {}
     assert cloud.store.placed == {}
+
+
+def test_the_name_does_not_turn_back_while_the_environment_that_ended_is_still_on_nodes(cloud: Cloud) -> None:
+    want(cloud, "enva23", 5)
+    later(cloud, seconds=20)
+    want(cloud, "envb23", 1)
+    join(cloud, "enva23", "envb23")
+    assert cloud.store.placed["envb23"].assignments
+    later(cloud, minutes=2)
+    assert cloud.dns.says["envb23"] == cloud.dns.says["enva23"]
