@@ -16,13 +16,10 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from callvoip.client import Client
-from callvoip.commands import incoming
-from callvoip.commands.life import Life
 from callvoip.commands.sample import ADDRESS
 from callvoip.commands.verify_receipt import NotGenuineError, verify
 from callvoip.phones import PhoneError
 from callvoip.phones.baresip import Baresip, talk, write_tone
-from callvoip.portal import Portal
 from callvoip.system import LocalSystem
 from tests.e2e.test_main_job import Customer, SipAccount, visit
 
@@ -229,36 +226,6 @@ def test_a_company_lives(browser: Browser, system: LocalSystem, told: set[str], 
     told |= {email, old, *(each.password for each in accounts.values())}
     denied = [path.name for path in (system.logs / "functions").iterdir() if "AccessDenied" in path.read_text()]
     assert not denied, "functions that may not do what they are there for"
-
-
-def test_a_company_is_called(system: LocalSystem, trunk_port: int, told: set[str], tmp_path: Path) -> None:
-    """A call from outside rings three phones, is answered and transferred; the next is forwarded after 15 s; receipts attest both."""
-    email = f"{secrets.token_hex(4)}@example.nl"
-    token = order_and_approve(system, email)
-    order_id, secret = re.findall(r"/bestelling/(\w+)\?token=(.+)", token)[0]
-    customer = Client(system.api, secret)
-    order = customer.get(f"/orders/{order_id}")
-    phones = customer.post(f"/orders/{order_id}/credentials")["phones"]
-    told |= {email, *(phone["password"] for phone in phones)}
-    portal = Portal(system.site)
-    portal.sign_in(email, f"{system.site}/_local/mail.json")
-    environment = order["sip"]["host"].partition(".")[0]
-    number = f"+3185555{secrets.randbelow(10_000):04}"
-    incoming.assign(system, environment, number)
-    incoming.forward(portal, number)
-    with incoming.office(system, order["sip"], phones, trunk_port, tmp_path, number) as company:
-        company.calls_in()
-        company.rings()
-        company.is_transferred()
-        assert company.is_forwarded() >= incoming.FORWARD_SECONDS - 1
-
-    def listed() -> list[str]:
-        return portal.get("/mijn/gesprekken").attributes("data-encryption")
-
-    until(lambda: len(listed()) == 2, "the two calls are not listed")
-    life = Life(system, order, phones, email, lambda *_: {})
-    assert life.receipts() == 2
-    told |= {number}
 
 
 def _starts(customer: Customer, tmp_path: Path, microphone: Path) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from callvoip.commands.incoming import FORWARD_SECONDS, NUMBER, OUTSIDE, Office
 from callvoip.phones.baresip import Baresip
 from tests.media_node.test_phones import microphone as microphone
+from tests.support.called_office import FORWARD_SECONDS, NUMBER, OUTSIDE, Office
 from tests.support.node import DOMAIN, NodeFactory, accounts, wait_until
 
 pytestmark = pytest.mark.needs("baresip")

@@ -86,7 +86,7 @@ class Portal:
             target = urlsplit(urljoin(self._site + path, answer.headers["Location"]))
             return self.get(f"{target.path}?{target.query}" if target.query else target.path)
         if not answer.ok:
-            raise PortalError(f"{method} {path.partition('?')[0]}: {answer.status_code}")
+            raise PortalError(f"{method} {path.partition('?')[0]}: {answer.status_code} {_said(answer.text)}")
         forms = _Forms()
         forms.feed(answer.text)
         return Page(path, answer.text, forms.found)
@@ -124,3 +124,9 @@ class _Forms(html.parser.HTMLParser):
 def _mails(address: str) -> list[dict[str, str]]:
     mails: list[dict[str, str]] = requests.get(address, timeout=TIMEOUT_S).json()
     return mails
+
+
+def _said(page: str) -> str:
+    """The beginning of what a page says in its main part."""
+    main = page.partition("<main")[2] or page
+    return " ".join(re.sub(r"<[^>]*>", " ", main.partition(">")[2]).split())[:300]

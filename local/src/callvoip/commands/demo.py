@@ -10,20 +10,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from callvoip.client import Client, RequestRefusedError
-from callvoip.commands import failover, incoming
+from callvoip.commands import failover
 from callvoip.commands.failover import FailoverError
-from callvoip.commands.incoming import IncomingError
 from callvoip.commands.life import Life, LifeError
 from callvoip.commands.sample import ADDRESS
 from callvoip.phones import PhoneError
-from callvoip.phones.baresip import free_port
 from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
 
@@ -86,8 +84,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--life",
         action="store_true",
-        help="go on in Mijn omgeving: one phone more, a new password, a number that is called, transferred and forwarded,"
-        " receipts, notice, and the end a month later",
+        help="go on in Mijn omgeving: one phone more, a new password, receipts, notice, and the end a month later",
     )
     options = parser.parse_args(arguments)
     logs = Path(tempfile.mkdtemp(prefix="callvoip-demo-"))
@@ -97,7 +94,6 @@ def main(arguments: list[str]) -> int:
     except (
         StepFailedError,
         FailoverError,
-        IncomingError,
         LifeError,
         PhoneError,
         PortalError,
@@ -120,9 +116,7 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
     raise.
     """
     with story.told("start the local system") as seen:
-        trunk_port = free_port()
-        trunk = f"127.0.0.1:{trunk_port}" if life else None
-        system = LocalSystem.start(logs=logs, trunk=trunk, quiet=story.quiet)
+        system = LocalSystem.start(logs=logs, quiet=story.quiet)
         seen(system.site)
     with system:
         visitor = Client(system.api)
@@ -162,15 +156,7 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
             _hold(_is_encrypted(call), json.dumps(call))
             seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
         gone_over = _gone_over(story, system, sales, (order, phones), logs / "phones") if kill_node else None
-        lived = (
-            _life(
-                story,
-                Life(system, order, phones, str(ORDER["email"]), _try_call),
-                lambda phones: incoming.office(system, order["sip"], phones, trunk_port, logs / "office"),
-            )
-            if life
-            else None
-        )
+        lived = _life(story, Life(system, order, phones, str(ORDER["email"]), _try_call)) if life else None
     return {
         "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
         "node": {"id": node["id"], "state": node["state"]},
@@ -203,9 +189,7 @@ def _gone_over(
     return measured
 
 
-def _life(
-    story: Story, life: Life, office: Callable[[list[dict[str, str]]], AbstractContextManager[incoming.Office]]
-) -> dict[str, Any]:
+def _life(story: Story, life: Life) -> dict[str, Any]:
     """One customer's life after the first call, told step by step."""
     with story.told("sign in to Mijn omgeving by the link in a mail") as seen:
         seen(life.sign_in())
@@ -216,17 +200,6 @@ def _life(
         rotated = life.rotate()
         _hold(life.calls(_is_encrypted), f"{rotated} cannot call with its new password")
         seen(rotated)
-    with story.told("a number comes into service; calls that nobody takes are forwarded") as seen:
-        life.number()
-        seen(incoming.NUMBER)
-    with office(life.phones) as company:
-        with story.told("a call from outside rings three phones; one answers and transfers it to another"):
-            company.calls_in()
-            company.rings()
-            company.is_transferred()
-        with story.told("another call rings them, nobody takes it, and it is forwarded outside") as seen:
-            forwarded_after = company.is_forwarded()
-            seen(f"after {forwarded_after} s")
     with story.told("verify the receipts of the calls by the published keys") as seen:
         receipts = life.receipts()
         seen(f"{receipts} genuine")
@@ -239,7 +212,6 @@ def _life(
     return {
         "monthly_cents": monthly_cents,
         "rotated": rotated,
-        "forwarded_after_s": forwarded_after,
         "receipts": receipts,
         "ended_state": ended_state,
         "registration_after": registration_after,

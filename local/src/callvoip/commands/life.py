@@ -13,7 +13,6 @@ import boto3
 import requests
 
 from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
-from callvoip.commands import incoming
 from callvoip.commands.verify_receipt import NotGenuineError, gaps, verify
 from callvoip.nodes.names import Server
 from callvoip.portal import Portal
@@ -83,11 +82,6 @@ class Life:
             raise LifeError(f"the page tells no new password for {username}")
         self._phones[0]["password"] = passwords[username]
         return username
-
-    def number(self) -> None:
-        """A number that rings the first three phones, and is forwarded when none of them answers."""
-        incoming.assign(self._system, self._environment)
-        incoming.forward(self._portal)
 
     def calls(self, encrypted: Callable[[Any], bool]) -> bool:
         """Whether the first phone reaches the second with the passwords that hold now; a node may take a moment."""
