@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     who, now = Actor(Role.SALES, getpass.getuser()), clock.now()
     try:
         wanted, account = line.e164(told.number), store().get(told.customer)
+        if not any(each.served and each.unit == "number" for each in account.products):
+            raise ValueError("the customer has no plan, and a number without one goes back")
         if numbers.find(wanted) is None:
             numbers.load([wanted], "number_desk", Actor(Role.OPERATOR, getpass.getuser()), now)
         found = numbers.find(wanted)
