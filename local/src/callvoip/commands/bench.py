@@ -6,7 +6,21 @@ import sys
 from callvoip.paths import ROOT
 
 DIRECTORY = ROOT / "tests" / "bench"
-BENCHMARKS = ("media", "edge", "sip", "soak", "faults", "fuzz", "api", "console", "site", "histories", "cost", "fleet", "roll")
+BENCHMARKS = (
+    "media",
+    "edge",
+    "sip",
+    "soak",
+    "faults",
+    "fuzz",
+    "api",
+    "console",
+    "site",
+    "histories",
+    "cost",
+    "fleet",
+    "roll",
+)
 ONLY_WHEN_NAMED = ("soak",)
 """It takes two hours."""
 
