@@ -108,9 +108,9 @@ def fill_in_order(page: Page, system: LocalSystem) -> None:
     page.get_by_label("Telefoonnummer").fill("085 555 01 23")
     page.get_by_label("Aantal telefoons").fill(str(PHONES))
     page.get_by_label("Straat waar de telefoons staan").fill("Voorbeeldstraat")
-    page.get_by_label("Huisnummer").fill("1")
-    page.get_by_label("Postcode").fill("3511 AA")
-    page.get_by_label("Plaats").fill("Utrecht")
+    # The billing address has fields whose names begin alike.
+    for label, value in {"Huisnummer": "1", "Postcode": "3511 AA", "Plaats": "Utrecht"}.items():
+        page.get_by_label(re.compile(rf"^{label} \(")).fill(value)
     page.get_by_label("Opmerking").fill("Bel ons liever na vijven")
 
 
