@@ -41,6 +41,10 @@ ORDER = {
     "email": "jo@example.nl",
     "telephone": "085 555 01 23",
     "phones": 2,
+    "street": "Voorbeeldstraat",
+    "houseNumber": "1",
+    "postcode": "3511 AA",
+    "city": "Utrecht",
 }
 
 

@@ -66,6 +66,7 @@ def test_install_sets_a_node_up_without_network_and_twice_is_as_good_as_once(tmp
         "dateutil",
         "urllib3",
         "cryptography",
+        "prometheus_client",
     ):
         shutil.copytree(SITE / name, packages / name, ignore=shutil.ignore_patterns("data", "__pycache__"))
     shutil.copytree(SITE / "phonenumbers", packages / "phonenumbers", ignore=shutil.ignore_patterns("__pycache__"))

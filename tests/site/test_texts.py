@@ -51,16 +51,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def whole(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site with all its texts, which Hugo builds, and a picture."""
+    root = make_checkout(tmp_path_factory.mktemp("whole"))
+    (root / "content/nieuws/foto.png").write_bytes(png(1400, 700))
+    return root
+
+
 @pytest.fixture
-def article(checkout: Path):
-    """Writes the article of a test; it is gone afterwards."""
+def article(request: pytest.FixtureRequest):
+    """Writes the article of a test, into the whole site where Hugo is asked; it is gone afterwards."""
+    root: Path = request.getfixturevalue("whole" if "processes" in request.fixturenames else "checkout")
     written: list[Path] = []
 
     def write(text: str | bytes, file: str = FILE) -> Path:
-        path = checkout / file
+        path = root / file
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         written.append(path)
-        return checkout
+        return root
 
     yield write
     for path in written:
@@ -370,9 +379,9 @@ def test_what_nobody_foresaw_keeps_hugos_words_with_file_and_line() -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_picture_is_published_in_two_widths(article, checkout: Path) -> None:
-    build(article(f"{TOP}![een groene wand](foto.png)\n"), checkout / "out")
-    page = (checkout / "out/nieuws/proef/index.html").read_text()
+def test_a_picture_is_published_in_two_widths(article, tmp_path: Path) -> None:
+    build(article(f"{TOP}![een groene wand](foto.png)\n"), tmp_path)
+    page = (tmp_path / "nieuws/proef/index.html").read_text()
     assert 'alt="een groene wand"' in page and 'width="1280" height="640"' in page and page.count(".webp") >= 3
 
 

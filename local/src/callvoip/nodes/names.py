@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
 from dnslib import QTYPE, RCODE, RR, SRV, A, DNSRecord
 
 from callvoip.aws.endpoint import Emulated
@@ -74,6 +76,9 @@ class NameServer:
                     async for writes in changes:
                         self._zones, self._records = await asyncio.to_thread(self._read)
                         await self._emulated.followed("route53", writes)
+            except (aiohttp.ClientError, BotoCoreError, ClientError) as error:
+                _log.warning("the zones could not be read, once more: %s", error)
+                await asyncio.sleep(_AGAIN_SECONDS)
             except Exception:
                 _log.exception("the zones could not be read")
                 await asyncio.sleep(_AGAIN_SECONDS)
