@@ -59,7 +59,7 @@ def test_sales_asks_the_customer_answers_and_both_see_it_without_a_reload(
         customer.goto(system.site + placed["href"])
         sign_in(sales, system)
         search(sales, company.lower())
-        sales.locator("[data-order-id] a").click()
+        sales.locator(f"[data-order-id='{placed['id']}'] a").click()
         expect(sales.locator("#facts")).to_contain_text("Wij verhuizen in maart.")
         with sales.expect_response(lambda answer: answer.status == 304):
             pass  # nothing changed, so nothing is sent again
