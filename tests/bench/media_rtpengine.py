@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
+from callvoip.process import end
 from media_node.sip.sdp import Session
 from media_node.suites import Suite
 from tests.bench.media_traffic import Telephone
@@ -160,12 +161,7 @@ class Rtpengine:
     def stop(self) -> None:
         """End the daemon."""
         self._ng.close()
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process)
         self._log.close()
 
 

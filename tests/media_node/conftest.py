@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 from media_node.call.directory import Directory
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
@@ -166,12 +166,7 @@ directory = "{directory}/state"
         finally:
             for node in nodes:
                 if node.process is not None and node.process.poll() is None:
-                    node.process.terminate()
-                    try:
-                        node.process.wait(10)
-                    except subprocess.TimeoutExpired:
-                        node.process.kill()
-                        node.process.wait()
+                    end(node.process, 10)
 
 
 @pytest_asyncio.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from callvoip.phones.baresip import free_port
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 
 ACCOUNT, PASSWORD = "edge", "between-us"
 """What the node shows the exchange."""
@@ -165,9 +165,4 @@ class Kamailio:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process, 10)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 from tests.support.node import DOMAIN, NodeUnderTest, TestAccount
 
 
@@ -70,12 +70,7 @@ realm={DOMAIN}
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
         self._output.close()
 
     def command(self, line: str) -> None:

@@ -8,9 +8,10 @@ import ctypes
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -24,6 +25,16 @@ def die_with_parent() -> None:
     nobody (prctl(2)).
     """
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end(process: subprocess.Popen[Any], patience_s: float = 5) -> None:
+    """End a process, by force where asking does not help within `patience_s`."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 class Child:

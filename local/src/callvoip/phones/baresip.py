@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from callvoip.phones import PhoneError
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 
 MODULES = "/usr/lib/baresip/modules"
 
@@ -120,12 +120,7 @@ class Baresip:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._control.close()
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
     def _connect(self) -> socket.socket:
         deadline = time.monotonic() + 10

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from callvoip.phones import PhoneError
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 
 # With hosts and name servers of its own: names lead where they should, and nothing is asked outside.
 _IN_ITS_OWN_NAMES = 'mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@"'
@@ -87,12 +87,7 @@ class Linphone:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
 
     def _listen(self) -> None:
         self._said.extend(iter(self._process.stdout.readline, ""))  # type: ignore[union-attr]
