@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -81,6 +81,22 @@ def drop_reason(error: SrtpError, packet: bytes) -> DropReason:
     """The counter of a packet libsrtp refused. Whether it was sent in clear can only be guessed from its looks."""
     why = REASONS.get(type(error), DropReason.UNAUTHENTICATED)
     return DropReason.PLAINTEXT if why is not DropReason.MALFORMED and looks_plain(packet) else why
+
+
+def _first_to_verify(
+    contexts: Sequence[ReceiveContext], unprotect: Callable[[ReceiveContext, bytes], bytes], packet: bytes
+) -> tuple[bytes, ReceiveContext]:
+    """The packet in plain, and the context that it verifies under. Raises SrtpError: what the last one said.
+
+    The error is given no name: one that a frame of its own traceback holds is a cycle, and the collector does not run.
+    """
+    for context in contexts:
+        try:
+            return unprotect(context, packet), context
+        except SrtpError:
+            if context is contexts[-1]:
+                raise
+    raise AuthenticationFailed(7, "no key")
 
 
 class Leg:
@@ -301,31 +317,18 @@ class Leg:
             self.contexts = [
                 context for context in self.contexts if (context.suite, context.key) == (current.suite, current.key)
             ]
-        failure: SrtpError = AuthenticationFailed(7, "no key")
-        for context in self.contexts:
-            try:
-                plain = context.unprotect(packet)
-            except SrtpError as error:
-                failure = error
-                continue
-            if (context.suite, context.key) == (self.contexts[0].suite, self.contexts[0].key):
-                self.contexts = [context]
-            return plain, context
-        raise failure
+        plain, context = _first_to_verify(self.contexts, ReceiveContext.unprotect, packet)
+        if (context.suite, context.key) == (self.contexts[0].suite, self.contexts[0].key):
+            self.contexts = [context]
+        return plain, context
 
     def unprotect_rtcp(self, packet: bytes) -> tuple[bytes, bool]:
         """SRTCP to RTCP, and whether its index is newer than any before. Raises SrtpError."""
-        failure: SrtpError = AuthenticationFailed(7, "no key")
-        for context in self.contexts if self.rtcp_keys is None else self.rtcp_keys[:1]:
-            try:
-                plain = context.unprotect_rtcp(packet)
-            except SrtpError as error:
-                failure = error
-                continue
-            index = rtcp_index(context.suite, packet)
-            newer, self._rtcp_index = index > self._rtcp_index, max(index, self._rtcp_index)
-            return plain, newer
-        raise failure
+        contexts = self.contexts if self.rtcp_keys is None else self.rtcp_keys[:1]
+        plain, context = _first_to_verify(contexts, ReceiveContext.unprotect_rtcp, packet)
+        index = rtcp_index(context.suite, packet)
+        newer, self._rtcp_index = index > self._rtcp_index, max(index, self._rtcp_index)
+        return plain, newer
 
     def stream(self, ssrc: int, sequence: int, timestamp: int, payload_type: int, now: float) -> Inbound | None:
         """The inbound stream of `ssrc`, begun if it is new; None when there are too many. It feeds the other side from

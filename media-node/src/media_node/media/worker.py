@@ -41,9 +41,6 @@ PR_SET_PDEATHSIG = 1
 PR_SET_TIMERSLACK = 29
 EPHEMERAL_TRIES = 200
 
-COLLECT_EVERY = 100
-"""Calls that end between two collections."""
-
 
 def open_srtp_pairs(addresses: list[str], port: int) -> dict[int, tuple[Port, Port]]:
     """The SRTP and SRTCP ports by address family, the same numbers on each address; any free even pair when `port` is
@@ -90,7 +87,6 @@ class Worker:
         }
         self._rtp_ports = rtp_ports
         self._next_port = 0
-        self._closed = 0
         self._gather_s = gather_s
         self._pending = b""
         self._epoll = select.epoll()
@@ -179,9 +175,6 @@ class Worker:
                 return {side: protocol.encode(stats) for side, stats in self._relay.stats(request["call"], now).items()}
             case "close":  # closed sockets leave the epoll set by themselves
                 closed = self._relay.close(request["call"], now)
-                self._closed += 1
-                if self._closed % COLLECT_EVERY == 0:
-                    gc.collect()  # what calls with audio leave behind in cycles; the collector does not run by itself
                 return {side: protocol.encode(stats) for side, stats in closed.items()}
             case "load":
                 return protocol.encode(self._relay.load())
