@@ -44,6 +44,9 @@ PLAN = frozenset({"national", "mobile", "freephone", "europe"})
         ("1207", "BE", "premium"),
         ("1722", "BE", "national"),
         ("", "NL", "premium"),
+        ("8816123456", "NL", "premium"),
+        ("31900123456", "NL", "premium"),
+        ("*21*0201234567#", "NL", "premium"),
     ],
 )
 def test_a_number_has_one_class(number: str, country: str, expected: str) -> None:
@@ -62,6 +65,7 @@ def asked(
     *,
     concurrent: int = 0,
     forwarded: int = 0,
+    talking: float = 0,
     is_forward: bool = False,
     now: float = 1000.0,
     today: date = TODAY,
@@ -73,6 +77,7 @@ def asked(
         "NL",
         concurrent=concurrent,
         forwarded=forwarded,
+        talking=talking,
         is_forward=is_forward,
         now=now,
         today=today,
@@ -108,6 +113,7 @@ def test_minutes_a_day_begin_anew_each_day() -> None:
     limits, usage = Limits(minutes_per_day=10), Usage()
     usage.end(599, TODAY)
     assert asked(limits, usage) == 0
+    assert asked(limits, usage, talking=1) == 403, "what still runs counts"
     usage.end(1, TODAY)
     assert asked(limits, usage) == 403
     assert asked(limits, usage, today=TODAY + timedelta(days=1)) == 0

@@ -10,7 +10,6 @@ import pytest
 
 from media_node.call.directory import Directory
 from media_node.probe.phone import Conversation
-from media_node.sip.headers import Request, Response
 from media_node.sip.sdp import Direction
 from media_node.sip.transaction_layer import ServerTransaction, to_tag
 from tests.support.node import DOMAIN
@@ -20,9 +19,11 @@ from tests.support.office import (
     DeskPhone,
     Office,
     RulefulMedia,
+    ask,
     desk_phone,
     environment,
     invite,
+    refer,
     refused,
     trunk,
     until,
@@ -67,17 +68,6 @@ async def test_one_device_that_is_busy_lets_the_others_ring(office: Office) -> N
 
 
 # Transfers.
-
-
-def refer(conversation: Conversation, target: str) -> Request:
-    assert conversation.dialog is not None
-    request = conversation.dialog.request("REFER", conversation.phone.contact)
-    request.headers.set("Refer-To", target)
-    return request
-
-
-async def ask(conversation: Conversation, request: Request) -> Response:
-    return await conversation.phone.transactions.ask(conversation.connection, request)
 
 
 async def connected(office: Office) -> tuple[DeskPhone, Conversation, Conversation]:
@@ -289,6 +279,19 @@ async def test_a_call_from_outside_rings_the_phones_of_the_number(office: Office
     assert (record.caller, record.called, record.customer_id) == ("+31612345***", "+31201230***", CUSTOMER)
 
 
+@pytest.mark.parametrize("privacy", ["id", "user;id", "header", "critical"])
+async def test_a_caller_outside_who_asked_not_to_be_shown_is_not(office: Office, privacy: str) -> None:
+    office.exchange.assign(with_number(rings=users("101")))
+    phone = await desk_phone(office, "101")
+    async with trunk(office) as provider:
+        caller = '"J. Jansen" <sip:+31612345678@provider.example.nl>'
+        await (await invite(provider, NUMBER, P_Asserted_Identity=caller, Privacy=privacy)).hang_up()
+    rang = phone.rang[0].request
+    assert "31612345678" not in str(rang.headers) and "Jansen" not in str(rang.headers)
+    assert rang.from_address.uri.host == "anonymous.invalid"
+    assert (await office.record()).caller == "anonymous"
+
+
 @pytest.mark.parametrize("dialled", ["+31209999999", "101", "abc", "112"])
 async def test_a_call_from_outside_for_a_number_of_nobody_is_refused(office: Office, dialled: str) -> None:
     office.exchange.assign(with_number(rings=users("101")))
@@ -343,7 +346,7 @@ async def test_a_phone_that_redirects_forwards_at_its_own_account(office: Office
         await call
         await provider.answered()
         asked = provider.rang[0].request
-        assert asked.uri.user == "0612345678"
+        assert asked.uri.user == "+31612345678"
         assert "reason=deflection" in asked.headers["Diversion"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,19 @@ DIRECTORY = Directory((environment("abc234"), environment("xyz789", encrypted=Fa
 CALLER = DIRECTORY.environments[0].phones[0]
 
 
+DISGUISED = [
+    "8816123456",
+    "31900123456",
+    "09001234567#",
+    "*09001234567",
+    "*21*+881612345678#",
+    "0#9001234567",
+    "+0900123456",
+    "++31900123456",
+]
+"""What a trunk might take for a costly number, and what would change the trunk's own settings."""
+
+
 @pytest.mark.parametrize("dialled", ["102", "abc234-102"])
 def test_a_colleague_is_called_by_extension_or_user_name(dialled: str) -> None:
     decision = route(DIRECTORY, CALLER, dialled, trunk=False, occupancy=Occupancy())
@@ -41,20 +55,40 @@ def test_a_phone_of_another_customer_cannot_be_called() -> None:
         assert decision.status == 404
 
 
-@pytest.mark.parametrize("dialled", ["+31201234567", "0201234567", "+31 (20) 123-45.67", "*31#0201234567", "1200"])
-def test_every_other_number_goes_to_the_trunk_over_plain_rtp(dialled: str) -> None:
+@pytest.mark.parametrize(
+    ("dialled", "number"),
+    [
+        ("+31201234567", "+31201234567"),
+        ("0201234567", "+31201234567"),
+        ("+31 (20) 123-45.67", "+31201234567"),
+        ("+31 (0)20 1234567", "+31201234567"),
+        ("0012125550123", "+12125550123"),
+        ("1200", "1200"),
+        ("116117", "116117"),
+    ],
+)
+def test_every_other_number_goes_to_the_trunk_in_e164_over_plain_rtp(dialled: str, number: str) -> None:
     decision = route(DIRECTORY, CALLER, dialled, trunk=True, occupancy=Occupancy())
     assert isinstance(decision, ToTrunk)
+    assert decision.number == number
     assert decision.protection is Protection.NONE
     assert not decision.emergency
     assert isinstance(route(DIRECTORY, CALLER, dialled, trunk=False, occupancy=Occupancy()), Refusal)
 
 
-@pytest.mark.parametrize("dialled", ["", "piet", "a@b", "+", "9" * 40, "0201234567;ext=1"])
+@pytest.mark.parametrize("dialled", ["", "piet", "a@b", "+", "9" * 40, "0201234567;ext=1", *DISGUISED])
 def test_what_nobody_can_dial_is_not_found(dialled: str) -> None:
     decision = route(DIRECTORY, CALLER, dialled, trunk=True, occupancy=Occupancy())
     assert isinstance(decision, Refusal)
     assert decision.status == 404
+
+
+@given(st.text(st.sampled_from("0123456789+*#-() .a;"), max_size=20), st.sampled_from(["NL", "BE"]))
+def test_whatever_is_dialled_a_trunk_gets_e164_or_a_short_code(dialled: str, country: str) -> None:
+    directory = Directory((replace(DIRECTORY.environments[0], country=country),))
+    decision = route(directory, CALLER, dialled, trunk=True, occupancy=Occupancy())
+    if isinstance(decision, ToTrunk):
+        assert re.fullmatch(r"\+[1-9]\d{6,14}|[1-9]\d{2,5}", decision.number, re.ASCII)
 
 
 def test_a_phone_does_not_call_itself() -> None:

@@ -22,9 +22,13 @@ from tests.support.office import (
     NUMBER,
     Office,
     Provider,
+    ask,
+    desk_phone,
     environment,
     invite,
+    refer,
     refused,
+    talking,
     trunk,
     trunks,
     until,
@@ -307,6 +311,55 @@ async def test_a_customer_may_have_so_many_calls_outside_at_a_time(office: Offic
         await ours.hang_up()
         await until(lambda: not office.exchange.calls)
         await two.call(OUTSIDE)
+
+
+async def test_calls_that_could_be_forwarded_and_are_not_count_for_no_limit(office: Office) -> None:
+    directory = with_number(rings=users("102"), forward_busy=OUTSIDE)
+    (served,) = directory.environments
+    office.exchange.assign(Directory((replace(served, limits=Limits(concurrent_calls=1, forwarded_calls=1)),)))
+    phone, outgoing = await desk_phone(office, "102"), await office.handset("101")
+    async with trunk(office) as other:
+        await invite(other, NUMBER)
+        await outgoing.call(OUTSIDE)  # what came in takes no place on the way out
+        phone.answers = lambda transaction: 486
+        assert (await refused(invite(other, NUMBER))).code == 480, "the one place outside is taken"
+    assert [each.request.uri.user for each in other.rang] == [OUTSIDE]
+
+
+async def test_a_suspended_customers_calls_are_not_forwarded_outside(office: Office) -> None:
+    directory = with_number(rings=users("102"), forward_always=OUTSIDE)
+    office.exchange.assign(Directory((replace(directory.environments[0], suspended=True),)))
+    caller = await office.handset("101")
+    async with trunk(office) as other:
+        assert (await refused(caller.call(NUMBER))).code == 403
+        assert (await refused(invite(other, NUMBER))).code == 403
+    assert other.rang == []
+
+
+async def test_a_transfer_outside_answers_the_trunks_challenge_and_counts_for_the_limits(office: Office) -> None:
+    office.exchange.assign(limited(concurrent_calls=1))
+    ours, theirs = await talking(office)
+    other = provider()
+    other.challenge = 'Digest realm="r", nonce="n", qop="auth"'
+    async with trunks(office, other, trunk_1={"username": "callvoip", "password": "geheim"}):
+        await ask(theirs, refer(theirs, f"<sip:{OUTSIDE}@{DOMAIN}>"))
+        await other.answered()
+        assert (await refused((await office.handset("103")).call(OUTSIDE))).code == 480
+        await ours.hang_up()
+
+
+async def test_a_belgian_customer_dials_and_is_called_in_the_belgian_way(office: Office) -> None:
+    belgian = replace(
+        environment(), country="BE", numbers=(Number(number="+3225550100", rings=users("102")),), limits=Limits()
+    )
+    office.exchange.assign(Directory((belgian,)))
+    phone, caller = await desk_phone(office, "102"), await office.handset("101")
+    other = provider()
+    async with trunks(office, other, trunk_1={"country": "BE"}):
+        await caller.call("02 555 01 99")
+        await invite(other, "025550100")
+    assert [each.request.uri.user for each in other.rang] == ["+3225550199"]
+    assert len(phone.rang) == 1
 
 
 async def test_a_tel_uri_and_an_sos_urn_are_112(office: Office) -> None:

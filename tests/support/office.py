@@ -22,7 +22,7 @@ from media_node.sip import transport
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import Algorithm
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
-from media_node.sip.headers import Request
+from media_node.sip.headers import Request, Response
 from media_node.sip.sdp import Session, attach
 from media_node.sip.transaction_layer import ServerTransaction
 from media_node.sip.transport import Connection, Transport
@@ -217,6 +217,17 @@ async def invite(phone: Handset, dialled: str, *, uri: URI | None = None, **head
     conversation.agree(Session.parse(response.body))
     conversation.headers = response.headers  # type: ignore[attr-defined]
     return conversation
+
+
+def refer(conversation: Conversation, target: str) -> Request:
+    assert conversation.dialog is not None
+    request = conversation.dialog.request("REFER", conversation.phone.contact)
+    request.headers.set("Refer-To", target)
+    return request
+
+
+async def ask(conversation: Conversation, request: Request) -> Response:
+    return await conversation.phone.transactions.ask(conversation.connection, request)
 
 
 def with_number(**options: Any) -> Directory:

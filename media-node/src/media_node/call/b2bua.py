@@ -38,7 +38,7 @@ from media_node.call.forking import Invitation
 from media_node.call.hunt import Hunt
 from media_node.call.joining import Joining
 from media_node.call.party import ALLOW, Party
-from media_node.call.plan import CallControl, MediaPlane, Plan, Side
+from media_node.call.plan import CallControl, Destination, MediaPlane, Plan, Side
 from media_node.call.record import CallClock, CallRecord, beyond
 from media_node.call.refusals import CHALLENGES, CallRefused
 from media_node.call.relayed import MediaFailed, RelayedMedia
@@ -88,6 +88,8 @@ class Call:
     clock: CallClock = field(default_factory=CallClock)
     answered_at: datetime | None = None
     parties: dict[Side, Party] = field(default_factory=dict)
+    answered_outside: list[Destination] = field(default_factory=list)
+    """Where it went outside and was answered, one after the other where it was transferred."""
     _inbox: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
     _trunk_leg: int | None = None
     """Which of the two legs was last reached over a trunk."""
@@ -141,10 +143,22 @@ class Call:
             self._settle()
         return self._record(ended_at=self.clock.now(), reason=ending.reason, legs=stats)
 
-    def answered(self) -> None:
+    def answered(self, by: Destination | None = None) -> None:
         """Somebody answered: the call is one that lasts."""
         self.answered_at = self.clock.now()
+        if by is not None and by.outside:
+            self.answered_outside.append(by)
         self.began(self._record())
+
+    def ways_out(self, customer: str) -> list[Destination]:
+        """See outside.GoesOut."""
+        asked = [self.hunt.destination if self.answered_at is None else None, self.transfers.destination]
+        ways = [*self.answered_outside, *(each for each in asked if each is not None and each.outside)]
+        return [each for each in ways if each.account == customer and not each.emergency]
+
+    def talked(self) -> float:
+        """See outside.GoesOut."""
+        return 0.0 if self.answered_at is None else (self.clock.now() - self.answered_at).total_seconds()
 
     def _record(
         self, *, ended_at: datetime | None = None, reason: str = "", legs: tuple[LegStats, ...] = ()

@@ -70,7 +70,7 @@ class Exchange:
         self.outside = Outside(
             self.domain,
             lambda: self.directory,
-            lambda: (call.plan for call in self.calls.values()),
+            lambda: self.calls.values(),
             self.log,
         )
         self.home = Home(

@@ -62,6 +62,8 @@ class Hunt:
 
     call: Call
     fork: Fork | None = None
+    destination: Destination | None = None
+    """Who is rung, or about to be."""
     early: EarlyDialogs = field(init=False)
     _local: LocalTransport | None = None
     """Our end of the called leg."""
@@ -144,6 +146,7 @@ class Hunt:
     async def _ring(self, destination: Destination) -> bool:
         """Rings one destination. Raises _Unanswered, or CallRefused when the caller gave up."""
         call = self.call
+        self.destination = destination
         try:
             targets = await call.control.targets(destination)
         except CallRefused as refused:
@@ -276,7 +279,7 @@ class Hunt:
             party.bye(because(488, "The answer cannot be used"))
             call.control.unbind(party.dialog)
             raise
-        call.answered()
+        call.answered(fork.destination)
         await call.answering.accept(called)
 
     async def _take_answer(self, branch: Branch, session: Session) -> Audio:

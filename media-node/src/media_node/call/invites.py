@@ -13,7 +13,8 @@ from media_node.call.directory import Directory, Phone
 from media_node.call.emergency import emergency_number
 from media_node.call.events import Joins
 from media_node.call.home import Home
-from media_node.call.identity import hides, wants_privacy
+from media_node.call.identity import ANONYMOUS, hides, wants_privacy
+from media_node.call.numbering import e164
 from media_node.call.outside import Outside
 from media_node.call.plan import Destination, Plan, Side
 from media_node.call.policy import (
@@ -26,7 +27,6 @@ from media_node.call.policy import (
     ToPhone,
     ToTrunk,
     caller_protection,
-    e164,
     route,
 )
 from media_node.call.record import mask
@@ -34,7 +34,7 @@ from media_node.call.registration import RETRY_SECONDS
 from media_node.call.routing import Hunting
 from media_node.call.running import RunningCalls
 from media_node.call.transfer import Replaces
-from media_node.call.trunk import trunk_caller
+from media_node.call.trunk import Trunk, trunk_caller
 from media_node.log import Event, Log
 from media_node.sip.grammar import Address
 from media_node.sip.message import tag, warning
@@ -65,16 +65,18 @@ class Invites:
 
     def invite(self, transaction: ServerTransaction) -> None:
         request = transaction.request
-        from_trunk = self.outside.trunks.of(transaction.connection) is not None
-        caller = None if from_trunk else self.caller(transaction)
-        if caller is None and not from_trunk:
+        trunk = self.outside.trunks.of(transaction.connection)
+        caller = None if trunk is not None else self.caller(transaction)
+        if caller is None and trunk is None:
             return
         if request.max_forwards == 0:
             transaction.respond(483)
         elif self._is_merged(transaction):
             transaction.respond(482)
+        elif trunk is not None:
+            self._from_trunk(transaction, trunk)
         elif caller is None:
-            self._from_trunk(transaction)
+            return
         elif not self.serves(caller) and not self.draining() and not emergency_number(request.uri):
             transaction.respond(503, Retry_After=RETRY_SECONDS)
         elif request.headers.get("Replaces") is not None:
@@ -103,8 +105,8 @@ class Invites:
         match decision:
             case Refusal() if by_exchange is not None:
                 hunt: tuple[Destination, ...] = ()
-                colleague = by_exchange.internal
-                called = by_exchange.dialled if colleague else e164(by_exchange.dialled)
+                colleague = not by_exchange.outside
+                called = by_exchange.outside or by_exchange.dialled
             case Refusal():
                 self._refuse(transaction, decision, caller.customer_id)
                 return
@@ -145,7 +147,7 @@ class Invites:
         home = self.outside.for_home(caller, request.from_address.name, identity) if by_exchange is not None else None
         self.running.start(plan, transaction, identity, location, home)
 
-    def _from_trunk(self, transaction: ServerTransaction) -> None:
+    def _from_trunk(self, transaction: ServerTransaction, trunk: Trunk) -> None:
         """A call from outside to a number of a customer."""
         request = transaction.request
         device = self.home.reached(transaction.connection, request)
@@ -155,7 +157,7 @@ class Invites:
         if self.home.is_for_a_device(request):
             transaction.respond(430, "Flow Failed")
             return
-        bound = self.directory().number(e164(request.uri.user or ""))
+        bound = self.directory().number(e164(request.uri.user or "", trunk.settings.country))
         if bound is None:
             transaction.respond(404)
             return
@@ -175,13 +177,13 @@ class Invites:
             customer_id=environment.customer_id,
             caller=mask(shown.uri.user or ""),
             called=mask(number.number),
-            from_address=Address(self.hunting.uri(shown.uri.user or "anonymous"), shown.name),
+            from_address=self._caller_id(shown),
             hunt=hunt,
             busy=busy,
             no_answer=no_answer,
             caller_protection=Protection.PREFERRED,
         )
-        identity = self.outside.identity(plan, None, wanted="", private=False)
+        identity = self.outside.identity(plan, None, wanted="", private=shown is ANONYMOUS)
         self.running.start(plan, transaction, identity)
 
     def _from_home(self, transaction: ServerTransaction, device: Binding) -> None:
@@ -197,11 +199,16 @@ class Invites:
             customer_id=phone.customer_id,
             caller=user if colleague else mask(user),
             called=phone.extension,
-            from_address=Address(self.hunting.uri(user or "anonymous"), shown.name),
+            from_address=self._caller_id(shown),
             hunt=(self.hunting.device(phone, device.connection),),
             caller_protection=Protection.PREFERRED,
         )
-        self.running.start(plan, transaction, self.outside.identity(plan, None, wanted="", private=False))
+        identity = self.outside.identity(plan, None, wanted="", private=shown is ANONYMOUS)
+        self.running.start(plan, transaction, identity)
+
+    def _caller_id(self, shown: Address) -> Address:
+        """What a phone shows of who calls from beyond this node; in our domain, so that it can be called back."""
+        return shown if shown is ANONYMOUS else Address(self.hunting.uri(shown.uri.user or "anonymous"), shown.name)
 
     def _pick_up(self, transaction: ServerTransaction, phone: Phone, extension: str) -> None:
         """*8 takes the colleague's call that has rung longest, *8 and an extension the call that rings there."""

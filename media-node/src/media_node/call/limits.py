@@ -18,6 +18,7 @@ import phonenumbers
 from phonenumbers import PhoneNumberType
 
 from media_node.call.notices import Notice
+from media_node.call.numbering import is_short_code
 from media_node.call.policy import Refusal
 
 if TYPE_CHECKING:
@@ -55,13 +56,15 @@ _MINUTE: Final = 60.0
 
 @lru_cache(maxsize=4096)
 def classify(number: str, country: str) -> DestinationClass:
-    """The class of a number in E.164, or of a short code as it is dialled in `country` (NL or BE)."""
+    """The class of a number in E.164, or of a short code as it is dialled in `country` (NL or BE). What is neither may lead
+    anywhere, and so is the dearest.
+    """
+    if is_short_code(number):
+        return DestinationClass.PREMIUM if _COSTLY_SHORT[country].fullmatch(number) else DestinationClass.NATIONAL
     try:
-        parsed = phonenumbers.parse(number, country)
+        parsed = phonenumbers.parse(number if number.startswith("+") else "", country)
     except phonenumbers.NumberParseException:
         return DestinationClass.PREMIUM
-    if not number.startswith("+"):
-        return DestinationClass.PREMIUM if _COSTLY_SHORT[country].fullmatch(number) else DestinationClass.NATIONAL
     if parsed.country_code == _UNIVERSAL_FREEPHONE:
         return DestinationClass.FREEPHONE
     region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
@@ -104,9 +107,9 @@ class Usage:
         self._forget(now)
         return len(self.starts)
 
-    def minutes(self, today: date) -> float:
-        """Minutes talked outside today."""
-        return self.seconds / _MINUTE if today == self.day else 0.0
+    def minutes(self, today: date, talking: float) -> float:
+        """Minutes talked outside today, with the seconds of the calls that still run."""
+        return ((self.seconds if today == self.day else 0.0) + talking) / _MINUTE
 
     def _forget(self, now: float) -> None:
         while self.starts and now - self.starts[0] >= _MINUTE:
@@ -121,12 +124,14 @@ def refusal(
     *,
     concurrent: int,
     forwarded: int,
+    talking: float,
     is_forward: bool,
     now: float,
     today: date,
 ) -> Refusal | None:
     """Why a call to this outside number may not be made now, or None. `concurrent` and `forwarded` count the
-    customer's running calls outside, and those of them that are forwards; a limit of 0 is none.
+    customer's running calls outside, and those of them that are forwards; `talking` is how long they have lasted, in
+    seconds. A limit of 0 is none.
     """
     destination = classify(number, country)
     if not _allows(limits.destinations, destination):
@@ -138,7 +143,7 @@ def refusal(
         return Refusal(480, "This customer has as many forwarded calls as it may", 30, Notice.FORWARDED_CALLS)
     if limits.calls_per_minute and usage.started_in_last_minute(now) >= limits.calls_per_minute:
         return Refusal(480, "This customer makes calls faster than it may", 60, Notice.CALLS_PER_MINUTE)
-    if limits.minutes_per_day and usage.minutes(today) >= limits.minutes_per_day:
+    if limits.minutes_per_day and usage.minutes(today, talking) >= limits.minutes_per_day:
         reason = "This customer has talked as many minutes outside today as it may"
         return Refusal(403, reason, limit=Notice.MINUTES_PER_DAY)
     return None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from media_node.call import emergency_check, limits
 from media_node.call.directory import Directory, Environment, Phone
@@ -15,9 +15,9 @@ from media_node.call.emergency_check import EmergencyCheck
 from media_node.call.identity import Identity, screened, towards_trunk
 from media_node.call.limits import Usage
 from media_node.call.notices import Notice, Notices
+from media_node.call.numbering import e164
 from media_node.call.plan import Destination, Plan, Target
-from media_node.call.policy import Refusal, e164
-from media_node.call.record import CallRecord
+from media_node.call.policy import SUSPENDED, Refusal
 from media_node.call.refusals import CallRefused, Unreachable
 from media_node.call.trunk import Trunks
 from media_node.log import Event, Log
@@ -29,13 +29,23 @@ CALL_BACK: Final = 3600.0
 """Seconds in which a call to the number that an emergency call showed rings the phone that made it, before all others."""
 
 
+class GoesOut(Protocol):
+    """A running call, as the limits see it."""
+
+    def ways_out(self, customer: str) -> Sequence[Destination]:
+        """Where it goes, or is about to, outside and at this customer's account; calls to emergency numbers are none."""
+
+    def talked(self) -> float:
+        """Seconds since it was answered; 0 before."""
+
+
 @dataclass(eq=False)
 class Outside:
-    """What the exchange knows of the way out. `running` are the plans of the calls that run."""
+    """What the exchange knows of the way out. `running` are the calls that run."""
 
     domain: str
     directory: Callable[[], Directory]
-    running: Callable[[], Iterable[Plan]]
+    running: Callable[[], Iterable[GoesOut]]
     log: Log
     trunks: Trunks = field(init=False)
     notices: Notices = field(default_factory=Notices)
@@ -98,7 +108,7 @@ class Outside:
         own = tuple(number.number for number in environment.numbers) if environment is not None else ()
         phone = self.directory().phone(plan.username)
         if phone is None:
-            asserted = towards_trunk(screened("", own, ""), "", self.domain, private=False)
+            asserted = towards_trunk(screened("", own, ""), "", self.domain, private=private)
             return Identity(plan.from_address, asserted.headers)
         country = environment.country if environment is not None else "NL"
         shown = screened(e164(wanted, country), own, phone.number)
@@ -169,16 +179,19 @@ class Outside:
         customer, environment = destination.account, self.directory().environment(destination.account)
         if environment is None:
             return None
+        if environment.suspended:  # a call that came in and is forwarded
+            return SUSPENDED
         usage = self._usage.setdefault(customer, Usage())
-        outside = [plan for plan in self.running() if plan.customer_id == customer and plan.outside]
+        calls = [(call, ways) for call in self.running() if (ways := call.ways_out(customer))]
+        others = [way for _, ways in calls for way in ways if way is not destination]
         refused = limits.refusal(
             environment.limits,
             usage,
             e164(destination.number, environment.country) or destination.number,
             environment.country,
-            # The call that asks runs already.
-            concurrent=max(0, len(outside) - 1),
-            forwarded=sum(_forwarded(plan) for plan in outside) - _forwards(destination),
+            concurrent=len(others),
+            forwarded=sum(map(_forwards, others)),
+            talking=sum(call.talked() for call, _ in calls),
             is_forward=_forwards(destination),
             now=_now(),
             today=_today(),
@@ -191,20 +204,14 @@ class Outside:
                 self.on_notice()
         return refused
 
-    def ended(self, plan: Plan, record: CallRecord) -> None:
-        """Counts the minutes of a call that has ended."""
-        if plan.outside and record.answered_at is not None and record.ended_at is not None and not plan.emergency:
-            seconds = (record.ended_at - record.answered_at).total_seconds()
-            self._usage.setdefault(plan.customer_id, Usage()).end(seconds, _today())
-
-
-def _forwarded(plan: Plan) -> bool:
-    destinations = [*plan.hunt, *filter(None, (plan.busy, plan.no_answer))]
-    return any(map(_forwards, destinations))
+    def ended(self, call: GoesOut, customer: str) -> None:
+        """Counts the minutes of a customer's call that has ended."""
+        if call.ways_out(customer):
+            self._usage.setdefault(customer, Usage()).end(call.talked(), _today())
 
 
 def _forwards(destination: Destination) -> bool:
-    return bool(destination.outside and destination.diversions)
+    return bool(destination.diversions)
 
 
 def _now() -> float:

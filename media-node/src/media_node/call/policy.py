@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from media_node.call.directory import Directory, Environment, Number, Phone
 from media_node.call.emergency import EUROPEAN, dialled_emergency
-
-_VISUAL: Final = re.compile(r"[-.() ]")
-_COUNTRY_CODES: Final = {"NL": "31", "BE": "32"}
-_DIALLABLE: Final = re.compile(r"\+?[0-9*#]{2,20}")
+from media_node.call.numbering import e164, is_short_code, normalised
 
 
 class Protection(StrEnum):
@@ -62,7 +58,7 @@ class ToNumber:
 
 @dataclass(frozen=True)
 class ToTrunk:
-    """Hand the call to the provider that reaches all other numbers."""
+    """Hand the call to the provider that reaches all other numbers; `number` is in E.164 or a short code."""
 
     number: str
     emergency: bool
@@ -77,11 +73,11 @@ class ToTrunk:
 class ToHome:
     """Hand the call to the provider's own exchange, which knows what `dialled` is; a colleague is asked for by account.
 
-    `internal` tells that it is no number outside.
+    `outside` is what it is in E.164; empty where it is no number outside.
     """
 
     dialled: str
-    internal: bool
+    outside: str
 
 
 @dataclass(frozen=True)
@@ -97,27 +93,9 @@ class Refusal:
     """Which of the customer's limits it was, by the names of call/notices.py."""
 
 
+SUSPENDED: Final = Refusal(403, "Calls to outside are suspended; 112 is not")
+
 Decision = ToPhone | ToNumber | ToTrunk | ToHome | Refusal
-
-
-def normalised(dialled: str) -> str:
-    """What was dialled without visual separators (RFC 3966 section 5.1.1)."""
-    return _VISUAL.sub("", dialled)
-
-
-def e164(dialled: str, country: str = "NL") -> str:
-    """A number as it was dialled in this country, in E.164; empty for what is not one (a short code, an extension)."""
-    number = normalised(dialled)
-    code = _COUNTRY_CODES.get(country, "31")
-    if number.startswith("+"):
-        digits = number[1:]
-    elif number.startswith("00"):
-        digits = number[2:]
-    elif number.startswith("0"):
-        digits = code + number[1:]
-    else:
-        return ""
-    return f"+{digits}" if digits.isascii() and digits.isdigit() and 7 <= len(digits) <= 15 else ""
 
 
 def route(
@@ -135,25 +113,21 @@ def route(
     if colleague == caller:
         return Refusal(482, "A phone cannot call itself")
     environment = directory.environment(caller.customer_id)
-    country = environment.country if environment else "NL"
-    if (
-        home
-        and caller not in directory.guests
-        and not (environment and environment.suspended and e164(number, country))
-    ):
-        return ToHome(colleague.username if colleague else number, internal=not e164(number, country))
+    outside = e164(number, environment.country if environment else "NL")
+    if home and caller not in directory.guests and not (environment and environment.suspended and outside):
+        return ToHome(colleague.username if colleague else number, outside)
     if colleague is not None:
         return ToPhone(colleague)
-    if not _DIALLABLE.fullmatch(number):
-        return Refusal(404, "No such phone or number")
-    own = directory.number(e164(number, country))
+    if not outside and not is_short_code(number):
+        return Refusal(404, "No such phone or number; numbers outside begin with 0 or +")
+    own = directory.number(outside)
     if own is not None and own[0].customer_id == caller.customer_id:
         return ToNumber(*own)
     if environment is not None and environment.suspended:
-        return Refusal(403, "Calls to outside are suspended; 112 is not")
+        return SUSPENDED
     if not trunk:
         return Refusal(404, "No such extension, and numbers outside cannot be reached from here")
-    return ToTrunk(number, emergency=False)
+    return ToTrunk(outside or number, emergency=False)
 
 
 def _is_dutch_extension(directory: Directory, caller: Phone, number: str) -> bool:

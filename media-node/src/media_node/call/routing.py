@@ -51,7 +51,7 @@ class Hunting:
             number=to.dialled,
             account=account,
             home=True,
-            internal=to.internal,
+            internal=not to.outside,
             otherwise=otherwise,
             diversions=diversions,
         )

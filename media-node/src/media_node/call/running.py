@@ -154,7 +154,7 @@ class RunningCalls:
                 suites=[leg.suite for leg in record.legs],
                 answered=bool(record.answered_at),
             )
-            self.outside.ended(plan, record)
+            self.outside.ended(call, plan.customer_id)
             self.ended(record)
         finally:
             del self.calls[call.id]

@@ -75,6 +75,8 @@ class Transfers:
 
     call: Call
     pending: Pending | None = None
+    destination: Destination | None = None
+    """Who is rung for one, or about to be."""
     departing: list[Party] = field(default_factory=list)
     """Who was transferred away from and is about to be hung up on."""
     _count: int = 0
@@ -107,7 +109,12 @@ class Transfers:
         transaction.respond(202)
         self._notify(referrer, "100 Trying")
         other = call.control.call_of(replaces.call_id, replaces.to_tag, replaces.from_tag) if replaces else None
-        if other is not None and other[0] is not call and other[0].parties.get(other[1].other) is not None:
+        if (
+            other is not None
+            and other[0] is not call
+            and other[0].plan.customer_id == call.plan.customer_id
+            and other[0].parties.get(other[1].other) is not None
+        ):
             await self._attended(side, *other)
         else:
             await self._blind(side, target)
@@ -143,6 +150,7 @@ class Transfers:
         call, referrer = self.call, self.call.parties[side]
         try:
             destination = call.control.redirected(call.plan, referrer.username, target, "", ())
+            self.destination = destination
             targets = await call.control.targets(destination)
             if not targets:
                 raise CallRefused(480, "Not registered")
@@ -150,6 +158,7 @@ class Transfers:
             pending = Pending(side, referrer, destination, f"{call.id}-{self._count}")
             local = await call.relayed.open_beside(pending.relayed_as, {Side.A: True, Side.B: destination.secure})
         except CallRefused as refused:
+            self.destination = None
             self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
             return
         stays = call.parties[side.other]
@@ -179,7 +188,7 @@ class Transfers:
         if response.code < 200:
             if response.code > 100:
                 self._notify(pending.referrer, f"{response.code} {response.phrase}")
-        elif pending.fork.again_with_dtls(branch, response):
+        elif pending.fork.again_with_dtls(branch, response) or pending.fork.again_with_credentials(branch, response):
             pass
         elif response.code < 300:
             await self._answered(pending, branch, response)
@@ -213,7 +222,9 @@ class Transfers:
         except MediaFailed:
             party.bye(because(503, "The media relay failed"))
             raise
-        self.pending = None
+        self.pending = self.destination = None
+        if pending.destination.outside:
+            call.answered_outside.append(pending.destination)
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=False)
         if pending.by in call.parties:
             self._leave(pending.referrer)
@@ -223,7 +234,7 @@ class Transfers:
         call.renegotiation.tell(pending.by.other)
 
     async def _failed(self, code: int, phrase: str) -> None:
-        pending, self.pending = self.pending, None
+        pending, self.pending, self.destination = self.pending, None, None
         if pending is None:
             return
         if pending.fork is not None:
@@ -277,7 +288,7 @@ class Transfers:
         self.give_up()
         if self.pending is not None:
             await self.call.relayed.close_beside(self.pending.relayed_as)
-            self.pending = None
+            self.pending = self.destination = None
 
 
 def _replaces(target: URI) -> Replaces | None:

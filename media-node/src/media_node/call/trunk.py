@@ -12,6 +12,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import phonenumbers
+
+from media_node.call.identity import ANONYMOUS, wants_privacy
 from media_node.log import Event, Log, silent
 from media_node.sip import transport
 from media_node.sip.dialog import MAX_FORWARDS
@@ -37,7 +40,7 @@ class TrunkSettings:
 
     `srtp` tells that it takes SRTP; `emergency` that it is tried first for 112; `local_port` is the UDP port that calls
     from it come in by (0: any). `home` tells that it is the provider's own exchange (call/home.py), with `domain` in its
-    addresses where that is not the node's.
+    addresses where that is not the node's. `country` is the one in whose way it writes numbers that have no + (ISO 3166).
     """
 
     name: str
@@ -51,6 +54,7 @@ class TrunkSettings:
     local_port: int = 0
     home: bool = False
     domain: str = ""
+    country: str = "NL"
 
 
 def parse_trunks(value: Any) -> tuple[TrunkSettings, ...]:
@@ -84,11 +88,18 @@ def _parse(number: int, value: Any) -> TrunkSettings:
             local_port=int(value.get("local_port", 0)),
             home=bool(value.get("home", False)),
             domain=str(value.get("domain", "")),
+            country=_country(str(value.get("country", "NL"))),
         )
     except KeyError as error:
         raise ValueError(f"trunk {number} lacks {error.args[0]}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"trunk {number}: {error}") from error
+
+
+def _country(value: str) -> str:
+    if value not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{value} is no country, such as NL or BE")
+    return value
 
 
 class Trunk:
@@ -271,7 +282,11 @@ def answer_challenge(settings: TrunkSettings, request: Request, response: Respon
 
 
 def trunk_caller(request: Request) -> Address:
-    """Who calls from outside: what the trunk asserts (RFC 3325), else what the From says."""
+    """Who calls from outside, as far as a phone may see it: what the trunk asserts (RFC 3325), else what the From says, and
+    nobody where privacy was asked (RFC 3323).
+    """
+    if wants_privacy(request.from_address, request.headers.get("Privacy") or ""):
+        return ANONYMOUS
     for value in request.headers.getlist("P-Asserted-Identity"):
         with contextlib.suppress(ValueError):
             return Address.parse_many(value)[0]
