@@ -104,3 +104,16 @@ def test_the_index_of_the_decisions_is_theirs() -> None:
 def test_numbers_of_decisions_are_given_once() -> None:
     numbers = [path.name[:4] for path in decisions.files()]
     assert len(set(numbers)) == len(numbers), numbers
+
+
+def test_mypy_reads_the_modules_of_cdk_that_infra_names() -> None:
+    """What it does not read is Any, and anything would pass."""
+    named = set[str]()
+    for path in sorted((ROOT / "infra/src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "aws_cdk":
+                inner = [f"{node.module}.{each.name}" for each in node.names if each.name.islower()]
+                named |= set(inner) if node.module == "aws_cdk" else {str(node.module)}
+    settings = loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]["overrides"]
+    [read] = [set(one["module"]) for one in settings if one.get("follow_imports") == "silent"]
+    assert read == named | {"aws_cdk"}
