@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from media_node.call.directory import Directory, Limits, Site
 from media_node.call.home import EXPIRES, Upstream, granted
-from media_node.call.trunk import parse_trunks
+from media_node.call.trunk_settings import parse_trunks
 from media_node.probe.phone import Conversation
 from media_node.sip.dialog import Dialog
 from media_node.sip.digest import Authenticator, Credentials, Verdict

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media_node.call.directory import Directory, Limits, Number, Site
-from media_node.call.trunk import parse_trunks
+from media_node.call.trunk_settings import CallsIn, parse_trunks
+from media_node.probe.phone import RequestRefused
 from media_node.sip.digest import Authenticator, Credentials, Verdict
 from media_node.sip.grammar import URI
 from media_node.sip.transport import Transport
@@ -65,6 +67,10 @@ def test_the_parameter_holds_one_trunk_or_a_list_in_the_order_in_which_they_are_
         ({"host": "a", "port": "x"}, "trunk 1"),
         ({"host": "a", "port": 1, "transport": "sctp"}, "trunk 1"),
         (["a"], "trunk 1 is not an object"),
+        ({"host": "a", "port": 1, "country": "Belgium"}, "trunk 1: Belgium is no country"),
+        ({"host": "a", "port": 1, "calls_in": {"addresses": ["carrier.example.nl"]}}, "carrier.example.nl"),
+        ({"host": "a", "port": 1, "calls_in": {"addresses": "192.0.2.1"}}, "no list|not a list"),
+        ({"host": "a", "port": 1, "calls_in": {"username": "u"}}, "both username and password"),
         ([{"name": "a", "host": "a", "port": 1}] * 2, "same name"),
     ],
 )
@@ -73,9 +79,10 @@ def test_what_is_wrong_with_a_trunk_is_named(value: Any, named: str) -> None:
         parse_trunks(value)
 
 
+FIELDS = ["host", "port", "transport", "name", "calls_in", "addresses", "country"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["host", "port", "transport", "name"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(FIELDS), inner),
 )
 
 
@@ -199,6 +206,52 @@ async def test_beyond_a_plain_trunk_a_call_is_not_secured_and_its_record_says_so
         ours = await caller.call(OUTSIDE)
         await ours.hang_up()
     assert (await office.record()).beyond == "notSecured"
+
+
+# A trunk that makes the connection.
+
+
+async def calling_in(office: Office, username: str = "", password: str = "") -> Provider:
+    """A provider that comes to the node's own port, as carriers do that reuse no connection."""
+    found = Provider(username or "carrier", password, DOMAIN, ())
+    office.handsets.append(found)
+    await found.connect("127.0.0.1", office.port, office.certificates.client_context())
+    return found
+
+
+async def test_a_trunk_that_calls_in_shows_its_account(office: Office) -> None:
+    office.exchange.assign(with_number(rings=users("101")))
+    phone = await desk_phone(office, "101")
+    account = {"calls_in": CallsIn(username="carrier", password="geheim")}
+    async with trunks(office, provider(), trunk_1=account):
+        carrier = await calling_in(office, "carrier", "geheim")
+        asserted = "<sip:+31612345678@carrier.example.nl>"
+        theirs = await carrier.call(NUMBER)
+        ours = await phone.answered()
+        await ours.hang_up()
+        await asyncio.wait_for(theirs.ended.wait(), 5)
+        await invite(carrier, NUMBER, P_Asserted_Identity=asserted)  # it is known by now
+        assert phone.rang[1].request.from_address.uri.user == "+31612345678"
+        with pytest.raises(RequestRefused, match="403"):
+            await carrier.register()
+        assert (await refused(carrier.call("101"))).code == 404, "a trunk calls numbers"
+        stranger = await calling_in(office, "carrier", "geraden")
+        assert (await refused(stranger.call(NUMBER))).code == 403
+        assert len(phone.rang) == 2
+
+
+async def test_a_trunk_that_calls_in_is_known_by_its_address(office: Office) -> None:
+    office.exchange.assign(with_number(rings=users("101")))
+    phone = await desk_phone(office, "101")
+    for network, known in (("192.0.2.0/24", False), ("127.0.0.0/30", True)):
+        calls_in = CallsIn(addresses=(ip_network(network),))
+        async with trunks(office, provider(), trunk_1={"calls_in": calls_in}):
+            carrier = await calling_in(office)
+            if known:
+                await invite(carrier, NUMBER)
+            else:
+                assert (await refused(invite(carrier, NUMBER))).code == 403
+    assert len(phone.rang) == 1
 
 
 # Who calls.

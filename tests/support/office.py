@@ -15,7 +15,7 @@ import pytest
 from media_node.call.directory import Directory, Environment, Number, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
-from media_node.call.trunk import TrunkSettings
+from media_node.call.trunk_settings import TrunkSettings
 from media_node.probe.phone import Conversation, RequestRefused
 from media_node.probe.phone import Phone as Handset
 from media_node.sip import transport

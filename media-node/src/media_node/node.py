@@ -19,7 +19,8 @@ from media_node.call import home
 from media_node.call.directory import Directory, Phone
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, Kind, claims, cut_short
-from media_node.call.trunk import CHECK_INTERVAL, parse_trunks
+from media_node.call.trunk import CHECK_INTERVAL
+from media_node.call.trunk_settings import parse_trunks
 from media_node.config import Config
 from media_node.control import assignments, aws, certificate, instance, parameters, telemetry
 from media_node.control.assignments import Assigned

@@ -10,6 +10,7 @@ from typing import Final
 from weakref import ref
 
 from media_node.call.directory import Directory, Phone
+from media_node.call.trunk_settings import TrunkAccount
 from media_node.log import Event, Log, mask_address
 from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
 from media_node.sip.gate import source_of
@@ -41,11 +42,12 @@ PROXY: Final = Challenge(407, "Proxy-Authenticate", "Proxy-Authorization")
 
 @dataclass(eq=False)
 class RequestAuthenticator:
-    """Judges the credentials of requests; `directory` is asked for the present one at each."""
+    """Judges the credentials of requests; `directory` and `trunk_account` are asked for what they are at each."""
 
     domain: str
     directory: Callable[[], Directory]
     log: Log
+    trunk_account: Callable[[str], TrunkAccount | None] = lambda username: None
     lockout: Lockout = field(default_factory=Lockout)
     _known: dict[str, list[ref[Connection]]] = field(default_factory=dict)
     """The connections on which each account has shown its password, the oldest first."""
@@ -58,8 +60,8 @@ class RequestAuthenticator:
 
     def authenticate(
         self, transaction: ServerTransaction, challenge: Challenge, *, emergency: bool = False
-    ) -> Phone | None:
-        """The phone whose credentials the request bears; None when it was answered with a challenge or a refusal.
+    ) -> Phone | TrunkAccount | None:
+        """The phone or trunk whose credentials the request bears; None when it was answered with a challenge or a refusal.
 
         A call to an emergency number is judged at once, whatever failed before.
         """
@@ -72,11 +74,11 @@ class RequestAuthenticator:
         if credentials is not None:
             if not emergency and self._has_to_wait(transaction, credentials.username, now):
                 return None
-            phone = self.directory().phone(credentials.username)
-            verdict = self._judge(credentials, request, phone, now)
-            if verdict is Verdict.VALID and phone is not None:
+            account = self.directory().phone(credentials.username) or self.trunk_account(credentials.username)
+            verdict = self._judge(credentials, request, account, now)
+            if verdict is Verdict.VALID and account is not None:
                 self._succeeded(transaction, credentials, now)
-                return phone
+                return account
             if verdict is Verdict.MALFORMED:
                 transaction.respond(400, Warning=warning("the credentials are for another request"))
                 return None
@@ -90,7 +92,9 @@ class RequestAuthenticator:
         transaction.send(response)
         return None
 
-    def _judge(self, credentials: Credentials, request: Request, phone: Phone | None, now: float) -> Verdict:
+    def _judge(
+        self, credentials: Credentials, request: Request, phone: Phone | TrunkAccount | None, now: float
+    ) -> Verdict:
         def judge(ha1: Mapping[str, str] | None) -> Verdict:
             return self._authenticator.judge(credentials, method=request.method, uri=credentials.uri, ha1=ha1, now=now)
 
@@ -104,7 +108,7 @@ class RequestAuthenticator:
             return judge(phone.previous_ha1 if phone is not None and self._may_use_previous(phone) else None)
         return verdict
 
-    def _may_use_previous(self, phone: Phone) -> bool:
+    def _may_use_previous(self, phone: Phone | TrunkAccount) -> bool:
         """Whether the password before the present one still holds: for a time, and until the new one was used."""
         in_time = phone.previous_until is not None and datetime.now(UTC) < phone.previous_until
         return bool(phone.previous_ha1) and in_time and self._rotated.get(phone.username) != _fingerprint(phone.ha1)

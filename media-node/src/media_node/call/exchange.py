@@ -26,7 +26,8 @@ from media_node.call.record import CallRecord
 from media_node.call.registration import Registrations
 from media_node.call.routing import Hunting
 from media_node.call.running import RunningCalls
-from media_node.call.trunk import Trunk, Trunks, TrunkSettings
+from media_node.call.trunk import Trunk, Trunks
+from media_node.call.trunk_settings import TrunkSettings
 from media_node.call.waiting import Waiting
 from media_node.log import Event, Log, silent
 from media_node.sip.headers import Request
@@ -65,7 +66,9 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.transactions = TransactionLayer(self, AGENT)
-        self._authenticator = RequestAuthenticator(self.domain, lambda: self.directory, self.log)
+        self._authenticator = RequestAuthenticator(
+            self.domain, lambda: self.directory, self.log, lambda username: self.outside.trunks.account(username)
+        )
         hunting = Hunting(self.domain)
         self.outside = Outside(
             self.domain,

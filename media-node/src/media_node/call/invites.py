@@ -67,8 +67,11 @@ class Invites:
         request = transaction.request
         trunk = self.outside.trunks.of(transaction.connection)
         caller = None if trunk is not None else self.caller(transaction)
+        trunk = trunk or self.outside.trunks.of(transaction.connection)  # it may have logged in just now
         if caller is None and trunk is None:
             return
+        if trunk is not None:
+            transaction.connection.trust(trunk.settings.name)  # no stranger's place is its
         if request.max_forwards == 0:
             transaction.respond(483)
         elif self._is_merged(transaction):
@@ -249,7 +252,9 @@ class Invites:
         )
 
     def caller(self, transaction: ServerTransaction) -> Phone | None:
-        """Who calls: the phone registered over this very connection, else whoever the credentials name."""
+        """Who calls: the phone registered over this very connection, else whoever the credentials name. None when the request
+        has been answered, and when it is a trunk's INVITE.
+        """
         users = self.registrar.users(transaction.connection.number, _now())
         if users:
             claimed = transaction.request.from_address.uri.user or ""
@@ -258,7 +263,12 @@ class Invites:
         emergency = bool(emergency_number(transaction.request.uri))
         if emergency and (unproven := self._unproven(transaction.request.from_address.uri.user or "")) is not None:
             return unproven
-        return self.authenticator.authenticate(transaction, PROXY, emergency=emergency)
+        account = self.authenticator.authenticate(transaction, PROXY, emergency=emergency)
+        if account is None or isinstance(account, Phone):
+            return account
+        if transaction.request.method != "INVITE":
+            transaction.respond(403)
+        return None
 
     def _unproven(self, username: str) -> Phone | None:
         """A phone of ours that calls 112 without having registered: nobody asks it for a password then (RFC 6881). One

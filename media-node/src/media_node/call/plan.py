@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from media_node.call.policy import Protection
 from media_node.call.record import Kind, kind
-from media_node.call.trunk import TrunkSettings
+from media_node.call.trunk_settings import TrunkSettings
 from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address
 from media_node.sip.transport import Connection

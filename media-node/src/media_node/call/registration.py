@@ -135,6 +135,9 @@ class Registrations:
         phone = self.authenticator.authenticate(transaction, REGISTRAR)
         if phone is None:
             return
+        if not isinstance(phone, Phone):
+            transaction.respond(403, Warning=warning("A trunk registers nobody"))
+            return
         request, connection = transaction.request, transaction.connection
         host = request.uri.host.lower()
         ours = (self.domain.lower(), connection.contact.host, connection.local.host)

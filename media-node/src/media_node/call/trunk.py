@@ -9,12 +9,10 @@ import contextlib
 import secrets
 import ssl
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final
-
-import phonenumbers
+from typing import Final
 
 from media_node.call.identity import ANONYMOUS, wants_privacy
+from media_node.call.trunk_settings import TrunkAccount, TrunkSettings
 from media_node.log import Event, Log, silent
 from media_node.sip import transport
 from media_node.sip.dialog import MAX_FORWARDS
@@ -22,7 +20,7 @@ from media_node.sip.digest import answer
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
 from media_node.sip.transaction_layer import TransactionLayer
-from media_node.sip.transport import Connection, Transport
+from media_node.sip.transport import Connection
 
 CONNECT_TIMEOUT: Final = 2.0
 ANSWER_TIMEOUT: Final = 4.0
@@ -32,74 +30,6 @@ CHECK_INTERVAL: Final = 15.0
 _CHALLENGE: Final = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 _FAILURES: Final = frozenset({408, 503})
 """What a silent or broken connection counts as (section 8.1.3.1); every other answer shows that somebody is there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrunkSettings:
-    """One trunk as the operator wrote it down: where it is, with which account, and what it can.
-
-    `srtp` tells that it takes SRTP; `emergency` that it is tried first for 112; `local_port` is the UDP port that calls
-    from it come in by (0: any). `home` tells that it is the provider's own exchange (call/home.py), with `domain` in its
-    addresses where that is not the node's. `country` is the one in whose way it writes numbers that have no + (ISO 3166).
-    """
-
-    name: str
-    host: str
-    port: int
-    transport: Transport
-    username: str = ""
-    password: str = field(default="", repr=False)
-    srtp: bool = False
-    emergency: bool = False
-    local_port: int = 0
-    home: bool = False
-    domain: str = ""
-    country: str = "NL"
-
-
-def parse_trunks(value: Any) -> tuple[TrunkSettings, ...]:
-    """From the trunk parameter's JSON: one trunk or a list of them, in the order in which they are tried; `{}` or `[]`
-    for none. Raises ValueError that names the trunk and what is wrong with it.
-    """
-    entries = value if isinstance(value, list) else [value] if value else []
-    trunks = tuple(_parse(number, entry) for number, entry in enumerate(entries, 1))
-    names = [trunk.name for trunk in trunks]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two trunks have the same name: {', '.join(names)}")
-    homes = [trunk.name for trunk in trunks if trunk.home]
-    if len(homes) > 1:
-        raise ValueError(f"more than one trunk is the home exchange: {', '.join(homes)}")
-    return trunks
-
-
-def _parse(number: int, value: Any) -> TrunkSettings:
-    if not isinstance(value, dict):
-        raise ValueError(f"trunk {number} is not an object")
-    try:
-        return TrunkSettings(
-            name=str(value.get("name") or f"trunk-{number}"),
-            host=str(value["host"]),
-            port=int(value["port"]),
-            transport=Transport(str(value.get("transport", "tls")).upper()),
-            username=str(value.get("username", "")),
-            password=str(value.get("password", "")),
-            srtp=bool(value.get("srtp", False)),
-            emergency=bool(value.get("emergency", False)),
-            local_port=int(value.get("local_port", 0)),
-            home=bool(value.get("home", False)),
-            domain=str(value.get("domain", "")),
-            country=_country(str(value.get("country", "NL"))),
-        )
-    except KeyError as error:
-        raise ValueError(f"trunk {number} lacks {error.args[0]}") from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"trunk {number}: {error}") from error
-
-
-def _country(value: str) -> str:
-    if value not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{value} is no country, such as NL or BE")
-    return value
 
 
 class Trunk:
@@ -157,8 +87,15 @@ class Trunk:
         )
 
     def owns(self, connection: Connection) -> bool:
-        """Whether this is the trunk's connection."""
-        return connection is self._connection
+        """Whether the trunk is at the other end: of the connection that was made to it, whose name TLS has checked, or of one
+        that it made itself, from an address of its own or with its account.
+        """
+        calls_in = self.settings.calls_in
+        return (
+            connection is self._connection
+            or (bool(calls_in.username) and calls_in.username in connection.accounts)
+            or calls_in.holds(connection.peer.host)
+        )
 
     async def answers(self, domain: str) -> bool:
         """Whether it answers an OPTIONS; any answer will do."""
@@ -196,6 +133,11 @@ class Trunks:
         self.all = tuple(trunks)
         self._domain = domain
         self._log = log
+        self._accounts = {
+            each.username: each.account(domain)
+            for each in (trunk.settings.calls_in for trunk in self.all)
+            if each.username
+        }
 
     @property
     def settings(self) -> tuple[TrunkSettings, ...]:
@@ -224,6 +166,10 @@ class Trunks:
     def of(self, connection: Connection) -> Trunk | None:
         """The trunk at the other end of a connection."""
         return next((trunk for trunk in self.all if trunk.owns(connection)), None)
+
+    def account(self, username: str) -> TrunkAccount | None:
+        """The account of this name that a trunk logs in with."""
+        return self._accounts.get(username)
 
     def named(self, name: str) -> Trunk | None:
         """The trunk of this name."""
