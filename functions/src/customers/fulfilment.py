@@ -186,7 +186,7 @@ def to_delivery(order: Order) -> Delivery:
     kind = details.get("customerKind") or (Kind.BUSINESS if party.kvk else Kind.CONSUMER)
     return Delivery(
         order_id=order.id,
-        customer_id=order.customer_id,
+        customer_id=order.delivered_to,
         company=party.company,
         enterprise_number=party.kvk,
         contact_name=party.name,

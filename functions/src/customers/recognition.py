@@ -3,7 +3,7 @@
 import hashlib
 
 from customers.account import Account
-from customers.customer import Customer
+from customers.customer import ContactRole, Customer
 
 
 def identities(found: Customer) -> frozenset[str]:
@@ -13,6 +13,21 @@ def identities(found: Customer) -> frozenset[str]:
     if found.enterprise_number:
         keys.add(_key("ENTERPRISE", f"{found.country}{found.enterprise_number}"))
     return frozenset(keys)
+
+
+def orders_for(found: Customer, email: str, company: str, enterprise_number: str, country: str) -> bool:
+    """Whether who reads the mail of this address may order for the customer: its owner, for the same company in the same country."""
+    contact = found.contact_by_email(email)
+    if (
+        contact is None
+        or ContactRole.OWNER not in contact.roles
+        or found.joined_into
+        or found.country != (country or "NL")
+    ):
+        return False
+    if found.enterprise_number and enterprise_number:
+        return found.enterprise_number == enterprise_number
+    return " ".join(found.company.casefold().split()) == " ".join(company.casefold().split())
 
 
 def search_text(account: Account) -> str:

@@ -116,12 +116,19 @@ class Order:
     """Whether a signed-in customer ordered, so that `customer_id` is that customer's."""
     address_proven_at: datetime | None = None
     """When the customer followed the link in our mail."""
+    known_customer_id: str = ""
+    """The customer for whom the proven address orders; empty for a new one, or when nobody can tell."""
     details: tuple[Detail, ...] = ()
     suspicions: tuple[Suspicion, ...] = ()
     changed: Event | None = None
     """The newest change of state, when something that is none came after it."""
     news: tuple[Event, ...] = field(default=(), compare=False, repr=False)
     """What happened since the order was read: the events that are yet to be written, oldest first."""
+
+    @property
+    def delivered_to(self) -> str:
+        """The customer that gets what is ordered: one that we know, or else the new one that this order makes."""
+        return self.known_customer_id or self.customer_id
 
     @property
     def quantity(self) -> int:
@@ -277,25 +284,32 @@ def send_mail_again(order: Order, who: Actor, now: datetime) -> Order:
     return _after(order, _beside(order, EventKind.MAIL, who, now))
 
 
-def prove_address(order: Order, now: datetime) -> Order:
-    """The order whose customer followed the link in our mail; again changes nothing."""
+def prove_address(order: Order, now: datetime, known_customer_id: str = "") -> Order:
+    """The order whose customer followed the link in our mail, and is `known_customer_id` if we know it; again changes nothing.
+
+    What was approved already is delivered as it was approved.
+    """
     if order.address_proven_at is not None:
         return order
-    return replace(_after(order, _beside(order, EventKind.ADDRESS_PROVEN, CUSTOMER, now)), address_proven_at=now)
+    known = known_customer_id if order.state in (State.ACKNOWLEDGED, State.PENDING) else ""
+    proven = _after(order, _beside(order, EventKind.ADDRESS_PROVEN, CUSTOMER, now))
+    return replace(proven, address_proven_at=now, known_customer_id=known)
 
 
 def correct(order: Order, party: RelatedParty, who: Actor, now: datetime) -> Order:
     """The order with a typing error in its related party corrected; the same again changes nothing.
 
-    Another mail address is proven anew.
+    Another mail address is proven anew, and another company is no customer that we know by this one.
     """
     before, after = asdict(order.related_party), asdict(party)
     changes = tuple(FieldChange(name, before[name], after[name]) for name in before if before[name] != after[name])
     if not changes:
         return order
     proven = order.address_proven_at if party.email == order.related_party.email else None
+    same = (party.company, party.kvk, party.country) == tuple(before[name] for name in ("company", "kvk", "country"))
+    known = order.known_customer_id if proven and same else ""
     event = replace(_beside(order, EventKind.CORRECTION, who, now), changes=changes)
-    return replace(_after(order, event), related_party=party, address_proven_at=proven)
+    return replace(_after(order, event), related_party=party, address_proven_at=proven, known_customer_id=known)
 
 
 def _beside(order: Order, kind: EventKind, who: Actor, now: datetime) -> Event:

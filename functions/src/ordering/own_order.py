@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from customers import phones, states
+from customers import phones, recognition, states
 from customers.store import store as customers
 from ordering import credentials, order
 from ordering.credentials import PhoneCredentials
@@ -54,8 +54,9 @@ def prove_address(order_id: str, token: str, proof: str, now: datetime) -> None:
     made = [credentials.address_proof(key, order_id, found.related_party.email) for key in settings.order_keys()]
     if not any([credentials.same(proof, each) for each in made]):  # noqa: C419 (all are compared, whichever is right)
         raise UnknownOrderError(order_id)
-    orders().change(order_id, lambda each: order.prove_address(each, now))
-    logger.info("address proven", extra={"order_id": order_id})
+    known = _known_customer(found)
+    orders().change(order_id, lambda each: order.prove_address(each, now, known))
+    logger.info("address proven", extra={"order_id": order_id, "customer_id": known})
 
 
 def prove(found: Order, token: str) -> None:
@@ -63,6 +64,18 @@ def prove(found: Order, token: str) -> None:
     known = [credentials.sha256(credentials.order_token(key, found.id)) for key in settings.order_keys()]
     if not any([credentials.matches(token, each) for each in (found.token_sha256, *known)]):  # noqa: C419
         raise UnknownOrderError(found.id)
+
+
+def _known_customer(found: Order) -> str:
+    """The one customer for whom the reader of this address orders; empty when there is none, or more than one."""
+    party = found.related_party
+    accounts = [customers().find(each) for each in customers().with_contact(party.email)]
+    known = [
+        each.id
+        for each in accounts
+        if each and recognition.orders_for(each.customer, party.email, party.company, party.kvk, party.country.upper())
+    ]
+    return known[0] if len(known) == 1 else ""
 
 
 def _hand_out(found: Order, now: datetime) -> list[PhoneCredentials]:

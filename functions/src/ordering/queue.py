@@ -83,7 +83,7 @@ def search_text(order: Order) -> str:
         party.kvk,
         party.telephone,
         order.id.lower(),
-        order.customer_id,
+        order.delivered_to,
         fold(party.name),
         fold(party.email),
         *asked,
@@ -95,7 +95,7 @@ def related(order: Order, entry: Entry) -> bool:
     """Whether another order is of the same customer, or of the same mail address, enterprise number or telephone number."""
     party = order.related_party
     lines = set(entry.search.split("\n"))
-    return not lines.isdisjoint(filter(None, (order.customer_id, fold(party.email), party.kvk, party.telephone)))
+    return not lines.isdisjoint(filter(None, (order.delivered_to, fold(party.email), party.kvk, party.telephone)))
 
 
 def wanted(text: str) -> list[str]:

@@ -30,5 +30,5 @@ def who() -> Actor:
 def all_of(order_id: str) -> Response[str]:
     """All that is known of an order, as it is now."""
     found, events = orders().history(order_id)
-    body = views.sales_order(found, events, whereabouts.of(found.customer_id), brand().sip_domain)
+    body = views.sales_order(found, events, whereabouts.of(found.delivered_to), brand().sip_domain)
     return http.unless_seen(app, body, found.version)

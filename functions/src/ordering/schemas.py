@@ -92,6 +92,7 @@ def schemas() -> Schema:
         order,
         action={"enum": [str(each) for each in Action]},
         customerId=text,
+        knownCustomer={"type": "boolean"},
         signedIn={"type": "boolean"},
         relatedParty=party,
         addressProvenAt=maybe_moment,

@@ -44,7 +44,8 @@ def sales_summary(order: Order | Unreadable, sip_domain: str) -> View:
     return {
         **_order(order, sip_domain),
         "action": order.action.value,
-        "customerId": order.customer_id,
+        "customerId": order.delivered_to,
+        "knownCustomer": bool(order.known_customer_id),
         "signedIn": order.signed_in,
         "relatedParty": asdict(order.related_party),
         "addressProvenAt": to_iso(order.address_proven_at) if order.address_proven_at else None,

@@ -15,7 +15,8 @@ const line = (name, about, cents, total = false) =>
     element("dd", {}, euro(cents)),
   );
 
-export function customer({ relatedParty: party, details = [], note, customerId, category, language, addressProvenAt }) {
+export function customer(order) {
+  const { relatedParty: party, details = [], note, customerId, knownCustomer, category, language, addressProvenAt } = order;
   return [
     fact("Soort", kindOf(category)),
     fact("Bedrijf", party.company),
@@ -30,7 +31,8 @@ export function customer({ relatedParty: party, details = [], note, customerId, 
     language && language !== "nl" && fact("Taal", language === "en" ? "Engels" : language),
     ...details.map(({ label, text }) => fact(label, text)),
     note && fact("Opmerking", note),
-    customerId && fact("Klantomgeving", element("code", {}, customerId)),
+    customerId &&
+      fact("Klantomgeving", element("code", {}, customerId), knownCustomer ? ", al klant: deze krijgt het" : ""),
   ].filter(Boolean);
 }
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ import requests
 from callvoip.client import Client, RequestRefusedError
 from callvoip.commands import failover
 from callvoip.commands.failover import FailoverError
+from callvoip.commands.incoming import IncomingError
 from callvoip.commands.life import Life, LifeError
 from callvoip.commands.sample import ADDRESS
 from callvoip.phones import PhoneError
+from callvoip.phones.baresip import free_port
 from callvoip.portal import PortalError
 from callvoip.system import LocalSystem, StartError
 
@@ -84,7 +87,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--life",
         action="store_true",
-        help="go on in Mijn omgeving: one phone more, a new password, receipts, notice, and the end a month later",
+        help="go on in Mijn omgeving: a number that is called, transferred and forwarded, one phone more, a new password,"
+        " receipts, notice, and the end a month later",
     )
     options = parser.parse_args(arguments)
     logs = Path(tempfile.mkdtemp(prefix="callvoip-demo-"))
@@ -94,6 +98,7 @@ def main(arguments: list[str]) -> int:
     except (
         StepFailedError,
         FailoverError,
+        IncomingError,
         LifeError,
         PhoneError,
         PortalError,
@@ -116,7 +121,9 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
     raise.
     """
     with story.told("start the local system") as seen:
-        system = LocalSystem.start(logs=logs, quiet=story.quiet)
+        trunk_port = free_port()
+        trunk = f"127.0.0.1:{trunk_port}" if life else None
+        system = LocalSystem.start(logs=logs, trunk=trunk, quiet=story.quiet)
         seen(system.site)
     with system:
         visitor = Client(system.api)
@@ -156,7 +163,8 @@ def tell(story: Story, logs: Path, *, kill_node: bool = False, life: bool = Fals
             _hold(_is_encrypted(call), json.dumps(call))
             seen(", ".join(f"{leg['packets']} packets {leg['suite']}" for leg in call["legs"]))
         gone_over = _gone_over(story, system, sales, (order, phones), logs / "phones") if kill_node else None
-        lived = _life(story, Life(system, order, phones, str(ORDER["email"]), _try_call)) if life else None
+        mine = Life(system, order, phones, str(ORDER["email"]), _try_call)
+        lived = _life(story, mine, sales, trunk_port, logs) if life else None
     return {
         "order": {"id": order["id"], "state": order["state"], "monthly_total_cents": order["monthlyTotalCents"]},
         "node": {"id": node["id"], "state": node["state"]},
@@ -189,20 +197,38 @@ def _gone_over(
     return measured
 
 
-def _life(story: Story, life: Life) -> dict[str, Any]:
+def _life(story: Story, life: Life, sales: Client, trunk_port: int, logs: Path) -> dict[str, Any]:
     """One customer's life after the first call, told step by step."""
     with story.told("sign in to Mijn omgeving by the link in a mail") as seen:
         seen(life.sign_in())
-    with story.told("add a phone") as seen:
-        monthly_cents = life.add_a_phone()
-        seen(f"{_euro(monthly_cents[0])} a month becomes {_euro(monthly_cents[1])}")
-    with story.told("make a new password for a phone, and call with it") as seen:
-        rotated = life.rotate()
-        _hold(life.calls(_is_encrypted), f"{rotated} cannot call with its new password")
-        seen(rotated)
-    with story.told("verify the receipts of the calls by the published keys") as seen:
-        receipts = life.receipts()
-        seen(f"{receipts} genuine")
+    with story.told("order a calling plan, and prove the mail address: it goes to the customer that there is") as seen:
+        seen(f"order {life.order_plan(ORDER)}")
+    with ThreadPoolExecutor(1) as meanwhile, life.office(trunk_port, logs / "office") as office:
+        with story.told("approve it; its number comes into service, and is forwarded where nobody answers") as seen:
+            number = life.get_number(sales)
+            seen(number)
+        with story.told("a call to it from outside rings three phones of baresip") as seen:
+            office.wait_registered()
+            rang = office.rings()
+            seen(str(rang))
+        with story.told("one answers and transfers it to a colleague, who hears the caller") as seen:
+            elsewhere = office.is_transferred()
+            seen(f"{elsewhere} others heard that it was answered elsewhere")
+        # The next call rings for a quarter of a minute; the customer does not wait for it.
+        forwarding = meanwhile.submit(office.is_forwarded)
+        with story.told("while the next call rings: add a phone") as seen:
+            monthly_cents = life.add_a_phone()
+            seen(f"{_euro(monthly_cents[0])} a month becomes {_euro(monthly_cents[1])}")
+        with story.told("make a new password for a phone, and call with it") as seen:
+            rotated = life.rotate()
+            _hold(life.calls(_is_encrypted), f"{rotated} cannot call with its new password")
+            seen(rotated)
+        with story.told("nobody took the call that rang, and it went to a number outside") as seen:
+            forwarded = forwarding.result()
+            seen(f"after {forwarded.after_seconds} s, Diversion {forwarded.diversion}")
+    with story.told("the records of both calls; ./dev verify-receipt on the receipts of all") as seen:
+        attested = life.receipts(logs / "receipts")
+        seen(f"{attested['receipts_verified']} genuine, and one that is left out is noticed")
     with story.told("give notice; a month later") as seen:
         ended_state = life.end()
         seen(ended_state)
@@ -212,7 +238,18 @@ def _life(story: Story, life: Life) -> dict[str, Any]:
     return {
         "monthly_cents": monthly_cents,
         "rotated": rotated,
-        "receipts": receipts,
+        "incoming": {
+            "number": number,
+            "rang": rang,
+            "answered": True,
+            "answered_elsewhere_told": elsewhere,
+            "transferred": True,
+            "forwarded_after_seconds": forwarded.after_seconds,
+            "diversion": forwarded.diversion,
+            "history_info": forwarded.history_info,
+            **attested,
+        },
+        "receipts": attested["receipts_verified"],
         "ended_state": ended_state,
         "registration_after": registration_after,
     }

@@ -7,20 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
-import boto3
 import requests
 
-from callvoip.aws.endpoint import OPERATOR_KEY, SECRET_KEY
-from callvoip.commands.verify_receipt import NotGenuineError, gaps, verify
+from callvoip.client import Client
+from callvoip.commands import incoming
 from callvoip.nodes.names import Server
+from callvoip.phones.called_office import NUMBER, CalledOffice, called_office
 from callvoip.portal import Portal
 from callvoip.system import LocalSystem
 
 LONGEST_SECONDS = 120.0
 HANDED_OVER_SECONDS = 30.0
-REGION = "eu-central-1"
 # Notice is a month; a day more, whatever the month.
 A_MONTH_LATER_SECONDS = 32 * 86400
 TIMEOUT_S = 30.0
@@ -49,15 +50,51 @@ class Life:
         self._address = address
         self._portal = Portal(system.site)
         self._server: Server | None = None
+        self._plan = ("", "")
 
     @property
-    def phones(self) -> list[dict[str, str]]:
-        """The phones with the passwords that hold now."""
-        return self._phones
+    def _spare(self) -> list[dict[str, str]]:
+        """The two phones that the number does not ring."""
+        return self._phones[-2:]
 
     def sign_in(self) -> str:
         """By the link in a mail; where that leads."""
         return self._portal.sign_in(self._address, f"{self._system.site}/_local/mail.json").path
+
+    def order_plan(self, who: Mapping[str, Any]) -> str:
+        """A plan with a number, by the same form and the same mail address; the order's id."""
+        self._plan = incoming.order_plan(self._system, who)
+        return self._plan[0]
+
+    def get_number(self, sales: Client) -> str:
+        """The number that sales and the operator bring into service, as its calls are forwarded in Mijn omgeving when nobody takes them."""
+        incoming.deliver(self._system, sales, self._plan, self._environment)
+        incoming.forward(self._portal)
+        self._monthly_cents += incoming.plan_cents(self._system)
+        return NUMBER
+
+    def office(self, trunk_port: int, directory: Path) -> AbstractContextManager[CalledOffice]:
+        """The first three phones as telephones of baresip, and who calls them by the trunk."""
+        server = self._system.locate(self._sip["host"])[0]
+        return called_office(
+            self._phones[:3],
+            (server.host, server.port),
+            directory,
+            domain=self._sip["domain"],
+            ca_file=self._system.ca_file,
+            trunk_port=trunk_port,
+        )
+
+    def receipts(self, directory: Path) -> dict[str, Any]:
+        """What the records say of the two calls that came in, and `./dev verify-receipt` of the receipts of all calls."""
+        found = incoming.until(
+            lambda: incoming.of_number(self._records()), "the calls that came in are not both recorded"
+        )
+        receipts = [each["receipt"] for each in self._records() if "receipt" in each]
+        return {
+            "records": [incoming.told(each) for each in found],
+            **incoming.judged(self._system, receipts, directory),
+        }
 
     def add_a_phone(self) -> list[int]:
         """What a month costs before and after, in cents, as the pages say it."""
@@ -73,32 +110,19 @@ class Life:
         return [before, after]
 
     def rotate(self) -> str:
-        """A new password for the first phone, which it uses from now on; its user name."""
-        username = self._phones[0]["username"]
+        """A new password for a phone, which it uses from now on; its user name."""
+        username = self._spare[0]["username"]
         page = self._portal.get(f"/mijn/telefoons/{username}")
         told = self._portal.send(page, f"/mijn/telefoons/{username}/wachtwoord")
         passwords = dict(zip(told.attributes("data-username"), told.attributes("data-password"), strict=True))
-        if passwords.get(username) in (None, self._phones[0]["password"]):
+        if passwords.get(username) in (None, self._spare[0]["password"]):
             raise LifeError(f"the page tells no new password for {username}")
-        self._phones[0]["password"] = passwords[username]
+        self._spare[0]["password"] = passwords[username]
         return username
 
     def calls(self, encrypted: Callable[[Any], bool]) -> bool:
-        """Whether the first phone reaches the second with the passwords that hold now; a node may take a moment."""
-        return bool(
-            _until(lambda: encrypted(self._call(self._system, self._sip, self._phones[:2])), "no call got through")
-        )
-
-    def receipts(self) -> int:
-        """How many receipts of this customer's calls are genuine by the published keys; LifeError when one is not."""
-        found = _until(self._signed, "no call record has a receipt")
-        keys = requests.get(f"{self._system.site}/.well-known/call-receipt-keys.json", timeout=TIMEOUT_S).json()["keys"]
-        for receipt in found:
-            if not any(_genuine(receipt, key) for key in keys):
-                raise LifeError("a receipt is signed by no published key")
-        if missing := gaps(found):
-            raise LifeError("; ".join(missing))
-        return len(found)
+        """Whether that phone reaches another with the passwords that hold now; a node may take a moment."""
+        return bool(_until(lambda: encrypted(self._call(self._system, self._sip, self._spare)), "no call got through"))
 
     def end(self) -> str:
         """Notice on all products, and the clock of what carries it out a month later; the products' state then."""
@@ -133,7 +157,7 @@ class Life:
     def _register(self) -> int:
         """The status of a refusal, 0 for none: an attempt without encryption registers first and is refused by 488 then."""
         server = self._server or self._system.locate(self._sip["host"])[0]
-        caller, callee = (f"{phone['username']}:{phone['password']}" for phone in self._phones[:2])
+        caller, callee = (f"{phone['username']}:{phone['password']}" for phone in self._spare)
         command = [
             *(sys.executable, "-m", "media_node.probe", "--json", "--attempt", "no-crypto"),
             *("--host", server.host, "--port", str(server.port), "--domain", self._sip["domain"]),
@@ -143,28 +167,8 @@ class Life:
         code = int(json.loads(done.stdout or "{}").get("refused", {}).get("code", 0))
         return 0 if code == 488 else code
 
-    def _signed(self) -> list[str]:
-        client: Any = boto3.client(
-            "dynamodb",
-            endpoint_url=self._system.aws_endpoint,
-            region_name=REGION,
-            aws_access_key_id=OPERATOR_KEY,
-            aws_secret_access_key=SECRET_KEY,
-        )
-        table = next(name for name in client.list_tables()["TableNames"] if "Cdr" in name)
-        answer = client.query(
-            TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"CUSTOMER#{self._environment}"}},
-        )
-        return [item["receipt"]["S"] for item in answer["Items"] if "S" in item.get("receipt", {})]
-
-
-def _genuine(receipt: str, key: Mapping[str, str]) -> bool:
-    try:
-        return bool(verify(receipt, key))
-    except NotGenuineError:
-        return False
+    def _records(self) -> list[dict[str, Any]]:
+        return incoming.records(self._system, self._environment)
 
 
 def _until(seen: Callable[[], Any], otherwise: str) -> Any:
