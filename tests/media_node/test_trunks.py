@@ -401,6 +401,33 @@ async def test_a_transfer_outside_answers_the_trunks_challenge_and_counts_for_th
         await ours.hang_up()
 
 
+@pytest.mark.parametrize("fails", ["is silent", "answers 503"])
+async def test_a_transfer_outside_goes_by_the_next_trunk_and_keeps_it_secure(office: Office, fails: str) -> None:
+    ours, theirs = await talking(office)
+    first, second = provider(answers=lambda transaction: 503), Provider("provider", "", DOMAIN)
+    first.silent = fails == "is silent"
+    async with trunks(office, first, second, trunk_2={"srtp": True}):
+        await ask(theirs, refer(theirs, f"<sip:{OUTSIDE}@{DOMAIN}>"))
+        await until(lambda: bool(second.rang), 10)
+        third = await second.answered()
+        assert third.suite == "AES_CM_128_HMAC_SHA1_80"
+        await ours.hang_up()
+        await asyncio.wait_for(third.ended.wait(), 5)
+    await office.record()
+
+
+async def test_when_no_trunk_takes_a_transfer_the_referrer_hears_it_and_the_call_goes_on(office: Office) -> None:
+    transferor, caller = await desk_phone(office, "102"), await office.handset("101")
+    ours = await caller.call("102")
+    theirs = await transferor.answered()
+    async with trunks(office, *(provider(answers=lambda transaction: 503) for _ in range(2))):
+        await ask(theirs, refer(theirs, f"<sip:{OUTSIDE}@{DOMAIN}>"))
+        await until(lambda: "503" in (transferor.progress() or [""])[-1])
+        assert not ours.ended.is_set() and not theirs.ended.is_set()
+        await ours.hang_up()
+    await office.record()
+
+
 async def test_a_belgian_customer_dials_and_is_called_in_the_belgian_way(office: Office) -> None:
     belgian = replace(
         environment(), country="BE", numbers=(Number(number="+3225550100", rings=users("102")),), limits=Limits()

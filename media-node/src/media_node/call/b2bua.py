@@ -226,8 +226,8 @@ class Call:
                 await self.transfers.heard(branch, response)
             case Heard(branch, response) if 200 <= response.code < 300:
                 self._answered_again(branch, response)
-            case NoAnswer(relayed_as):
-                await self.transfers.expired(relayed_as)
+            case NoAnswer():
+                await self.transfers.expired(event)
             case Surrender():
                 return await self._surrender(event)
             case Joins(side, transaction, phone):

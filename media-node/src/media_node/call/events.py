@@ -139,9 +139,12 @@ class RetryRenegotiation:
 
 @dataclass(frozen=True)
 class NoAnswer:
-    """A transfer's target, whose relayed call has this name, has rung as long as it may."""
+    """A transfer's target, whose relayed call has this name, has rung as long as it may, or the trunk of this name has not
+    said a word.
+    """
 
     relayed_as: str
+    silent_trunk: str = ""
 
 
 @dataclass(frozen=True)

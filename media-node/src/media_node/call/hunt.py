@@ -32,7 +32,7 @@ from media_node.call.negotiation import (
     standard_audio,
 )
 from media_node.call.party import Party
-from media_node.call.plan import Destination, Side
+from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
 from media_node.call.policy import Protection
 from media_node.call.refusals import CallRefused, Unreachable, described, refusal
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
@@ -48,10 +48,6 @@ from media_node.worker_link.protocol import LocalTransport
 if TYPE_CHECKING:
     from media_node.call.b2bua import Call
 
-_SILENCE = 2.0
-"""Seconds a trunk may take to its first word while there is another one to try."""
-_LAST_SILENCE = 8.0
-"""The same for the last one: two retransmissions more."""
 _BUSY = (486, 600, 603)
 _UNAVAILABLE = (408, 480)
 
@@ -176,7 +172,7 @@ class Hunt:
         now = asyncio.get_running_loop().time()
         deadline = now + destination.seconds
         another = bool(name) and call.control.other_way(destination, name) is not None
-        first_word = now + (_SILENCE if another else _LAST_SILENCE) if name else deadline
+        first_word = now + (SILENCE if another else LAST_SILENCE) if name else deadline
         while True:
             try:
                 async with asyncio.timeout_at(min(deadline, first_word)):

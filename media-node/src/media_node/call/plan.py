@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 NO_ANSWER: Final = 120.0
 """Seconds a phone may ring where nothing else was chosen."""
+SILENCE: Final = 2.0
+"""Seconds a trunk may take to its first word while there is another one to try."""
+LAST_SILENCE: Final = 8.0
+"""The same for the last one: two retransmissions more."""
 MAX_DIVERSIONS: Final = 5
 """Times one call may be forwarded before it counts as a loop."""
 

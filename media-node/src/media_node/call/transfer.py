@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -18,8 +18,9 @@ from media_node.call.events import Branch, NoAnswer, Surrender
 from media_node.call.forking import Fork
 from media_node.call.negotiation import NotAcceptable, read_answer
 from media_node.call.party import Party
-from media_node.call.plan import Destination, Side
-from media_node.call.refusals import CallRefused, described
+from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
+from media_node.call.policy import Protection
+from media_node.call.refusals import CallRefused, described, refusal
 from media_node.call.relayed import MediaFailed
 from media_node.log import Event as LogEvent
 from media_node.sip.grammar import URI, Address
@@ -66,6 +67,7 @@ class Pending:
     destination: Destination
     relayed_as: str
     fork: Fork | None = None
+    heard: bool = False
     given_up: bool = False
 
 
@@ -147,20 +149,30 @@ class Transfers:
         call.renegotiation.introduce(side)
 
     async def _blind(self, side: Side, target: URI) -> None:
-        call, referrer = self.call, self.call.parties[side]
+        referrer = self.call.parties[side]
         try:
-            destination = call.control.redirected(call.plan, referrer.username, target, "", ())
-            self.destination = destination
+            destination = self.call.control.redirected(self.call.plan, referrer.username, target, "", ())
+            await self._ring(side, referrer, destination)
+        except CallRefused as refused:
+            self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
+
+    async def _ring(self, side: Side, referrer: Party, destination: Destination) -> None:
+        """Rings the target, in a relayed call of its own. Raises CallRefused."""
+        call = self.call
+        self.destination = destination
+        try:
             targets = await call.control.targets(destination)
             if not targets:
                 raise CallRefused(480, "Not registered")
+            trunk = targets[0].trunk
+            if trunk is not None and trunk.srtp:
+                destination = replace(destination, protection=Protection.REQUIRED)
             self._count += 1
             pending = Pending(side, referrer, destination, f"{call.id}-{self._count}")
             local = await call.relayed.open_beside(pending.relayed_as, {Side.A: True, Side.B: destination.secure})
-        except CallRefused as refused:
+        except CallRefused:
             self.destination = None
-            self._notify(referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
-            return
+            raise
         stays = call.parties[side.other]
         assert stays.media.remote is not None  # noqa: S101 - it is in a call
         self.pending = pending
@@ -174,7 +186,12 @@ class Transfers:
             call.post,
         )
         pending.fork.ring(targets)
-        referrer.later(destination.seconds, lambda: call.post(NoAnswer(pending.relayed_as)))
+        # Clocks of who stays: the referrer may hang up while the target rings.
+        stays.later(destination.seconds, lambda: call.post(NoAnswer(pending.relayed_as)))
+        if trunk is not None:
+            another = call.control.other_way(destination, trunk.name) is not None
+            silence = NoAnswer(pending.relayed_as, silent_trunk=trunk.name)
+            stays.later(SILENCE if another else LAST_SILENCE, lambda: call.post(silence))
 
     def owns(self, branch: Branch) -> bool:
         """Whether a branch rings for a transfer."""
@@ -185,6 +202,7 @@ class Transfers:
         pending = self.pending
         if pending is None or pending.fork is None:
             return
+        pending.heard = True
         if response.code < 200:
             if response.code > 100:
                 self._notify(pending.referrer, f"{response.code} {response.phrase}")
@@ -193,12 +211,33 @@ class Transfers:
         elif response.code < 300:
             await self._answered(pending, branch, response)
         elif (failure := pending.fork.refused(branch, response)) is not None:
-            await self._failed(failure.code, failure.phrase)
+            trunk = branch.target.trunk
+            if trunk is None or not refusal(failure).unreachable or not await self._another_way(pending, trunk.name):
+                await self._failed(failure.code, failure.phrase)
 
-    async def expired(self, relayed_as: str) -> None:
-        """The target did not answer in time."""
-        if self.pending is not None and self.pending.relayed_as == relayed_as:
+    async def expired(self, no_answer: NoAnswer) -> None:
+        """The target did not answer in time, or the trunk said nothing at all."""
+        pending = self.pending
+        if pending is None or pending.relayed_as != no_answer.relayed_as or (no_answer.silent_trunk and pending.heard):
+            return
+        if not no_answer.silent_trunk or not await self._another_way(pending, no_answer.silent_trunk):
             await self._failed(408, "Request Timeout")
+
+    async def _another_way(self, pending: Pending, trunk: str) -> bool:
+        """Rings the target by another trunk than this one; False when none is left."""
+        other = self.call.control.other_way(pending.destination, trunk)
+        if other is None or pending.given_up or pending.fork is None:
+            return False
+        pending.fork.cancel()
+        await self.call.relayed.close_beside(pending.relayed_as)
+        self.pending = None
+        try:
+            await self._ring(pending.by, pending.referrer, other)
+        except CallRefused as refused:
+            self._notify(pending.referrer, f"{refused.status} {PHRASES.get(refused.status, 'Refused')}", ended=True)
+            if pending.by not in self.call.parties:
+                self.call.stop_after_transfer(refused.status)
+        return True
 
     async def _answered(self, pending: Pending, branch: Branch, response: Response) -> None:
         call = self.call
