@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from callvoip.process import die_with_parent, end
 from tests.support.node import DOMAIN, NodeUnderTest, TestAccount
@@ -15,7 +16,18 @@ from tests.support.node import DOMAIN, NodeUnderTest, TestAccount
 class Linphone:
     """A running linphonec. Leave its `with` block to end the process."""
 
-    def __init__(self, directory: Path, *, node: NodeUnderTest, account: TestAccount, microphone: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        node: NodeUnderTest,
+        account: TestAccount,
+        microphone: Path,
+        media: str = "srtp",
+        sip: Mapping[str, object] = MappingProxyType({}),
+        video: bool = False,
+    ) -> None:
+        """`media` is its media_encryption (srtp, dtls), `sip` further settings of its section of that name."""
         (directory / ".local/share/linphone").mkdir(parents=True)  # it does not make its own
         self._log = directory / "log"
         config = directory / "linphonerc"
@@ -25,13 +37,13 @@ class Linphone:
 sip_port=-1
 sip_tcp_port=-1
 sip_tls_port=-1
-media_encryption=srtp
+media_encryption={media}
 media_encryption_mandatory=1
 default_proxy=0
 root_ca={node.certificates.ca_file}
 verify_server_certs=1
 verify_server_cn=0
-[net]
+{"".join(f"{name}={value}{chr(10)}" for name, value in sip.items())}[net]
 dns_srv_enabled=0
 [rtp]
 audio_rtp_port=-1
@@ -53,7 +65,7 @@ realm={DOMAIN}
         )
         self._output = self._log.open("wb")
         self._process = subprocess.Popen(
-            ["linphonec", "-c", str(config), "-d", "4", "-l", str(directory / "debug")],
+            ["linphonec", *(["-C"] if video else []), "-c", str(config), "-d", "4", "-l", str(directory / "debug")],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -61,6 +73,7 @@ realm={DOMAIN}
             preexec_fn=die_with_parent,
         )
         self._debug = directory / "debug"
+        self._heard = 0
         self.command("soundcard use files")
         self.command(f"play {microphone}")
 
@@ -86,6 +99,19 @@ realm={DOMAIN}
             assert time.monotonic() < deadline, f"linphonec did not say {pattern!r}:\n{self.text()[-5000:]}"
             time.sleep(0.1)
         return match
+
+    def says(self, pattern: str, *, seconds: float = 20) -> re.Match[str]:
+        """Wait until it prints what matches, after what the last such wait was for."""
+        compiled, deadline = re.compile(pattern), time.monotonic() + seconds
+        while (match := compiled.search(self.printed(), self._heard)) is None:
+            assert time.monotonic() < deadline, f"linphonec did not print {pattern!r}:\n{self.text()[-9000:]}"
+            time.sleep(0.1)
+        self._heard = match.end()
+        return match
+
+    def printed(self) -> str:
+        """Everything it printed."""
+        return self._log.read_text(errors="replace")
 
     def text(self) -> str:
         """Everything it printed and logged."""

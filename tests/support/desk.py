@@ -1,0 +1,78 @@
+"""Desks: phones that others wrote, with accounts on one node, and what tshark saw of all of it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from callvoip.phones.baresip import Baresip, write_tone
+from tests.support.capture import recording
+from tests.support.linphone import Linphone
+from tests.support.node import DOMAIN, Aws, Certificates, NodeUnderTest, TestAccount
+from tests.support.node_factory import node_factory
+
+CUSTOMER = "abc234"
+
+
+def tone(directory: Path, seconds: int = 300) -> Path:
+    """A microphone: a sine of 440 Hz that outlasts every call."""
+    path = directory / "tone.wav"
+    second = [round(8000 * math.sin(2 * math.pi * 440 * n / 8000)) for n in range(8000)]
+    write_tone(path, second * seconds)
+    return path
+
+
+@dataclass
+class Desks:
+    """One node and the phones that were made for it; all of them end with it."""
+
+    node: NodeUnderTest
+    directory: Path
+    microphone: Path
+    capture: Path
+    keys: Path
+    _phones: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def baresip(
+        self, account: TestAccount, *, media: str = "srtp-mand", answers: str = "auto", more: str = "", **options: Any
+    ) -> Baresip:
+        """A baresip; `media` is its mediaenc, `more` further parameters of its account."""
+        line = (
+            f"<sip:{account.username}@{DOMAIN};transport=tls>;auth_user={account.username};auth_pass={account.password};"
+            f'outbound="sip:{self.node.address}:5061;transport=tls";regint=60;mediaenc={media};audio_codecs=pcma,pcmu;'
+            f"answermode={answers}{more}"
+        )
+        directory, trusted = self.directory / f"baresip-{account.extension}", self.node.certificates.ca_file
+        return self._phones.enter_context(
+            Baresip(directory, account=line, microphone=self.microphone, ca_file=trusted, **options)
+        )
+
+    def linphone(self, account: TestAccount, **options: Any) -> Linphone:
+        """A linphone, with the options of its class."""
+        directory = self.directory / f"linphone-{account.extension}"
+        return self._phones.enter_context(
+            Linphone(directory, node=self.node, account=account, microphone=self.microphone, **options)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._phones.close()
+
+
+@contextlib.contextmanager
+def desks(aws: Aws, certificates: Certificates, directory: Path, **options: Any) -> Iterator[Desks]:
+    """A node, whose TLS keys are kept, in front of a capture of all that is said to and by it."""
+    keys, capture = directory / "keys", directory / "wire.pcapng"
+    with node_factory(aws, certificates, directory) as make:
+        node = make(keylog=keys, **options)
+        with (
+            recording(f"host {node.address} and (tcp or udp portrange 1-19999 or udp portrange 30000-65535)", capture),
+            Desks(node, directory, tone(directory), capture, keys) as made,
+        ):
+            yield made
