@@ -12,7 +12,7 @@ from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address, CSeq, Parameters
 from media_node.sip.headers import Request, Response
 from tests.support.node import DOMAIN
-from tests.support.office import CUSTOMER, DeskPhone, Office, desk_phone, until
+from tests.support.office import CUSTOMER, DeskPhone, Office, desk_phone, talking, until
 
 _SPACE = "{urn:ietf:params:xml:ns:dialog-info}"
 
@@ -97,6 +97,29 @@ async def test_a_phone_has_so_many_lamps(office: Office) -> None:
     assert codes == [200] * MOST + [403]
     watcher.connection.close()
     await until(lambda: not office.exchange._lamps._subscriptions)
+
+
+async def test_a_subscription_that_is_not_refreshed_ends_and_says_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_node.call.lamps.SHORTEST", 1)
+    watcher = await desk_phone(office, "101")
+    await ask(watcher, request(watcher, "SUBSCRIBE", "102", Event="dialog", Expires="1"))
+    await until(lambda: any("terminated" in (each.headers.get("Subscription-State") or "") for each in watcher.seen))
+    left = office.exchange._lamps
+    assert not (left._subscriptions or left._of_watched or left._of_watcher)
+
+
+async def test_only_the_lamps_of_who_calls_are_told(office: Office) -> None:
+    watcher = await desk_phone(office, "104")
+    for extension in ("101", "102", "103"):
+        await ask(watcher, request(watcher, "SUBSCRIBE", extension, Event="dialog"))
+    await until(lambda: len(watcher.seen) == 3)
+    ours, _ = await talking(office)
+    await until(lambda: sum(b"confirmed" in each.body for each in watcher.seen) == 2)
+    await ours.hang_up()
+    await until(lambda: not office.exchange.calls and b"<dialog " not in watcher.seen[-1].body)
+    assert not any(b"sip:103@" in each.body for each in watcher.seen[3:])
 
 
 async def test_a_message_reaches_all_devices_of_a_colleague(office: Office) -> None:

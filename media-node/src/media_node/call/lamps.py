@@ -39,18 +39,30 @@ class Subscription:
     dialog: Dialog
     connection: Connection
     ends_at: float
+    ending: asyncio.TimerHandle | None = None
     version: int = 0
-    told: tuple[Lamp, ...] | None = None
+    told: tuple[Lamp, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """How requests within its dialog name it."""
+        return self.dialog.id.call_id, self.dialog.id.local_tag
 
 
 @dataclass(eq=False)
 class Lamps:
-    """Takes SUBSCRIBE requests for the event package `dialog`; `changed` has it look again."""
+    """Takes SUBSCRIBE requests for the event package `dialog`; `changed` has it look again: at the calls once, and at the
+    subscriptions of those phones alone whose lamps are or were lit.
+    """
 
     hunting: Hunting
     transactions: TransactionLayer
     calls: Callable[[], Iterable[Call]]
     _subscriptions: dict[tuple[str, str], Subscription] = field(default_factory=dict)
+    _of_watcher: dict[str, dict[tuple[str, str], Subscription]] = field(default_factory=dict)
+    _of_watched: dict[str, dict[tuple[str, str], Subscription]] = field(default_factory=dict)
+    _lit: dict[str, tuple[Lamp, ...]] = field(default_factory=dict)
+    """What each watched phone was doing at the last look; a phone that does nothing is not in it."""
     _looking: bool = False
 
     def subscribe(self, transaction: ServerTransaction, watcher: Phone, watched: Phone | None) -> None:
@@ -62,8 +74,7 @@ class Lamps:
         if watched is None:
             transaction.respond(404)
             return
-        mine = sum(each.watcher.username == watcher.username for each in self._subscriptions.values())
-        if mine >= MOST:
+        if len(self._of_watcher.get(watcher.username, ())) >= MOST:
             transaction.respond(403)
             return
         if (seconds := self._seconds(transaction)) is None:
@@ -76,14 +87,16 @@ class Lamps:
         subscription = Subscription(watcher, watched, dialog, transaction.connection, _now() + seconds)
         self._accept(transaction, seconds)
         if seconds:
-            self._subscriptions[dialog.id.call_id, dialog.id.local_tag] = subscription
-        self._notify(subscription, self._state(watched), ended=not seconds)
+            self._subscriptions[subscription.key] = subscription
+            self._of_watcher.setdefault(watcher.username, {})[subscription.key] = subscription
+            self._of_watched.setdefault(watched.username, {})[subscription.key] = subscription
+            self._until(subscription, seconds)
+        self._notify(subscription, self._now_lit().get(watched.username, ()), ended=not seconds)
 
     def refresh(self, transaction: ServerTransaction) -> bool:
         """A SUBSCRIBE within a dialog; False when it is of no subscription here."""
         request = transaction.request
-        key = (request.call_id, to_tag(request))
-        subscription = self._subscriptions.get(key)
+        subscription = self._subscriptions.get((request.call_id, to_tag(request)))
         if subscription is None or subscription.connection is not transaction.connection:
             return False
         try:
@@ -94,10 +107,11 @@ class Lamps:
         if (seconds := self._seconds(transaction)) is None:
             return True
         self._accept(transaction, seconds)
-        subscription.ends_at = _now() + seconds
-        if not seconds:
-            del self._subscriptions[key]
-        self._notify(subscription, self._state(subscription.watched), ended=not seconds)
+        if seconds:
+            self._until(subscription, seconds)
+        else:
+            self._drop(subscription)
+        self._notify(subscription, self._now_lit().get(subscription.watched.username, ()), ended=not seconds)
         return True
 
     def changed(self) -> None:
@@ -108,34 +122,59 @@ class Lamps:
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone, and its subscriptions with it: a phone subscribes again when it has registered."""
-        self._subscriptions = {
-            key: each for key, each in self._subscriptions.items() if each.connection is not connection
-        }
+        for username in connection.accounts:
+            for subscription in list(self._of_watcher.get(username, {}).values()):
+                if subscription.connection is connection:
+                    self._drop(subscription)
+
+    def _until(self, subscription: Subscription, seconds: int) -> None:
+        """It lasts so long from now."""
+        if subscription.ending is not None:
+            subscription.ending.cancel()
+        subscription.ends_at = _now() + seconds
+        subscription.ending = asyncio.get_running_loop().call_later(seconds, self._ended, subscription)
+
+    def _ended(self, subscription: Subscription) -> None:
+        self._drop(subscription)
+        self._notify(subscription, subscription.told, ended=True)
+
+    def _drop(self, subscription: Subscription) -> None:
+        if self._subscriptions.pop(subscription.key, None) is None:
+            return
+        if subscription.ending is not None:
+            subscription.ending.cancel()
+        for index, username in (
+            (self._of_watcher, subscription.watcher.username),
+            (self._of_watched, subscription.watched.username),
+        ):
+            del index[username][subscription.key]
+            if not index[username]:
+                del index[username]
 
     def _look(self) -> None:
         self._looking = False
-        now = _now()
-        for key, subscription in list(self._subscriptions.items()):
-            if subscription.ends_at <= now:
-                del self._subscriptions[key]
-                self._notify(subscription, self._state(subscription.watched), ended=True)
-            elif (state := self._state(subscription.watched)) != subscription.told:
-                self._notify(subscription, state)
+        before, self._lit = self._lit, self._now_lit()
+        for username in before.keys() | self._lit.keys():
+            lamps = self._lit.get(username, ())
+            for subscription in list(self._of_watched.get(username, {}).values()):
+                if lamps != subscription.told:
+                    self._notify(subscription, lamps)
 
-    def _state(self, watched: Phone) -> tuple[Lamp, ...]:
-        lamps: list[Lamp] = []
+    def _now_lit(self) -> dict[str, tuple[Lamp, ...]]:
+        """What each phone does that does something."""
+        lit: dict[str, dict[str, Lamp]] = {}
         for call in self.calls():
-            if call.plan.customer_id != watched.customer_id:
-                continue
+            states: dict[str, Lamp] = {}
             if call.answered_at is None:
-                if watched.username in call.ringing():
-                    lamps.append((call.id, "recipient", "early"))
-                elif call.plan.username == watched.username:
-                    lamps.append((call.id, "initiator", "proceeding"))
-            elif any(party.username == watched.username for party in call.parties.values()):
-                direction = "initiator" if call.plan.username == watched.username else "recipient"
-                lamps.append((call.id, direction, "confirmed"))
-        return tuple(lamps)
+                states[call.plan.username] = (call.id, "initiator", "proceeding")
+                states |= dict.fromkeys(call.ringing(), (call.id, "recipient", "early"))
+            else:
+                for party in call.parties.values():
+                    direction = "initiator" if call.plan.username == party.username else "recipient"
+                    states[party.username] = (call.id, direction, "confirmed")
+            for username, lamp in states.items():
+                lit.setdefault(username, {})[call.id] = lamp
+        return {username: tuple(lamps.values()) for username, lamps in lit.items()}
 
     def _notify(self, subscription: Subscription, lamps: tuple[Lamp, ...], *, ended: bool = False) -> None:
         subscription.told = lamps
@@ -157,8 +196,7 @@ class Lamps:
 
         def heard(response: Response) -> None:
             if response.code >= 300:  # it does not want to hear of it any more (RFC 6665 section 4.2.2)
-                key = (subscription.dialog.id.call_id, subscription.dialog.id.local_tag)
-                self._subscriptions.pop(key, None)
+                self._drop(subscription)
 
         self.transactions.send(subscription.connection, request, heard)
 
