@@ -159,7 +159,7 @@ class RequestAuthenticator:
 
     def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
         """The credentials for our realm in the strongest algorithm, None without any, or what is wrong with them."""
-        return request.once(header, self._read_credentials)
+        return request.once(header.lower(), self._read_credentials)
 
     def _read_credentials(self, values: list[str]) -> Credentials | ValueError | None:
         ours: list[Credentials] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import Final
@@ -13,8 +14,9 @@ MAX_START_LINE: Final = 2 * 1024
 
 CRLF: Final = b"\r\n"
 END: Final = b"\r\n\r\n"
-_LENGTH_NAMES: Final = (b"content-length", b"l")
-_INITIALS: Final = (b"C", b"c", b"L", b"l")
+_LENGTH_NAMES: Final = (b"\r\ncontent-length", b"\r\nl")
+_LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r]++|\r\n[ \t]|\r(?!\n))*+)")
+"""A Content-Length in lower case, with the lines it is folded over (section 7.3.1)."""
 
 
 class FramingError(ValueError):
@@ -131,16 +133,10 @@ def has_length(head: bytes) -> bool:
 
 def _lengths(head: bytes) -> Iterator[bytes]:
     """The values of all Content-Length fields, unfolded."""
-    lines = head.split(CRLF)
-    for number, line in enumerate(lines):
-        if line[:1] not in _INITIALS:
-            continue
-        name, colon, value = line.partition(b":")
-        if not colon or name.rstrip(b" \t").lower() not in _LENGTH_NAMES:
-            continue
-        parts = [value]
-        for folded in lines[number + 1 :]:
-            if folded[:1] not in (b" ", b"\t"):
-                break
-            parts.append(folded)
-        yield b" ".join(parts).strip(b" \t")
+    lower = head.lower()
+    for name in _LENGTH_NAMES:
+        position = lower.find(name)
+        while position >= 0:
+            if (found := _LENGTH.match(lower, position)) is not None:
+                yield b" ".join(found[1].split(CRLF)).strip(b" \t")
+            position = lower.find(name, position + len(name))

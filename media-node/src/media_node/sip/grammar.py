@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, TypeVar
 from urllib.parse import quote, unquote
 
@@ -45,8 +45,12 @@ _URI_HEADERS: Final = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()\[\]/?:+$&=@;,]++|%[0-
 _NUMBER: Final = re.compile(r"\+?+[0-9A-Fa-f*#\-.()]{1,64}")
 """A telephone number with visual separators (RFC 3966 section 3); none is longer than this."""
 _OPAQUE: Final = re.compile(r"[^ \t<>\"]++")
-_PROTOCOL: Final = re.compile(r"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]++", re.IGNORECASE)
-_COLON_PORT: Final = re.compile(r"[ \t]*+:[ \t]*+([0-9]{1,5})")
+_HOP: Final = re.compile(
+    r"SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]++"
+    r"([A-Za-z0-9_][A-Za-z0-9_.\-]*+|\[[0-9A-Fa-f:.]++\])(?:[ \t]*+:[ \t]*+([0-9]{1,5}))?+",
+    re.IGNORECASE,
+)
+"""Protocol, host and port of a Via."""
 _CSEQ: Final = re.compile(r"([0-9]{1,10})[ \t]++([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+")
 _MEDIA_TYPE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+/[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+")
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~:\[\]]++")
@@ -66,9 +70,16 @@ class Parameters(sipmessage.Parameters):
     def __init__(self, values: Mapping[str, str | None] | None = None, /, **more: str | None) -> None:
         self._values: dict[str, str | None] = {**(values or {}), **more}
 
+    @classmethod
+    def of(cls, values: dict[str, str | None]) -> Parameters:
+        """Parameters whose names are in lower case already; the dictionary is theirs from now on."""
+        parameters = cls.__new__(cls)
+        parameters._values = values
+        return parameters
+
     def replace(self, **changes: str | None) -> Parameters:
         """A copy with these changes."""
-        return Parameters({**self._values, **changes})
+        return Parameters.of({**self._values, **changes})
 
     def __getitem__(self, key: str) -> str | None:
         return self._values[key]
@@ -99,7 +110,7 @@ class Parameters(sipmessage.Parameters):
     def in_uri(self) -> str:
         """As a URI writes them: with escapes."""
         return "".join(
-            f";{quote(name, _URI_SAFE)}" if value is None else f";{quote(name, _URI_SAFE)}={quote(value, _URI_SAFE)}"
+            f";{_escaped(name)}" if value is None else f";{_escaped(name)}={_escaped(value)}"
             for name, value in self._values.items()
         )
 
@@ -166,9 +177,13 @@ class URI(sipmessage.URI):
         return cls(scheme, host, user, password, port, parameters, headers)
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         if not self.host:
             return f"{self.scheme}:{self.user}{self.parameters.in_uri()}"
-        user = "" if self.user is None else quote(self.user, _USER_SAFE)
+        user = "" if self.user is None else _escaped(self.user, _USER_SAFE)
         if self.password is not None:
             user += ":" + quote(self.password, "-_.!~*'()&=+$,")
         at = "" if self.user is None else "@"
@@ -220,6 +235,10 @@ class Address(sipmessage.Address):
         return cls(uri, name, parameters), position
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         name = quoted(self.name) + " " if self.name else ""
         return f"{name}<{self.uri}>{self.parameters}"
 
@@ -242,15 +261,17 @@ class Via(sipmessage.Via):
 
     @classmethod
     def _read(cls, text: str, position: int) -> tuple[Via, int]:
-        protocol = _PROTOCOL.match(text, _skip(text, position))
-        if protocol is None:
+        hop = _HOP.match(text, _skip(text, position))
+        if hop is None:
             raise ValueError("Via is not valid")
-        host, position = _host(text, protocol.end())
-        port = None
-        if found := _COLON_PORT.match(text, position):
-            port, position = _port(found[1]), found.end()
-        parameters, position = _parameters(text, position)
-        return cls(protocol[1], host, port, parameters), position
+        protocol, host, port = hop.groups()
+        _check_host(host)
+        parameters, position = _parameters(text, hop.end())
+        return cls(protocol, host, None if port is None else _port(port), parameters), position
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        return f"SIP/2.0/{self.transport} {self.host}{port}{self.parameters}"
 
 
 @dataclass(frozen=True)
@@ -260,6 +281,10 @@ class CSeq(sipmessage.CSeq):
     @classmethod
     def parse(cls, value: str) -> CSeq:
         """The whole of `value`. Raises ValueError, for a number of more than ten digits too."""
+        return _short_cseq(value) if len(value) <= _SHORT else cls._read(value)
+
+    @classmethod
+    def _read(cls, value: str) -> CSeq:
         if (found := _CSEQ.fullmatch(value)) is None:
             raise ValueError("CSeq is not valid")
         return cls(int(found[1]), found[2])
@@ -336,13 +361,29 @@ def _short_addresses(value: str) -> tuple[Address, ...]:
     return tuple(_many(Address._read, value))
 
 
+@lru_cache(maxsize=1024)
+def _short_cseq(value: str) -> CSeq:
+    return CSeq._read(value)
+
+
 def _host(text: str, position: int) -> tuple[str, int]:
     found = _HOST.match(text, position)
-    if found is None or len(found[0]) > _MAX_HOST:
+    if found is None:
         raise ValueError("host is not valid")
-    if text[position] == "[":
-        ipaddress.IPv6Address(found[0][1:-1])  # AddressValueError is a ValueError
+    _check_host(found[0])
     return found[0], found.end()
+
+
+def _check_host(host: str) -> None:
+    if len(host) > _MAX_HOST:
+        raise ValueError("host is not valid")
+    if host[0] == "[":
+        ipaddress.IPv6Address(host[1:-1])  # AddressValueError is a ValueError
+
+
+def _escaped(text: str, safe: str = _URI_SAFE) -> str:
+    """`text` with escapes for what is neither a letter, a digit nor `safe`."""
+    return text if text.isalnum() and text.isascii() else quote(text, safe)
 
 
 def _port(digits: str) -> int:
@@ -361,7 +402,7 @@ def _uri_parameters(text: str, position: int) -> tuple[Parameters, int]:
         value = parameter[2]
         found.setdefault(unquote(parameter[1]).lower(), None if value is None else unquote(value))
         position = parameter.end()
-    return Parameters(found), position
+    return Parameters.of(found), position
 
 
 def _parameters(text: str, position: int) -> tuple[Parameters, int]:
@@ -376,4 +417,4 @@ def _parameters(text: str, position: int) -> tuple[Parameters, int]:
     position = _skip(text, position)
     if text.startswith(";", position):
         raise ValueError("a parameter has no name")
-    return Parameters(found), position
+    return Parameters.of(found), position

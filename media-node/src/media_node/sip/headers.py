@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sipmessage
 from sipmessage.message import COMPACT_FORMS
@@ -47,22 +47,30 @@ class Headers(sipmessage.Headers):
 
     def __init__(self) -> None:
         self._fields: dict[str, tuple[str, list[str]]] = {}
+        self._parsed: dict[str, Any] = {}
+        """What the values of a field were read as, until they change."""
 
-    def read(self, name: str, value: str) -> bool:
-        """Adds what stands before and after a line's colon; False when that is no name of a field."""
-        key, shown, valid = _short_names(name) if len(name) <= _SHORT else _names(name)
-        if not valid:
-            return False
-        found = self._fields.get(key)
-        if found is None:
-            self._fields[key] = (shown, [value.strip(" \t")])
-        else:
-            found[1].append(value.strip(" \t"))
+    def read(self, lines: list[str]) -> bool:
+        """Adds fields as they were received; False at a line without the name of a field before its colon."""
+        fields = self._fields
+        for line in lines:
+            name, colon, value = line.partition(":")
+            key, shown, valid = _short_names(name) if len(name) <= _SHORT else _names(name)
+            if not colon or not valid:
+                if line:
+                    return False
+                continue
+            found = fields.get(key)
+            if found is None:
+                fields[key] = (shown, [value.strip(" \t")])
+            else:
+                found[1].append(value.strip(" \t"))
         return True
 
     def add(self, key: str, value: str) -> None:
         """Adds a value after those that stand there."""
         lower = _key(key)
+        self._parsed.pop(lower, None)
         found = self._fields.get(lower)
         if found is None:
             self._fields[lower] = (COMPACT_FORMS.get(key.lower(), key), [value])
@@ -74,6 +82,8 @@ class Headers(sipmessage.Headers):
         for key, name, number in _COPIED:
             if (found := request._fields.get(key)) is not None:
                 self._fields[key] = (name, found[1][:number])
+                if (parsed := request._parsed.get(key)) is not None:
+                    self._parsed[key] = parsed
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
@@ -95,7 +105,7 @@ class Headers(sipmessage.Headers):
 
     def remove(self, key: str) -> None:
         """Takes a field out; none to be found is no error."""
-        self._fields.pop(_key(key), None)
+        self.setlist(key, [])
 
     def set(self, key: str, value: str) -> None:
         """One value in place of all."""
@@ -104,6 +114,7 @@ class Headers(sipmessage.Headers):
     def setlist(self, key: str, values: list[str]) -> None:
         """These values in place of all; none takes the field out."""
         lower = _key(key)
+        self._parsed.pop(lower, None)
         if not values:
             self._fields.pop(lower, None)
             return
@@ -128,88 +139,90 @@ class _Message:
     A value is parsed when it is first asked for, and again only when its field has changed.
     """
 
-    def __init__(self, body: bytes) -> None:
-        self.headers = Headers()
+    def __init__(self, body: bytes, headers: Headers | None) -> None:
+        self.headers = Headers() if headers is None else headers
         self.body = body
-        self._read: dict[str, tuple[list[str], int, object]] = {}
 
-    def once(self, name: str, read: Callable[[list[str]], T]) -> T:
-        """What `read` makes of a field's values; asked again only when they have changed."""
-        found = self.headers._fields.get(name.lower())
-        values = found[1] if found else _NO_VALUES
-        known = self._read.get(name)
-        if known is not None and known[0] is values and known[1] == len(values):
-            return known[2]  # type: ignore[return-value]
-        value = read(values)
-        self._read[name] = (values, len(values), value)
+    def once(self, key: str, read: Callable[[list[str]], T]) -> T:
+        """What `read` makes of the values of a field, by its name in lower case; asked again only when they have changed."""
+        headers = self.headers
+        if key in headers._parsed:
+            return headers._parsed[key]  # type: ignore[no-any-return]
+        found = headers._fields.get(key)
+        value = headers._parsed[key] = read(found[1] if found else _NO_VALUES)
         return value
 
-    def _write(self, name: str, values: list[str], value: object) -> None:
-        self.headers.setlist(name, values)
-        self._read[name] = (values, len(values), value)
+    def _write(self, name: str, key: str, values: list[str], value: object) -> None:
+        headers = self.headers
+        found = headers._fields.get(key)
+        if values:
+            headers._fields[key] = (found[0] if found else name, values)
+        elif found:
+            del headers._fields[key]
+        headers._parsed[key] = value
 
     @property
     def via(self) -> list[Via]:
         """The hops, the last one taken first. Raises ValueError."""
-        return self.once("Via", _vias)
+        return self.headers._parsed.get("via") or self.once("via", _vias)
 
     @via.setter
     def via(self, value: list[Via]) -> None:
-        self._write("Via", [str(hop) for hop in value], value)
+        self._write("Via", "via", [str(hop) for hop in value], value)
 
     @property
     def from_address(self) -> Address:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self.once("From", _address)
+        return self.headers._parsed.get("from") or self.once("from", _address)
 
     @from_address.setter
     def from_address(self, value: Address) -> None:
-        self._write("From", [str(value)], value)
+        self._write("From", "from", [str(value)], value)
 
     @property
     def to_address(self) -> Address:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self.once("To", _address)
+        return self.headers._parsed.get("to") or self.once("to", _address)
 
     @to_address.setter
     def to_address(self, value: Address) -> None:
-        self._write("To", [str(value)], value)
+        self._write("To", "to", [str(value)], value)
 
     @property
     def cseq(self) -> CSeq:
         """Raises KeyError without one, ValueError for one that cannot be read."""
-        return self.once("CSeq", _cseq)
+        return self.headers._parsed.get("cseq") or self.once("cseq", _cseq)
 
     @cseq.setter
     def cseq(self, value: CSeq) -> None:
-        self._write("CSeq", [str(value)], value)
+        self._write("CSeq", "cseq", [str(value)], value)
 
     @property
     def contact(self) -> list[Address]:
         """Raises ValueError for `*` too, which is no address."""
-        return self.once("Contact", _addresses)
+        return self.once("contact", _addresses)
 
     @contact.setter
     def contact(self, value: list[Address]) -> None:
-        self._write("Contact", [str(each) for each in value], value)
+        self._write("Contact", "contact", [str(each) for each in value], value)
 
     @property
     def route(self) -> list[Address]:
         """Raises ValueError."""
-        return self.once("Route", _addresses)
+        return self.once("route", _addresses)
 
     @route.setter
     def route(self, value: list[Address]) -> None:
-        self._write("Route", [str(each) for each in value], value)
+        self._write("Route", "route", [str(each) for each in value], value)
 
     @property
     def record_route(self) -> list[Address]:
         """Raises ValueError."""
-        return self.once("Record-Route", _addresses)
+        return self.once("record-route", _addresses)
 
     @record_route.setter
     def record_route(self, value: list[Address]) -> None:
-        self._write("Record-Route", [str(each) for each in value], value)
+        self._write("Record-Route", "record-route", [str(each) for each in value], value)
 
     @property
     def call_id(self) -> str:
@@ -249,8 +262,8 @@ class _Message:
 class Request(_Message):
     """A SIP request (RFC 3261 section 7.1)."""
 
-    def __init__(self, method: str, uri: URI, body: bytes = b"") -> None:
-        super().__init__(body)
+    def __init__(self, method: str, uri: URI, body: bytes = b"", headers: Headers | None = None) -> None:
+        super().__init__(body, headers)
         self.method = method
         self.uri = uri
 
@@ -261,8 +274,8 @@ class Request(_Message):
 class Response(_Message):
     """A SIP response (RFC 3261 section 7.2)."""
 
-    def __init__(self, code: int, phrase: str, body: bytes = b"") -> None:
-        super().__init__(body)
+    def __init__(self, code: int, phrase: str, body: bytes = b"", headers: Headers | None = None) -> None:
+        super().__init__(body, headers)
         self.code = code
         self.phrase = phrase
 
@@ -271,10 +284,14 @@ class Response(_Message):
 
 
 def _vias(values: list[str]) -> list[Via]:
+    if len(values) == 1:
+        return Via.parse_many(values[0])
     return [hop for value in values for hop in Via.parse_many(value)]
 
 
 def _addresses(values: list[str]) -> list[Address]:
+    if len(values) == 1:
+        return Address.parse_many(values[0])
     return [address for value in values for address in Address.parse_many(value)]
 
 

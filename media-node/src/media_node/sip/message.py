@@ -17,7 +17,6 @@ from media_node.sip.headers import Headers, Request, Response
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++) ([^ \t]++) SIP/([0-9]{1,9}\.[0-9]{1,9})")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*+)", re.DOTALL)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+")
-_NUMBER: Final = re.compile(r"[0-9]{1,10}")
 _SINGLE: Final = frozenset(
     ("from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires")
 )
@@ -116,9 +115,7 @@ def parse(data: bytes) -> Request | Response:
     try:
         start, *lines = _unfold(raw)
         headers = _read(lines)
-        message = _response(start) if response else _request(start)
-        message.body = body
-        message.headers = headers
+        message = _response(start, headers, body) if response else _request(start, headers, body)
         _check(message)
     except Malformed as error:
         raise Malformed(error.status, error.reason, headers or error.headers, response=response) from error
@@ -152,23 +149,19 @@ def _unfold(head: bytes) -> list[str]:
 
 def _read(lines: list[str]) -> Headers:
     headers = Headers()
-    for line in lines:
-        if not line:
-            continue
-        name, colon, value = line.partition(":")
-        if not colon or not headers.read(name, value):
-            raise Malformed(400, "a header line without a name", headers)
+    if not headers.read(lines):
+        raise Malformed(400, "a header line without a name", headers)
     return headers
 
 
-def _response(start: str) -> Response:
+def _response(start: str, headers: Headers, body: bytes) -> Response:
     line = _STATUS_LINE.fullmatch(start)
     if line is None:
         raise Malformed(400, "not a status line of SIP/2.0")
-    return Response(int(line[1]), line[2])
+    return Response(int(line[1]), line[2], body, headers)
 
 
-def _request(start: str) -> Request:
+def _request(start: str, headers: Headers, body: bytes) -> Request:
     line = _REQUEST_LINE.fullmatch(start)
     if line is None:
         raise Malformed(400, "the start line is neither a request nor a status line")
@@ -181,7 +174,12 @@ def _request(start: str) -> Request:
     uri = URI.parse(line[2])
     if uri.headers:
         raise Malformed(400, "a Request-URI carries no headers")  # section 19.1.1, table 1
-    return Request(line[1], uri)
+    return Request(line[1], uri, body, headers)
+
+
+def _is_number(text: str) -> bool:
+    """Whether `text` is a number of at most ten digits."""
+    return len(text) <= 10 and text.isascii() and text.isdigit()
 
 
 def _check(message: Request | Response) -> None:
@@ -192,7 +190,7 @@ def _check(message: Request | Response) -> None:
             raise ValueError(f"{name} stands more than once")
     for name in ("Max-Forwards", "Content-Length", "Expires"):
         value = headers.get(name)
-        if value is not None and not _NUMBER.fullmatch(value):
+        if value is not None and not _is_number(value):
             if name != "Expires":  # a preposterous lifetime is only bounded (RFC 4475 section 3.1.2.4)
                 raise ValueError(f"{name} is not a number")
             headers.remove(name)
@@ -260,7 +258,10 @@ def _reply(headers: Headers, status: int, phrase: str, to_tag: str) -> Response:
 
 
 def _has_tag(value: str) -> bool:
-    parameters = value.rpartition(">")[2].split(";")[1:]
+    rest = value.rpartition(">")[2]
+    if not rest:
+        return False
+    parameters = rest.split(";")[1:]
     return any(parameter.partition("=")[0].strip(" \t").lower() == "tag" for parameter in parameters)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 from media_node.sip.grammar import CSeq
 from media_node.sip.headers import Request, Response
@@ -133,9 +133,12 @@ class Machine:
 
     def _take(self, row: Transition, event: Event, now: float) -> list[Action]:
         self.state = row.to
-        if not row.timers_go_on:
+        if not row.timers_go_on and self.timers:
             self.timers = {}
-        actions = [action for effect in row.effects if (action := self._perform(effect, event)) is not None]
+        actions: list[Action] = []
+        for effect in row.effects:
+            if (action := self._perform(effect, event)) is not None:
+                actions.append(action)
         if row.again is not None:
             timer, back_off = row.again
             self.interval = {
@@ -144,12 +147,15 @@ class Machine:
                 BackOff.AT_T2: T2,
             }[back_off]
             self.timers[timer] = now + self.interval
-        return actions + self._start(row.start, now)
+        if row.start:
+            actions += self._start(row.start, now)
+        return actions
 
     def _start(self, timers: tuple[Timer, ...], now: float) -> list[Action]:
         """Starts timers; one of no length has fired already."""
+        lengths = RELIABLE if self.reliable else UNRELIABLE
         for timer in timers:
-            seconds = (RELIABLE if self.reliable else UNRELIABLE)[timer]
+            seconds = lengths[timer]
             if seconds == 0:
                 return self.step(Fired(timer), now)
             if seconds is not None:
@@ -179,29 +185,20 @@ class Machine:
         return None
 
     def _input(self, event: Event) -> Input:
-        match event:
-            case Fired(timer):
-                return Input(f"timer {timer.value}")
-            case Respond(response):
-                return (
-                    Input.SEND_PROVISIONAL
-                    if response.code < 200
-                    else Input.SEND_SUCCESS
-                    if response.code < 300
-                    else Input.SEND_FAILURE
-                )
-            case Response(code=code):
-                return Input.PROVISIONAL if code < 200 else Input.SUCCESS if code < 300 else Input.FAILURE
-            case TransportFailed():
-                return Input.TRANSPORT_ERROR
-            case Abandoned():
-                return Input.ABANDONED
-            case Request(method="ACK"):
-                return Input.ACK
-            case Request(method="INVITE"):
-                return Input.INVITE
-            case _:
-                return Input.REQUEST
+        if isinstance(event, Respond):
+            code = event.response.code
+            return Input.SEND_PROVISIONAL if code < 200 else Input.SEND_SUCCESS if code < 300 else Input.SEND_FAILURE
+        if isinstance(event, Response):
+            return Input.PROVISIONAL if event.code < 200 else Input.SUCCESS if event.code < 300 else Input.FAILURE
+        if isinstance(event, Request):
+            return _METHODS.get(event.method, Input.REQUEST)
+        if isinstance(event, Fired):
+            return _FIRED[event.timer]
+        return Input.TRANSPORT_ERROR if isinstance(event, TransportFailed) else Input.ABANDONED
+
+
+_METHODS: Final = {"ACK": Input.ACK, "INVITE": Input.INVITE}
+_FIRED: Final = {timer: Input(f"timer {timer.value}") for timer in Timer}
 
 
 @dataclass
@@ -244,8 +241,7 @@ class NonInviteServer(Machine):
     state: TransactionState = TransactionState.TRYING
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What a message is matched to its transaction by (sections 17.1.3 and 17.2.3)."""
 
     branch: str

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Protocol
 
 from media_node.sip.grammar import URI, Address, Parameters, Via
@@ -22,7 +23,6 @@ from media_node.sip.transaction import (
     Action,
     Cause,
     Event,
-    Fail,
     InviteClient,
     InviteServer,
     Key,
@@ -38,7 +38,7 @@ from media_node.sip.transaction import (
     client_key,
     server_key,
 )
-from media_node.sip.transport import Connection
+from media_node.sip.transport import Connection, Transport
 
 _FAILURE: Final = {Cause.TIMEOUT: 408, Cause.TRANSPORT: 503}
 """What a transaction without an answer counts as (section 8.1.3.1)."""
@@ -155,6 +155,8 @@ class ClientTransaction:
 class _Runner:
     """One machine at work: performs its actions and wakes it."""
 
+    __slots__ = ("_on_end", "_send", "_timer", "connection", "machine", "on_fail", "on_pass", "strange")
+
     def __init__(
         self,
         machine: Machine,
@@ -196,14 +198,13 @@ class _Runner:
         elif (wake := self.machine.wake) is not None:
             self._timer = asyncio.get_running_loop().call_at(wake, self._fire)
         for action in actions:
-            match action:
-                case Send(message):
-                    if not self._send(self.connection, message):
-                        self.step(TransportFailed())
-                case Pass(message):
-                    self.on_pass(message)
-                case Fail(cause):
-                    self.on_fail(cause)
+            if isinstance(action, Send):
+                if not self._send(self.connection, action.message):
+                    self.step(TransportFailed())
+            elif isinstance(action, Pass):
+                self.on_pass(action.message)
+            else:
+                self.on_fail(action.cause)
 
 
 class TransactionLayer:
@@ -225,15 +226,7 @@ class TransactionLayer:
     def contact(self, connection: Connection, user: str | None = None) -> Address:
         """Our Contact on a connection."""
         here = connection.contact
-        return Address(
-            URI(
-                "sip",
-                here.host,
-                user=user,
-                port=here.port,
-                parameters=Parameters(transport=connection.transport.parameter),
-            )
-        )
+        return _contact(here.host, here.port, connection.transport, user)
 
     def send(
         self, connection: Connection, request: Request, on_response: Callable[[Response], None]
@@ -424,6 +417,11 @@ class TransactionLayer:
             invite.cancelled = True
             if invite.on_cancel is not None:
                 invite.on_cancel(request)
+
+
+@lru_cache(maxsize=1024)
+def _contact(host: str, port: int, transport: Transport, user: str | None) -> Address:
+    return Address(URI("sip", host, user=user, port=port, parameters=Parameters(transport=transport.parameter)))
 
 
 def _note_source(request: Request, connection: Connection) -> None:
