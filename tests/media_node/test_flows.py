@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from media_node.call import supervision
+from media_node.call.events import Event, Lost
 from media_node.probe.phone import Conversation
 from media_node.probe.phone import Phone as Handset
 from media_node.sip.dialog import Dialog
@@ -280,3 +281,25 @@ async def test_a_phone_that_described_itself_while_it_rang_need_not_do_so_again(
     ours = await calling
     assert ours.suite == early.suite
     early.close("done")
+
+
+async def test_who_comes_and_goes_beside_a_call_does_not_concern_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = await talking(office)
+    (call,) = office.exchange.calls.values()
+    lost: list[object] = []
+    post = call.post
+
+    def posted(event: Event) -> None:
+        lost.extend([event.connection] if isinstance(event, Lost) else [])
+        post(event)
+
+    monkeypatch.setattr(call, "post", posted)
+    gone = [await office.handset("103"), await office.handset("104", register=False)]
+    for handset in gone:
+        handset.connection.close()
+    await until(lambda: len(office.exchange.registrar) == 2)
+    assert not lost
+    ours.connection.close()
+    await until(lambda: len(lost) == 1)

@@ -52,6 +52,7 @@ from media_node.sip.message import PHRASES, warning
 from media_node.sip.message import reason as because
 from media_node.sip.sdp import CONTENT_TYPE
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
+from media_node.sip.transport import Connection
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LegStats
 
@@ -185,6 +186,15 @@ class Call:
         """The party that a dialog of this call is with."""
         everyone = (*self.parties.values(), *self.transfers.departing, *self.hunt.early.parties())
         return next((each for each in everyone if each.dialog is dialog), None)
+
+    def uses(self, connection: Connection) -> bool:
+        """Whether somebody in the call, or who rings for it, is at the other end of a connection."""
+        if any(party.connection is connection for party in self.parties.values()):
+            return True
+        forks = (self.hunt.fork, self.transfers.pending.fork if self.transfers.pending is not None else None)
+        return connection is self.transaction.connection or any(
+            branch.target.connection is connection for fork in forks if fork is not None for branch in fork.branches
+        )
 
     def has_party(self, username: str) -> bool:
         """Whether a phone of this account is in the call."""

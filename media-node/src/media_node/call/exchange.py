@@ -328,14 +328,18 @@ class Exchange:
             bound[0].post(Acknowledged(bound[1], ack))
 
     def lost(self, connection: Connection) -> None:
-        """A connection is gone, and so are its registrations; its calls wait for a while for it to come back."""
-        self._registrations.lost(connection)
-        self._tell_home()
-        self._lamps.lost(connection)
-        self._waiting.lost(connection)
+        """A connection is gone, and so are its registrations; its calls wait for a while for it to come back. A stranger who
+        leaves costs a look at each call, and no more.
+        """
+        if self._registrations.lost(connection):
+            self._tell_home()
+        if connection.accounts:
+            self._lamps.lost(connection)
+            self._waiting.lost(connection)
         self._running.connections.pop(connection.number, None)
         for call in self.calls.values():
-            call.post(Lost(connection))
+            if call.uses(connection):
+                call.post(Lost(connection))
 
     def _registered(self, phone: Phone, connection: Connection) -> None:
         """A phone registered: calls of its whose connection was lost go on over this one."""

@@ -123,13 +123,14 @@ class Registrations:
         recently = now - self._departed.get(username, -math.inf) < DEPARTED_SECONDS
         return recently and self.authenticator.directory().phone(username) is None
 
-    def lost(self, connection: Connection) -> None:
-        """The connection is gone, and its bindings with it."""
-        self.registrar.drop_connection(connection.number)
-        self._connections.pop(connection.number, None)
+    def lost(self, connection: Connection) -> bool:
+        """The connection is gone, and its bindings with it; whether anybody had registered over it."""
         self._pending = [transaction for transaction in self._pending if transaction.connection is not connection]
-        self._expectant = [waiting for waiting in self._expectant if waiting[0].connection is not connection]
-        self._leaving = [leaving for leaving in self._leaving if leaving[1] is not connection]
+        if connection.accounts:
+            self._expectant = [waiting for waiting in self._expectant if waiting[0].connection is not connection]
+            self._leaving = [leaving for leaving in self._leaving if leaving[1] is not connection]
+        self.registrar.drop_connection(connection.number)
+        return self._connections.pop(connection.number, None) is not None
 
     def _judge(self, transaction: ServerTransaction) -> None:
         phone = self.authenticator.authenticate(transaction, REGISTRAR)
