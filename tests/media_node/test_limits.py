@@ -28,6 +28,8 @@ PLAN = frozenset({"national", "mobile", "freephone", "europe"})
         ("+32475123456", "BE", "mobile"),
         ("+3225551234", "BE", "national"),
         ("+3290212345", "BE", "premium"),
+        ("+3270123456", "BE", "premium"),
+        ("+3277123456", "NL", "premium"),
         ("+4930123456", "NL", "europe"),
         ("+447911123456", "NL", "europe"),
         ("+12125550123", "NL", "world"),

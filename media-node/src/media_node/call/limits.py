@@ -46,8 +46,8 @@ _EUROPE: Final = frozenset(
 )
 """EU and EEA, and the neighbours that a plan for Europe covers."""
 _COSTLY: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.PERSONAL_NUMBER, PhoneNumberType.PAGER})
-_COSTLY_PREFIXES: Final = ("+3184", "+3187")
-"""Dutch personal assistants and fax numbers: their type says universal access, their price does not."""
+_COSTLY_PREFIXES: Final = ("+3184", "+3187", "+3270", "+3277")
+"""Dutch personal assistants and fax numbers, Belgian 070 and 077: their type says otherwise, their price does not."""
 _COSTLY_SHORT: Final = {"NL": re.compile(r"18\d\d"), "BE": re.compile(r"1[23]\d\d")}
 """Directory enquiries."""
 _UNIVERSAL_FREEPHONE: Final = 800
