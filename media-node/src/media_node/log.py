@@ -11,7 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 
@@ -92,6 +92,7 @@ def silent(event: Event, /, **fields: Any) -> None:
     """A Log that keeps nothing."""
 
 
+_string = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(default=str).encode
 _threshold = Level.DEBUG
 
@@ -125,6 +126,11 @@ def mask_digits(text: str) -> str:
     return "".join(shown)
 
 
+@cache
+def _kind(event: Event) -> str:
+    return f'"level": {_encode(event.level.name.lower())}, "event": {_encode(event.value)}'
+
+
 @lru_cache(maxsize=2)
 def _second(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -135,11 +141,9 @@ def log(event: Event, /, **fields: Any) -> None:
     if event.level < _threshold:
         return
     now = time.time()
-    line = {
-        "at": f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z",
-        "level": event.level.name.lower(),
-        "event": event.value,
-        **fields,
-    }
-    sys.stderr.write(_encode(line) + "\n")
+    line = [f'{{"at": "{_second(int(now))}.{int(now % 1 * 1000):03d}Z", {_kind(event)}']
+    for name, value in fields.items():
+        line.append(f', "{name}": {_string(value) if type(value) is str else _encode(value)}')
+    line.append("}\n")
+    sys.stderr.write("".join(line))
     sys.stderr.flush()

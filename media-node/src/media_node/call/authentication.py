@@ -127,6 +127,9 @@ class RequestAuthenticator:
 
     def _trust(self, connection: Connection, account: str) -> None:
         """The connection is a known phone's from now on; of an account's many connections only the newest are."""
+        newest = self._known.get(account)
+        if newest and newest[-1]() is connection and connection.known:
+            return
         known = [
             held
             for held in self._known.get(account, ())
@@ -149,7 +152,13 @@ class RequestAuthenticator:
         connection = transaction.connection
         self._trust(connection, credentials.username)
         self.lockout.succeeded(credentials.username, source_of(connection.peer.host), now)
-        self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=transaction.request.method)
+        if transaction.request.method != "REGISTER":  # whose own line says the same
+            self.log(Event.AUTHENTICATED, algorithm=credentials.algorithm.value, method=transaction.request.method)
+
+    def algorithm(self, request: Request) -> str:
+        """The algorithm of the credentials that a request was let in with."""
+        credentials = self._credentials(request, REGISTRAR.credentials)
+        return credentials.algorithm.value if isinstance(credentials, Credentials) else ""
 
     def lacks_credentials(self, request: Request) -> bool:
         """Whether the request names a phone of ours that has no password here yet: one may be on its way."""

@@ -119,8 +119,9 @@ class Registrations:
         self._departed[username] = asyncio.get_running_loop().time()
 
     def _has_departed(self, username: str) -> bool:
-        now = asyncio.get_running_loop().time()
-        recently = now - self._departed.get(username, -math.inf) < DEPARTED_SECONDS
+        if username not in self._departed:
+            return False
+        recently = asyncio.get_running_loop().time() - self._departed[username] < DEPARTED_SECONDS
         return recently and self.authenticator.directory().phone(username) is None
 
     def lost(self, connection: Connection) -> bool:
@@ -171,7 +172,11 @@ class Registrations:
             headers = {"Min_Expires": str(error.min_expires)} if error.min_expires else {}
             transaction.respond(error.status, **headers)
             return
-        self.log(Event.REGISTERED if done.bindings else Event.UNREGISTERED, customer=phone.customer_id)
+        self.log(
+            Event.REGISTERED if done.bindings else Event.UNREGISTERED,
+            customer=phone.customer_id,
+            algorithm=self.authenticator.algorithm(request),
+        )
         self._connections[connection.number] = connection
         if done.bindings:
             lifetimes = (f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}" for each in done.bindings)
@@ -204,14 +209,12 @@ class Registrations:
                 connection.close()
 
     def _note(self, phone: Phone, transaction: ServerTransaction) -> None:
-        now, request = datetime.now(UTC), transaction.request
-        before = self.seen.get(phone.username)
-        self.seen[phone.username] = Seen(
-            since=before.since if before else now,
-            last=now,
-            agent=(request.headers.get("User-Agent") or "")[:100],
-            network=mask_address(transaction.connection.peer.host),
-        )
+        now, agent = datetime.now(UTC), (transaction.request.user_agent or "")[:100]
+        network = mask_address(transaction.connection.peer.host)
+        if (seen := self.seen.get(phone.username)) is None:
+            self.seen[phone.username] = Seen(since=now, last=now, agent=agent, network=network)
+        else:
+            seen.last, seen.agent, seen.network = now, agent, network
 
     def registered_of(self, environment: Environment) -> dict[str, dict[str, Any]]:
         """The environment's phones that are registered now, as REGISTRATIONS tells of them. When a phone was last seen

@@ -99,12 +99,15 @@ class Lockout:
 
     def wait(self, account: str, source: str, now: float) -> Wait | None:
         """How long this account has to wait at this source before its password is looked at, or None."""
-        waits = [Wait(self._phones.wait((account, source), now), Reason.PHONE)]
+        seconds, reason = self._phones.wait((account, source), now), Reason.PHONE
         if not self._is_proven(account, source, now):
-            waits += [Wait(self._sources.wait(source, now), Reason.SOURCE)]
-            waits += [Wait(self._accounts.wait(account, now), Reason.ACCOUNT)]
-        longest = max(waits, key=lambda wait: wait.seconds)
-        return longest if longest.seconds > 0 else None
+            for others, of in (
+                (self._sources.wait(source, now), Reason.SOURCE),
+                (self._accounts.wait(account, now), Reason.ACCOUNT),
+            ):
+                if others > seconds:
+                    seconds, reason = others, of
+        return Wait(seconds, reason) if seconds > 0 else None
 
     def failed(self, account: str, source: str, now: float) -> None:
         """A wrong password, or an account that does not exist."""

@@ -146,7 +146,12 @@ class Registrar:
         return (binding for bindings in self._bindings.values() for binding in bindings)
 
     def _set(self, username: str, bindings: tuple[Binding, ...]) -> None:
-        for binding in self._bindings.pop(username, ()):
+        before = self._bindings.get(username, ())
+        if bindings and [each.connection for each in before] == [each.connection for each in bindings]:
+            self._bindings[username] = bindings
+            return
+        self._bindings.pop(username, None)
+        for binding in before:
             users = self._users[binding.connection]
             users[username] -= 1
             if not users[username]:
@@ -161,7 +166,9 @@ class Registrar:
 
     def _doubtful(self, after: tuple[Binding, ...], wanted: list[Binding]) -> tuple[Binding, ...]:
         for new in wanted:
-            alike = [old for old in after if old.likeness == new.likeness and old.connection != new.connection]
+            if len(after) < MANY_ALIKE:
+                break
+            alike = [old for old in after if old.connection != new.connection and old.likeness == new.likeness]
             if len(alike) >= MANY_ALIKE:
                 return tuple(alike)
         return ()
