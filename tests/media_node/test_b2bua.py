@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from media_node.call import supervision
+from media_node.call import registration, supervision
 from media_node.call.directory import Directory, Phone
 from media_node.call.events import Cancelled, Event, Heard
 from media_node.probe.phone import RequestRefused
@@ -32,8 +32,9 @@ async def test_a_phone_whose_password_was_just_handed_out_waits_for_the_next_loo
         Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),))
     )
     phone = await office.handset("101", register=False)
+    office.exchange.will_look(60)
     registering = asyncio.ensure_future(phone.register())
-    await until(lambda: bool(office.exchange._registrations._pending))
+    await until(lambda: bool(office.exchange._registrations._refused))
     assert not registering.done()
     office.exchange.assign(Directory((complete,)))
     office.exchange.looked()
@@ -46,10 +47,55 @@ async def test_a_phone_without_a_password_is_refused_once_the_node_has_looked(of
         Directory((replace(complete, phones=tuple(replace(phone, ha1={}) for phone in complete.phones)),))
     )
     phone = await office.handset("101", register=False)
+    office.exchange.will_look(60)
     registering = asyncio.ensure_future(phone.register())
-    await until(lambda: bool(office.exchange._registrations._pending))
+    await until(lambda: bool(office.exchange._registrations._refused))
     office.exchange.looked()
     assert (await refused(registering)).code == 403
+
+
+async def test_how_long_a_refusal_takes_tells_nobody_which_accounts_there_are(office: Office) -> None:
+    """A wrong password, nobody's name, a phone without a password yet, one whose environment has just left: all wait for one look."""
+    complete = environment()
+    left = replace(complete.phones[0], username="zzz999-101", customer_id="zzz999")
+    gone = replace(complete, environment_id="zzz999", customer_id="zzz999", phones=(left,))
+    office.exchange.assign(Directory((complete, gone)))
+    first, *others = complete.phones
+    office.exchange.assign(Directory((replace(complete, phones=(replace(first, ha1={}), *others)),)))
+    office.exchange.will_look(60)
+    guesses = {"101": CUSTOMER, "102": CUSTOMER, "999": CUSTOMER, "777": "qqq777"}
+    guessers = [
+        await office.handset(name, register=False, password="ander", customer=of) for name, of in guesses.items()
+    ]
+    guessers.append(await office.handset("101", register=False, password="ander", customer="zzz999"))
+    registering = [asyncio.ensure_future(each.register()) for each in guessers]
+    await until(lambda: len(office.exchange._registrations._refused) == len(guessers))
+    assert not any(each.done() for each in registering)
+    office.exchange.looked()
+    answers = [await refused(each) for each in registering]
+    assert {(each.code, each.phrase) for each in answers} == {(403, "Forbidden")}
+
+
+async def test_a_refusal_waits_for_no_look_that_does_not_come(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.exchange.will_look(0.2)
+    assert (await refused(office.handset("101", password="ander"))).code == 403
+    office.exchange.will_look(60)
+    monkeypatch.setattr(registration, "MAX_REFUSED", 1)
+    one = asyncio.ensure_future(office.handset("102", password="ander"))
+    await until(lambda: bool(office.exchange._registrations._refused))
+    assert (await refused(office.handset("999"))).code == 403, "there is room for no more"
+    office.exchange.looked()
+    assert (await refused(one)).code == 403
+
+
+async def test_what_waits_for_a_look_is_forgotten_with_its_connection(office: Office) -> None:
+    office.exchange.will_look(60)
+    phone = await office.handset("101", register=False, password="ander")
+    registering = asyncio.ensure_future(phone.register())
+    await until(lambda: bool(office.exchange._registrations._refused))
+    phone.connection.close()
+    await until(lambda: not office.exchange._registrations._refused)
+    registering.cancel()
 
 
 async def test_a_call_is_answered_hung_up_and_recorded(office: Office) -> None:
@@ -265,8 +311,9 @@ async def test_the_password_before_ends_at_its_time(office: Office) -> None:
     phones = tuple(replace(each, ha1={}, previous_ha1=each.ha1, previous_until=past) for each in old.phones)
     office.exchange.assign(Directory((replace(old, phones=phones),)))
     phone = await office.handset("101", register=False)
+    office.exchange.will_look(60)
     registering = asyncio.ensure_future(phone.register())
-    await until(lambda: bool(office.exchange._registrations._pending))
+    await until(lambda: bool(office.exchange._registrations._refused))
     office.exchange.looked()
     assert (await refused(registering)).code == 403
 

@@ -244,14 +244,13 @@ def test_sipvicious_learns_no_account_no_password_and_shuts_nobody_out(new_node:
     told: list[list[str]] = []
     for source, user in zip(ELSEWHERE, (own.username, f"{CUSTOMER}-999"), strict=True):
         scanner, answers = Scanner(node, source), []
-        for number in range(12):
-            answers.append(scanner.guess(user, str(1000 + number)))
+        for guess in (*map(str, range(1000, 1011)), own.password):
+            answers.append(scanner.guess(user, guess))
         told.append([each.partition("\n")[0] for each in answers])
     assert told[0] == told[1]
     assert told[0][0] == "SIP/2.0 403 Forbidden"
     assert told[0][-1].startswith("SIP/2.0 503")
-    # The right password among the guesses is not noticed any more, and the phone itself comes and goes as before.
-    assert Scanner(node, ELSEWHERE[0]).guess(own.username, own.password).startswith("SIP/2.0 503")
+    # The right password, the last of the guesses, was not noticed any more, and the phone itself comes and goes as before.
     registers()
     deadline = time.monotonic() + 10
     while not node.events("locked out") and time.monotonic() < deadline:

@@ -107,9 +107,15 @@ class Office:
     handsets: list[Handset] = field(default_factory=list)
 
     async def handset(
-        self, extension: str, *, register: bool = True, password: str = PASSWORD, **options: Any
+        self,
+        extension: str,
+        *,
+        register: bool = True,
+        password: str = PASSWORD,
+        customer: str = CUSTOMER,
+        **options: Any,
     ) -> Handset:
-        handset = Handset(f"{CUSTOMER}-{extension}", password, DOMAIN, **options)
+        handset = Handset(f"{customer}-{extension}", password, DOMAIN, **options)
         self.handsets.append(handset)
         await handset.connect("127.0.0.1", self.port, self.certificates.client_context())
         if register:

@@ -93,6 +93,7 @@ class Node:
         self._lease = Lease()
         self.exchange.outside.on_notice = self._changed.set
         self.exchange.leased = lambda: self._lease.fresh
+        self.exchange.will_look(2 * POLL)
         log_from(config.log_level)
         if config.trace is not None:
             self.exchange.transactions.trace = Trace(config.trace)

@@ -16,7 +16,8 @@ const line = (name, about, cents, total = false) =>
   );
 
 export function customer(order) {
-  const { relatedParty: party, details = [], note, customerId, knownCustomer, category, language, addressProvenAt } = order;
+  const { relatedParty: party, details = [], note, customerId, knownCustomer } = order;
+  const { category, language, addressProvenAt } = order;
   return [
     fact("Soort", kindOf(category)),
     fact("Bedrijf", party.company),

@@ -36,6 +36,11 @@ class Challenge:
     credentials: str
 
 
+class Refused:
+    """Credentials that are worth nothing: of a wrong password, of nobody, or of a phone that has no password yet."""
+
+
+REFUSED: Final = Refused()
 REGISTRAR: Final = Challenge(401, "WWW-Authenticate", "Authorization")
 PROXY: Final = Challenge(407, "Proxy-Authenticate", "Proxy-Authorization")
 
@@ -65,6 +70,24 @@ class RequestAuthenticator:
 
         A call to an emergency number is judged at once, whatever failed before.
         """
+        found = self.judge(transaction, challenge, emergency=emergency)
+        if isinstance(found, Refused):
+            transaction.respond(403)
+            return None
+        return found
+
+    def judge(
+        self,
+        transaction: ServerTransaction,
+        challenge: Challenge,
+        *,
+        emergency: bool = False,
+        again: bool = False,
+        former: Callable[[str], Phone | None] = lambda _: None,
+    ) -> Phone | TrunkAccount | Refused | None:
+        """As `authenticate`, but a refusal is left to who asks. What is judged `again` was counted already; `former` are phones
+        that are not in the directory any more, and whose passwords still tell who they are.
+        """
         request, now = transaction.request, asyncio.get_running_loop().time()
         credentials = self._credentials(request, challenge.credentials)
         if isinstance(credentials, ValueError):
@@ -72,9 +95,10 @@ class RequestAuthenticator:
             return None
         stale = False
         if credentials is not None:
-            if not emergency and self._has_to_wait(transaction, credentials.username, now):
+            if not emergency and not again and self._has_to_wait(transaction, credentials.username, now):
                 return None
-            account = self.directory().phone(credentials.username) or self.trunk_account(credentials.username)
+            name = credentials.username
+            account = self.directory().phone(name) or self.trunk_account(name) or former(name)
             verdict = self._judge(credentials, request, account, now)
             if verdict is Verdict.VALID and account is not None:
                 self._succeeded(transaction, credentials, now)
@@ -83,8 +107,9 @@ class RequestAuthenticator:
                 transaction.respond(400, Warning=warning("the credentials are for another request"))
                 return None
             if verdict is not Verdict.STALE:
-                self._failed(transaction, credentials.username, verdict, now)
-                return None
+                if not again:
+                    self._failed(transaction, credentials.username, verdict, now)
+                return REFUSED
             stale = True
         response = reply(request, challenge.status, to_tag=transaction.tag)
         agent = request.headers.get("User-Agent") or ""
@@ -160,12 +185,6 @@ class RequestAuthenticator:
         credentials = self._credentials(request, REGISTRAR.credentials)
         return credentials.algorithm.value if isinstance(credentials, Credentials) else ""
 
-    def lacks_credentials(self, request: Request) -> bool:
-        """Whether the request names a phone of ours that has no password here yet: one may be on its way."""
-        credentials = self._credentials(request, REGISTRAR.credentials)
-        phone = self.directory().phone(credentials.username) if isinstance(credentials, Credentials) else None
-        return phone is not None and not phone.ha1
-
     def _credentials(self, request: Request, header: str) -> Credentials | ValueError | None:
         """The credentials for our realm in the strongest algorithm, None without any, or what is wrong with them."""
         return request.once(header.lower(), self._read_credentials)
@@ -184,11 +203,10 @@ class RequestAuthenticator:
         return min(ours, key=lambda credentials: _ORDER[credentials.algorithm], default=None)
 
     def _failed(self, transaction: ServerTransaction, username: str, verdict: Verdict, now: float) -> None:
-        """The same answer for a wrong password and an unknown user."""
+        """The same for a wrong password and an unknown user."""
         host = transaction.connection.peer.host
         self._warn(Event.AUTHENTICATION_FAILED, host, now, verdict=verdict.value)
         self.lockout.failed(username, source_of(host), now)
-        transaction.respond(403)
 
 
 def _fingerprint(ha1: Mapping[str, str]) -> str:

@@ -132,7 +132,7 @@ class Exchange:
         for username in self.directory.usernames():
             before, after = self.directory.phone(username), directory.phone(username)
             if before is not None and self._has_moved(before, directory):
-                self._registrations.depart(username)
+                self._registrations.depart(before)
             elif after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
                 self.registrar.drop_user(username)
             elif (
@@ -173,6 +173,10 @@ class Exchange:
 
     def _stands_by(self, phone: Phone) -> bool:
         return self.directory.stands_by(phone) and not self.draining and self.leased()
+
+    def will_look(self, seconds: float) -> None:
+        """The assignments are read again within so long, at each time; `looked` is called then."""
+        self._registrations.look_seconds = seconds
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from media_node.call.authentication import REGISTRAR, RequestAuthenticator
+from media_node.call.authentication import REGISTRAR, Refused, RequestAuthenticator
 from media_node.call.directory import Environment, Phone
 from media_node.log import Event, Log, mask_address
 from media_node.sip.message import warning
@@ -17,8 +17,8 @@ from media_node.sip.registrar import Binding, Registrar, Registration, Rejected
 from media_node.sip.transaction_layer import ServerTransaction
 from media_node.sip.transport import Connection
 
-MAX_PENDING_REGISTRATIONS: Final = 200
-"""Registrations that may wait for the node's next look at its assignments."""
+MAX_REFUSED: Final = 1_000
+"""Registrations whose refusal may wait for the node's next look at its assignments."""
 
 MAX_EXPECTANT: Final = 10_000
 """Registrations that may wait for this node to take over: all phones of a node that was lost come at once."""
@@ -68,15 +68,18 @@ class Registrations:
     """Whether this node is who serves the phone now."""
     stands_by: Callable[[Phone], bool] = lambda _: False
     """Whether this node may be about to serve the phone."""
+    look_seconds: float = 0.0
+    """Within so long the assignments are read anew; 0 when nobody reads them. So long no registration is refused."""
     seen: dict[str, Seen] = field(default_factory=dict)
     """By username."""
-    _pending: list[ServerTransaction] = field(default_factory=list)
+    _refused: dict[ServerTransaction, asyncio.TimerHandle] = field(default_factory=dict)
+    """Whose credentials are worth nothing by what the node knows now."""
     _expectant: list[tuple[ServerTransaction, Phone, float]] = field(default_factory=list)
     """Who waits for this node to take over, and until when."""
     _handed_over: dict[str, float] = field(default_factory=dict)
     """When this node handed a username over to another node."""
-    _departed: dict[str, float] = field(default_factory=dict)
-    """When the environment of a username left this node."""
+    _departed: dict[str, tuple[Phone, float]] = field(default_factory=dict)
+    """Phones whose environment left this node, and when."""
     _leaving: list[tuple[str, Connection]] = field(default_factory=list)
     """Phones that are served elsewhere and do not know it yet."""
     _connections: dict[int, Connection] = field(default_factory=dict)
@@ -84,62 +87,73 @@ class Registrations:
     _asking: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     def register(self, transaction: ServerTransaction) -> None:
-        """One REGISTER. It waits for the next look at the assignments when its phone has no password here yet."""
-        if self._has_departed(transaction.request.to_address.uri.user or ""):
-            # Before its password is asked for, which this node cannot judge any more: it is no guesser.
-            transaction.respond(503, Retry_After=RETRY_SECONDS)
-        elif len(self._pending) < MAX_PENDING_REGISTRATIONS and self.authenticator.lacks_credentials(
-            transaction.request
-        ):
-            self._pending.append(transaction)
-        else:
-            self._judge(transaction)
+        """One REGISTER. A refusal waits for the next look at the assignments, whoever is refused: the password may be on its way,
+        and how long it takes tells nobody which accounts there are.
+        """
+        if not self._judge(transaction):
+            if self.look_seconds and len(self._refused) < MAX_REFUSED:
+                refuse = asyncio.get_running_loop().call_later(self.look_seconds, self._refuse, transaction)
+                self._refused[transaction] = refuse
+            else:
+                transaction.respond(403)
 
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""
-        pending, self._pending = self._pending, []
-        for transaction in pending:
-            self._judge(transaction)
+        for transaction in list(self._refused):
+            self._refused.pop(transaction).cancel()
+            if not self._judge(transaction, again=True):
+                transaction.respond(403)
         expectant, self._expectant = self._expectant, []
         for transaction, before, until in expectant:
             phone = self.authenticator.directory().phone(before.username)
             if phone is not None:
                 self._decide(transaction, phone, until)
-            elif self._has_departed(before.username):
+            elif self._departed_phone(before.username):
                 transaction.respond(503, Retry_After=RETRY_SECONDS)
             else:
                 transaction.respond(403)
         now = asyncio.get_running_loop().time()
-        self._departed = {name: at for name, at in self._departed.items() if now - at < DEPARTED_SECONDS}
+        self._departed = {name: gone for name, gone in self._departed.items() if now - gone[1] < DEPARTED_SECONDS}
         self._handed_over = {name: at for name, at in self._handed_over.items() if now - at < HANDED_OVER_SECONDS}
 
-    def depart(self, username: str) -> None:
-        """A phone's environment is on this node no longer."""
-        self.registrar.drop_user(username)
-        self._departed[username] = asyncio.get_running_loop().time()
+    def _refuse(self, transaction: ServerTransaction) -> None:
+        """There was no look in time."""
+        if self._refused.pop(transaction, None) is not None:
+            transaction.respond(403)
 
-    def _has_departed(self, username: str) -> bool:
+    def depart(self, phone: Phone) -> None:
+        """A phone's environment is on this node no longer."""
+        self.registrar.drop_user(phone.username)
+        self._departed[phone.username] = (phone, asyncio.get_running_loop().time())
+
+    def _departed_phone(self, username: str) -> Phone | None:
+        """The phone as it was when its environment left this node, if that was lately."""
         if username not in self._departed:
-            return False
-        recently = asyncio.get_running_loop().time() - self._departed[username] < DEPARTED_SECONDS
-        return recently and self.authenticator.directory().phone(username) is None
+            return None
+        phone, at = self._departed[username]
+        recently = asyncio.get_running_loop().time() - at < DEPARTED_SECONDS
+        return phone if recently and self.authenticator.directory().phone(username) is None else None
 
     def lost(self, connection: Connection) -> bool:
         """The connection is gone, and its bindings with it; whether anybody had registered over it."""
-        self._pending = [transaction for transaction in self._pending if transaction.connection is not connection]
+        for transaction in [each for each in self._refused if each.connection is connection]:
+            self._refused.pop(transaction).cancel()
         if connection.accounts:
             self._expectant = [waiting for waiting in self._expectant if waiting[0].connection is not connection]
             self._leaving = [leaving for leaving in self._leaving if leaving[1] is not connection]
         self.registrar.drop_connection(connection.number)
         return self._connections.pop(connection.number, None) is not None
 
-    def _judge(self, transaction: ServerTransaction) -> None:
-        phone = self.authenticator.authenticate(transaction, REGISTRAR)
-        if phone is None:
-            return
-        if not isinstance(phone, Phone):
+    def _judge(self, transaction: ServerTransaction, *, again: bool = False) -> bool:
+        """Whether the request was answered or waits for something; False when its credentials are worth nothing."""
+        found = self.authenticator.judge(transaction, REGISTRAR, again=again, former=self._departed_phone)
+        if isinstance(found, Phone):
+            self._admit(transaction, found)
+        elif found is not None and not isinstance(found, Refused):
             transaction.respond(403, Warning=warning("A trunk registers nobody"))
-            return
+        return not isinstance(found, Refused)
+
+    def _admit(self, transaction: ServerTransaction, phone: Phone) -> None:
         request, connection = transaction.request, transaction.connection
         host = request.uri.host.lower()
         ours = (self.domain.lower(), connection.contact.host, connection.local.host)
@@ -148,6 +162,9 @@ class Registrations:
             return
         if request.to_address.uri.user != phone.username:
             transaction.respond(403, Warning=warning("A phone registers only itself"))
+            return
+        if self._departed_phone(phone.username):
+            transaction.respond(503, Retry_After=RETRY_SECONDS)
             return
         self._decide(transaction, phone, asyncio.get_running_loop().time() + TAKEOVER_SECONDS)
 
