@@ -1,4 +1,6 @@
-"""A company as it lives on after its order: Mijn omgeving in a browser, telephones that register and call, and the end a month later."""
+"""A company as it lives on after its order: Mijn omgeving in a browser, telephones that register and call, a number that is called and
+forwarded, and the end a month later.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -16,14 +19,16 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from callvoip.client import Client
+from callvoip.commands import incoming
 from callvoip.commands.sample import ADDRESS
 from callvoip.commands.verify_receipt import NotGenuineError, verify
 from callvoip.phones import PhoneError
 from callvoip.phones.baresip import Baresip, talk, write_tone
+from callvoip.phones.called_office import FORWARD_SECONDS, OUTSIDE, CalledOffice, called_office
 from callvoip.system import LocalSystem
 from tests.e2e.test_main_job import Customer, SipAccount, visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.needs("chromium", "baresip"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("chromium", "baresip"), pytest.mark.timeout(420)]
 
 T = TypeVar("T")
 
@@ -42,19 +47,19 @@ def until(seen: Callable[[], T], otherwise: str) -> T:
     return found
 
 
+WHO = {"company": "Slagerij Levensloop", "name": "Jo de Tester", "telephone": "085 555 01 24", **ADDRESS}
+
+
+def signed_in_as_sales(system: LocalSystem) -> Client:
+    return Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
+
+
 def order_and_approve(system: LocalSystem, email: str) -> str:
     """The token of an order of SRTP that is in service."""
     visitor = Client(system.api)
     unit = next(each for each in visitor.get("/prices")["offerings"] if each["id"] == "srtp")["unitPriceCents"]
-    told = {
-        "company": "Slagerij Levensloop",
-        "name": "Jo de Tester",
-        "email": email,
-        "telephone": "085 555 01 24",
-        **ADDRESS,
-    }
-    placed = visitor.post("/orders", {**told, "phones": PHONES, "monthlyTotalCents": PHONES * unit})
-    sales = Client.signed_in(system.site, system.api, system.sales_user, system.sales_password)
+    placed = visitor.post("/orders", {**WHO, "email": email, "phones": PHONES, "monthlyTotalCents": PHONES * unit})
+    sales = signed_in_as_sales(system)
     sales.post(f"/sales/orders/{placed['id']}/approve")
     customer = Client(system.api, placed["token"])
     until(lambda: customer.get(f"/orders/{placed['id']}")["state"] == "completed", "the order is not in service")
@@ -131,17 +136,61 @@ def _genuine(receipt: str, key: dict[str, Any]) -> bool:
     return False
 
 
+def gets_a_number(page: Page, system: LocalSystem, email: str, environment: str) -> str:
+    """A plan by the same form and the same mail address; its number is forwarded outside in Mijn omgeving when nobody answers."""
+    number = f"+3185555{secrets.randbelow(10_000):04}"
+    plan = incoming.order_plan(system, {**WHO, "email": email})
+    incoming.deliver(system, signed_in_as_sales(system), plan, environment, number)
+    page.goto(f"{system.site}/mijn/nummers/{number}")
+    page.locator("[name=noAnswer]").fill(OUTSIDE)
+    page.locator("[name=noAnswerSeconds]").fill(str(FORWARD_SECONDS))
+    page.locator("form:has([name=noAnswer]) button").click()
+    expect(page).to_have_url(re.compile("saved=1"))
+    return number
+
+
+def is_called(office: CalledOffice) -> None:
+    """Three phones ring, one answers and transfers; the next call nobody takes, and it is forwarded after 15 seconds."""
+    office.wait_registered()
+    assert office.rings() == PHONES
+    assert office.is_transferred() == PHONES - 1, "no missed call is listed for what another answered"
+    forwarded = office.is_forwarded()
+    assert forwarded.after_seconds >= FORWARD_SECONDS - 1
+    assert OUTSIDE in forwarded.history_info and "no-answer" in forwarded.diversion
+
+
+def receipts_are_verified(page: Page, system: LocalSystem, environment: str, scratch: Path) -> None:
+    """Both calls stand in the records with a receipt; the command and the page find all receipts genuine, and one left out."""
+    found = until(lambda: incoming.of_number(incoming.records(system, environment)), "the calls are not both recorded")
+    assert found
+    transferred, forwarded = found
+    assert transferred["from"] == forwarded["from"] == incoming.masked(OUTSIDE)
+    phone = next(leg for leg in transferred["legs"] if leg["suite"] != "none")
+    assert phone["plaintextPackets"] == 0 < phone["packets"]
+    receipts = [each["receipt"] for each in incoming.records(system, environment) if "receipt" in each]
+    assert incoming.judged(system, receipts, scratch) == {"receipts_verified": len(receipts), "left_out_noticed": True}
+    chain = incoming.in_order(receipts)
+    for chosen, missing in ((chain, 0), ([*chain[:1], *chain[2:]], 1)):
+        page.goto(f"{system.site}/gespreksbewijs/")
+        page.get_by_label("Gespreksbewijs", exact=True).fill("\n".join(chosen))
+        page.get_by_role("button", name="Controleren").click()
+        said = f"Echt: {len(chosen)}. Niet echt: 0. Ontbrekend in de reeks: {missing}."
+        expect(page.locator("#receipt-status")).to_contain_text(said)
+    page.goto(f"{system.site}/mijn/gesprekken")
+    expect(page.locator("main")).to_contain_text(incoming.masked(OUTSIDE))
+
+
 def add_a_phone(page: Page, system: LocalSystem) -> None:
     """At the price that the page shows first."""
     page.goto(f"{system.site}/mijn/telefoons")
     page.locator("#labels").fill("Balie")
     page.get_by_role("button", name=re.compile("prijs")).click()
-    expect(page.locator("main")).to_contain_text("€ 6,00")
-    expect(page.locator(".bill__total")).to_contain_text("€ 8,00")
+    expect(page.locator("main")).to_contain_text("€ 27,00")
+    expect(page.locator(".bill__total")).to_contain_text("€ 29,00")
     page.locator("#add-phones").click()
     expect(page.locator("tr[data-username]")).to_have_count(PHONES + 1)
     page.goto(f"{system.site}/mijn/producten")
-    expect(page.locator(".bill__total").first).to_contain_text("€ 8,00")
+    expect(page.locator(".bill__total").first).to_contain_text("€ 29,00")
 
 
 def provision(page: Page, system: LocalSystem, username: str) -> SipAccount:
@@ -161,14 +210,20 @@ def provision(page: Page, system: LocalSystem, username: str) -> SipAccount:
 
 def give_notice(page: Page, system: LocalSystem) -> None:
     page.goto(f"{system.site}/mijn/opzeggen")
-    page.locator("input[type=checkbox]").check()
+    expect(page.locator("input[type=checkbox]")).to_have_count(2)
+    for product in page.locator("input[type=checkbox]").all():
+        product.check()
     page.locator("form.form button").click()
     page.locator("#end").click()
     expect(page.locator("#undo")).to_be_visible()
 
 
-def test_a_company_lives(browser: Browser, system: LocalSystem, told: set[str], tmp_path: Path) -> None:
-    """Ordered, served, called, grown, a password rotated, notice given, taken back and given: a month later nothing is served."""
+def test_a_company_lives(
+    browser: Browser, system: LocalSystem, trunk_port: int, told: set[str], tmp_path: Path
+) -> None:
+    """Ordered, served, a password rotated, a number got and called, grown, notice given, taken back and given: a month later nothing
+    is served.
+    """
     email = f"{secrets.token_hex(4)}@example.nl"
     microphone = tmp_path / "silence.wav"
     write_tone(microphone, [0] * 8000 * 120)
@@ -207,13 +262,30 @@ def test_a_company_lives(browser: Browser, system: LocalSystem, told: set[str], 
             with customer.phone(tmp_path / "older", "201", microphone, password=old) as late:
                 assert not registers(late), "the phone has the new one"
 
-        add_a_phone(page, system)
-        accounts["204"] = provision(page, system, f"{environment}-204")
-        until(lambda: _starts(customer, tmp_path, microphone), "the phone that set itself up cannot register")
+        number = gets_a_number(page, system, email, environment)
+        phones = [{"username": each.username, "password": each.password} for each in accounts.values()]
+        with (
+            ThreadPoolExecutor(1) as meanwhile,
+            called_office(
+                phones,
+                (server.host, server.port),
+                tmp_path / "called",
+                domain=system.sip_domain,
+                ca_file=system.ca_file,
+                number=number,
+                trunk_port=trunk_port,
+            ) as office,
+        ):
+            called = meanwhile.submit(is_called, office)
+            add_a_phone(page, system)
+            accounts["204"] = provision(page, system, f"{environment}-204")
+            until(lambda: _starts(customer, tmp_path, microphone), "the phone that set itself up cannot register")
+            called.result()
+        receipts_are_verified(page, system, environment, tmp_path / "receipts")
 
         give_notice(page, system)
         page.locator("#undo").click()
-        expect(page.locator("input[type=checkbox]")).to_be_visible()
+        expect(page.locator("input[type=checkbox]")).to_have_count(2)
         give_notice(page, system)
         _move(system, A_MONTH_LATER_S)
         try:
@@ -223,7 +295,7 @@ def test_a_company_lives(browser: Browser, system: LocalSystem, told: set[str], 
         page.goto(f"{system.site}/mijn/overzicht")
         expect(page.locator("#state")).to_have_attribute("data-state", "ended")
         until(lambda: not _starts(customer, tmp_path, microphone), "phones still register")
-    told |= {email, old, *(each.password for each in accounts.values())}
+    told |= {email, old, number, OUTSIDE, *(each.password for each in accounts.values())}
     denied = [path.name for path in (system.logs / "functions").iterdir() if "AccessDenied" in path.read_text()]
     assert not denied, "functions that may not do what they are there for"
 
@@ -240,4 +312,4 @@ def _move(system: LocalSystem, ahead_s: int) -> None:
 
 def _ended(page: Page, system: LocalSystem) -> bool:
     page.goto(f"{system.site}/mijn/producten")
-    return page.locator("[data-product]").first.get_attribute("data-state") == "terminated"
+    return {each.get_attribute("data-state") for each in page.locator("[data-product]").all()} == {"terminated"}

@@ -172,7 +172,7 @@ def judged(system: LocalSystem, receipts: Sequence[str], directory: Path) -> dic
         command = [sys.executable, "-m", "callvoip", "verify-receipt", "--keys", str(keys), "-"]
         return subprocess.run(command, input="\n".join(chosen), capture_output=True, text=True, check=False)
 
-    chain = sorted(receipts, key=_number)
+    chain = in_order(receipts)
     if len(chain) < 3:
         raise IncomingError(f"{len(chain)} receipts have none in the middle")
     whole, without = verify(chain), verify([*chain[:1], *chain[2:]])
@@ -184,10 +184,14 @@ def judged(system: LocalSystem, receipts: Sequence[str], directory: Path) -> dic
     return {"receipts_verified": len(receipts), "left_out_noticed": True}
 
 
-def _number(receipt: str) -> int:
-    """Its place in the chain of its environment."""
-    payload = receipt.split(".")[1]
-    return int(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["number"])
+def in_order(receipts: Sequence[str]) -> list[str]:
+    """As they follow each other in the chain of their environment."""
+
+    def number(receipt: str) -> int:
+        payload = receipt.split(".")[1]
+        return int(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["number"])
+
+    return sorted(receipts, key=number)
 
 
 def until(seen: Callable[[], Any], otherwise: str) -> Any:
