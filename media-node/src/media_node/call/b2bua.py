@@ -144,6 +144,14 @@ class Call:
             self._settle()
         return self._record(ended_at=self.clock.now(), reason=ending.reason, legs=stats)
 
+    def let_go(self) -> None:
+        """Parts with what knows the call in turn, once nothing can happen to it any more but that something reaches its
+        inbox: a cycle would wait for the collector.
+        """
+        for party in self.parties.values():
+            party.close()
+        del self.answering, self.hunt, self.joining, self.renegotiation, self.transfers, self.supervision
+
     def answered(self, by: Destination | None = None) -> None:
         """Somebody answered: the call is one that lasts."""
         self.answered_at = self.clock.now()

@@ -113,7 +113,8 @@ class Hunt:
                 kind = "busy" if failure.status in _BUSY else "no answer" if failure.status in _UNAVAILABLE else ""
                 fallback = fallbacks.pop(kind, None)
                 if fallback is None:
-                    raise failure
+                    # Anew: an error that a frame of its own traceback holds would wait for the collector.
+                    raise CallRefused(failure.status, str(failure), **failure.headers)
                 self.call.log(LogEvent.FORWARDED, call=self.call.id, reason=kind)
                 waiting.append(fallback)
             destination = waiting.popleft()

@@ -159,6 +159,7 @@ class RunningCalls:
         finally:
             del self.calls[call.id]
             self.changed()
+            call.let_go()
 
     def start(
         self,

@@ -143,6 +143,9 @@ class TlsServerStream(asyncio.BufferedProtocol):
         self._cancel_deadline()
         self._pending = None
         self._object = self._incoming = self._outgoing = None
+        # asyncio's transport holds a method of its own, in a cycle that would wait for the collector.
+        if self._tcp is not None and hasattr(self._tcp, "_read_ready_cb"):
+            self._tcp._read_ready_cb = None
         self._tcp = None
         if self._stood:
             self.protocol.connection_lost(exc)

@@ -89,21 +89,28 @@ class ServerTransaction:
         if self.answered:
             return
         self.answered = response.code >= 200
+        if self.answered:
+            self.on_cancel = None
         self._run.step(Respond(response))
 
     def retransmit(self, response: Response, on_give_up: Callable[[], None]) -> None:
         """Repeats a 2xx to an INVITE until `confirm`, and gives up after 64*T1 (section 13.3.1.4)."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + 64 * T1
+        self._repeat(response, on_give_up, asyncio.get_running_loop().time() + 64 * T1, T1)
 
-        def again(interval: float) -> None:
-            if loop.time() >= deadline:
-                on_give_up()
-                return
-            self._run.step(Respond(response))
-            self._unconfirmed = loop.call_later(min(2 * interval, T2), again, min(2 * interval, T2))
+    def _repeat(self, response: Response, on_give_up: Callable[[], None], deadline: float, interval: float) -> None:
+        """The next time is in `interval` seconds."""
+        following = min(2 * interval, T2)
+        self._unconfirmed = asyncio.get_running_loop().call_later(
+            interval, self._again, response, on_give_up, deadline, following
+        )
 
-        self._unconfirmed = loop.call_later(T1, again, T1)
+    def _again(self, response: Response, on_give_up: Callable[[], None], deadline: float, interval: float) -> None:
+        self._unconfirmed = None
+        if asyncio.get_running_loop().time() >= deadline:
+            on_give_up()
+            return
+        self._run.step(Respond(response))
+        self._repeat(response, on_give_up, deadline, interval)
 
     def confirm(self) -> None:
         """The ACK has come, or is no longer waited for."""
@@ -143,6 +150,11 @@ class ClientTransaction:
                 self._send_cancel()
         self._on_response(response)
 
+    def let_go(self) -> None:
+        """For the endpoint: nothing more will be heard, and whoever listened is not held any longer."""
+        self._on_response = _nothing
+        self._run = None
+
     def _send_cancel(self) -> None:
         request = cancel(self.request)
         if self._reason:
@@ -150,6 +162,10 @@ class ClientTransaction:
         self._layer.send_cancel(self.connection, request)
         if self._run is not None:
             asyncio.get_running_loop().call_later(64 * T1, self._run.step, Abandoned())
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is told any more."""
 
 
 class _Runner:
@@ -170,7 +186,9 @@ class _Runner:
         self.machine = machine
         self.connection = connection
         self.on_pass = on_pass
-        self.on_fail: Callable[[Cause], None] = lambda cause: None
+        self.on_fail: Callable[[Cause], None] = _nothing
+        self.on_over: Callable[[], None] = _nothing
+        """Called when nothing more will be passed on."""
         self._on_end = on_end
         self._timer: asyncio.TimerHandle | None = None
         self.strange = False
@@ -193,7 +211,9 @@ class _Runner:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.machine.state is TransactionState.TERMINATED:
+        on_pass, on_fail = self.on_pass, self.on_fail
+        ended = self.machine.state is TransactionState.TERMINATED
+        if ended:
             self._on_end()
         elif (wake := self.machine.wake) is not None:
             self._timer = asyncio.get_running_loop().call_at(wake, self._fire)
@@ -202,9 +222,12 @@ class _Runner:
                 if not self._send(self.connection, action.message):
                     self.step(TransportFailed())
             elif isinstance(action, Pass):
-                self.on_pass(action.message)
+                on_pass(action.message)
             else:
-                self.on_fail(action.cause)
+                on_fail(action.cause)
+        if ended:  # whoever was told holds this too, and a cycle would wait for the collector
+            self.on_over()
+            self.on_pass = self.on_fail = self.on_over = self._on_end = _nothing
 
 
 class TransactionLayer:
@@ -338,6 +361,7 @@ class TransactionLayer:
             on_end=lambda: self._ended(self._clients.pop(key, None)),
         )
         run.on_fail = on_fail
+        run.on_over = client.let_go
         client._run = self._clients[key] = run
         self._began(run)
         # The caller gets its handle before the first response can come, a failure to send included.

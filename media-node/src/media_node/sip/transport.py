@@ -252,6 +252,7 @@ class StreamConnection(Connection, asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.receiver.lost(self)
+        self._stream = None  # which holds this: a cycle would wait for the collector
 
     def pause_writing(self) -> None:
         """asyncio: the peer does not read what we send."""
