@@ -5,7 +5,8 @@ how soon a new phone gets in, while they attack and after.
 
 The node's signalling runs in a process of its own, as do the strangers. They come from 127.0.0.2, as do phones of one office;
 another phone is at 127.0.0.1. `rss` is in MB: before, at most, and 5 s after the strangers have gone. `p50` and `p99` are
-milliseconds from a registered phone's OPTIONS to the answer, 50 a second. `joins` are the seconds that a new phone needs
+milliseconds from a registered phone's OPTIONS to the answer, 50 a second. `turn` is the processor time in milliseconds of the
+longest turn of the node's loop, which does not depend on what else the machine does. `joins` are the seconds that a new phone needs
 to connect and register meanwhile, from the strangers' own address and from another.
 """
 
@@ -58,6 +59,15 @@ class Node:
         found = pages * resource.getpagesize() / 1e6
         self.most = max(self.most, found)
         return found
+
+    def longest_turn(self) -> float:
+        """Milliseconds of processor time of the loop's longest turn since it was last asked: no phone is served meanwhile, and
+        what else the machine does has no part in it.
+        """
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return round(1000 * float(self.process.stdout.readline()), 1)
 
     @property
     def cpu(self) -> float:
@@ -220,6 +230,7 @@ def measure(served: Node, kind: str, seconds: float, phone: WirePhone) -> dict[s
     with Watch(phone) as before:
         time.sleep(2)
     served.most = 0
+    served.longest_turn()
     rss, cpu = served.rss, served.cpu
     strangers = subprocess.Popen(
         [sys.executable, __file__, "--attack", kind, "--port", str(served.port), "--seconds", str(seconds)],
@@ -243,12 +254,13 @@ def measure(served: Node, kind: str, seconds: float, phone: WirePhone) -> dict[s
     recovered = joins(served.port, 3, STRANGERS)
     spent = served.cpu - cpu
     time.sleep(SETTLE)
-    most = served.most
+    most, turn = served.most, served.longest_turn()
     return {
         "made": made,
         "rss": {"before": round(rss, 1), "most": round(most, 1), "after": round(served.rss, 1)},
         "before": before.figures(),
         "during": during.figures(),
+        "turn": turn,
         "joins": newcomers,
         "recovered": recovered,
         "cpu": round(spent, 2),
@@ -299,7 +311,8 @@ def main(arguments: list[str]) -> int:
         print(
             f"{kind:16} made {each['made']:6}, rss {rss['before']} -> {rss['most']} -> {rss['after']} MB, "
             f"OPTIONS p50 {before['p50']} -> {during['p50']} ms, p99 {before['p99']} -> {during['p99']} ms, "
-            f"lost {during['lost']}, joins {each['joins']}, recovered {each['recovered']} s, cpu {each['cpu']} s"
+            f"longest turn {each['turn']} ms, lost {during['lost']}, joins {each['joins']}, "
+            f"recovered {each['recovered']} s, cpu {each['cpu']} s"
         )
     return 0
 

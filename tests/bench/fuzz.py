@@ -4,7 +4,8 @@
 
 `guided`: runs without an exception, how many inputs reach something new, and how much memory grew after the first tenth.
 `live`: messages sent by strangers over TLS while a registered phone sends OPTIONS: the longest it waited in milliseconds
-(`without` strangers too, which is the machine's own share), what the node's memory grew by in MB, and whether it lives.
+(`without` strangers too, which is the machine's own share), the processor time of the longest `turn` of the node's loop, what
+the node's memory grew by in MB, and whether it lives.
 --keep adds what reached something new to the corpus.
 """
 
@@ -130,6 +131,7 @@ def live(number: int) -> dict[str, Any]:
         phone.register()
         with Watch(phone) as quiet:
             time.sleep(3)
+        served.longest_turn()
         sent = connections = 0
         stranger: WirePhone | None = None
         grown = rss = 0.0
@@ -151,13 +153,13 @@ def live(number: int) -> dict[str, Any]:
                     stranger = None
                 if sent == number // 10:
                     rss = served.rss
-            grown = served.rss - rss
+            grown, turn = served.rss - rss, served.longest_turn()
         lives = phone.ask("OPTIONS").startswith("SIP/2.0 200")
         longest = max(watch.waits, default=0.0) * 1000
         return {
             "sent": sent,
             "connections": connections,
-            **{**watch.figures(), "longest": round(longest, 1)},
+            **{**watch.figures(), "longest": round(longest, 1), "turn": turn},
             "without": {**quiet.figures(), "longest": round(max(quiet.waits, default=0.0) * 1000, 1)},
             "growth_mb": round(grown, 1),
             "lives": lives,

@@ -2,7 +2,8 @@
 
     python tests/bench/served.py ACCOUNTS CERTIFICATE [--media DIRECTORY] [--log]
 
-The certificate is made; `--media` is where a media worker may have its socket, and without it there is none.
+Each line it is given is answered with the seconds of processor time of the loop's longest turn since the one before. The
+certificate is made; `--media` is where a media worker may have its socket, and without it there is none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from media_node.call import directory
 from media_node.call.exchange import Exchange
+from media_node.collector import Collector
 from media_node.log import Log, log, silent
 from media_node.sip.digest import Algorithm
 from media_node.sip.listener import listen_tls, server_context
@@ -69,10 +72,30 @@ async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> N
     exchange = Exchange(domain=DOMAIN, media=workers.plane, records=lambda record: None, log=log)
     await workers.start(1 if media else 0)
     exchange.assign(directory.Directory((environment,)))
+    Collector().begin()
     listener = await listen_tls(exchange.transactions, host="127.0.0.1", port=0, context=context, log=log)
     print(listener.local.port, flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, MeasuredLoop)
+    while await loop.run_in_executor(None, sys.stdin.readline):
+        print(loop.longest_turn(), flush=True)
     await workers.stop()
+
+
+class MeasuredLoop(asyncio.SelectorEventLoop):
+    """Knows how much processor time its longest turn took: what nobody was served for, whatever else the machine does."""
+
+    _longest = 0.0
+
+    def _run_once(self) -> None:
+        began = time.thread_time()
+        super()._run_once()  # type: ignore[misc]
+        self._longest = max(self._longest, time.thread_time() - began)
+
+    def longest_turn(self) -> float:
+        """Seconds of the longest turn since the last question."""
+        longest, self._longest = self._longest, 0.0
+        return longest
 
 
 def free_pair() -> int:
@@ -95,7 +118,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--media", default="")
     parser.add_argument("--log", action="store_true", help="write the log as the node does")
     options = parser.parse_args(arguments)
-    asyncio.run(serve(options.accounts, options.certificate, log if options.log else silent, options.media))
+    with asyncio.Runner(loop_factory=MeasuredLoop) as runner:
+        runner.run(serve(options.accounts, options.certificate, log if options.log else silent, options.media))
     return 0
 
 

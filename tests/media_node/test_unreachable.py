@@ -1,9 +1,10 @@
-"""The media worker runs without Python's collector, so what is over has to go by itself: nothing may be left that only a
-collection would find.
+"""What is over goes by itself: nothing is left that only a look of Python's collector would find. The media worker runs
+without one, and in the signalling a look at everything is a stop for everybody (media_node/collector.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import os
@@ -12,7 +13,7 @@ import threading
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
@@ -20,11 +21,16 @@ import pytest
 
 from media_node.media.packet import Report, ReportBlock, write_compound
 from media_node.media.worker import Worker
+from media_node.sip.transport import Transport
 from media_node.suites import Suite
 from media_node.worker_link import protocol
 from media_node.worker_link.protocol import LocalTransport
 from tests.support.media.dtls_phone import DtlsPhone
 from tests.support.media.phone import CM32, CM80, GCM128, Phone
+from tests.support.node import DOMAIN
+from tests.support.office import Office
+from tests.support.simulated_office import SimulatedOffice
+from tests.support.simulated_phone import Talk
 
 
 @contextmanager
@@ -163,4 +169,161 @@ def test_calls_leave_nothing_for_the_collector_in_a_media_worker(kind: str) -> N
                 call(orders, f"call-{number}", a=a, b=b)
         load = orders("load")
         assert load["calls"] == 0 and load["received"] > 60
+    assert not found
+
+
+def answered(office: SimulatedOffice) -> None:
+    talk = begin(office)
+    office.loop.do(talk.hang_up)
+
+
+def given_up(office: SimulatedOffice) -> None:
+    office.phones[1].mood = "rings"
+    talk = begin(office)
+    office.loop.do(lambda: office.phones[0].cancel(talk))
+
+
+def ringing_for_nobody(office: SimulatedOffice) -> None:
+    office.phones[1].mood = "silent"
+    begin(office)
+
+
+def busy(office: SimulatedOffice) -> None:
+    office.phones[1].mood = "busy"
+    begin(office)
+
+
+def redirected(office: SimulatedOffice) -> None:
+    office.phones[1].mood = "redirects"
+    begin(office)
+    everybody_hangs_up(office)
+
+
+def transferred(office: SimulatedOffice) -> None:
+    talk = begin(office)
+    office.loop.do(lambda: talk.refer(f"<sip:103@{DOMAIN}>"))
+    office.loop.wait(5)
+    everybody_hangs_up(office)
+
+
+def transferred_to_a_call(office: SimulatedOffice) -> None:
+    talk, other = begin(office), begin(office, "103")
+    assert other.dialog is not None
+    ids = other.dialog.id
+    replaces = f"{ids.call_id}%3Bto-tag%3D{ids.remote_tag}%3Bfrom-tag%3D{ids.local_tag}"
+    office.loop.do(lambda: talk.refer(f"<sip:103@{DOMAIN}?Replaces={replaces}>"))
+    office.loop.wait(5)
+    everybody_hangs_up(office)
+
+
+def picked_up(office: SimulatedOffice) -> None:
+    office.phones[1].mood = "rings"
+    begin(office)
+    office.loop.do(lambda: office.phones[3].call("*8"))
+    office.loop.wait(1)
+    everybody_hangs_up(office)
+
+
+def held(office: SimulatedOffice) -> None:
+    talk = begin(office)
+    office.loop.do(lambda: talk.change("sendonly"))
+    office.loop.wait(1)
+    office.loop.do(lambda: talk.change("sendrecv"))
+    office.loop.wait(1)
+    office.loop.do(talk.hang_up)
+
+
+def lost_for_good(office: SimulatedOffice) -> None:
+    begin(office)
+    office.loop.do(office.phones[1].end.close)
+
+
+def lost_and_back(office: SimulatedOffice) -> None:
+    talk = begin(office)
+    office.loop.do(office.phones[1].end.close)
+    office.connect(office.phones[1])
+    office.loop.complete(office.phones[1].register())
+    office.loop.wait(5)
+    office.loop.do(talk.hang_up)
+
+
+def without_media(office: SimulatedOffice) -> None:
+    office.media.refusals = 2
+    begin(office)
+
+
+def wrong_password(office: SimulatedOffice) -> None:
+    stranger = office.phone("103", password="wrong")
+    assert office.loop.complete(stranger.register()).code == 403
+    office.loop.do(lambda: stranger.call("102"))
+    office.loop.wait(1)
+    office.loop.do(stranger.end.close)
+
+
+def begin(office: SimulatedOffice, to: str = "102") -> Talk:
+    talk = office.loop.do(lambda: office.phones[0].call(to))
+    office.loop.wait(1)
+    return talk
+
+
+def everybody_hangs_up(office: SimulatedOffice) -> None:
+    for phone in office.phones:
+        for talk in phone.talks:
+            if talk.stands:
+                office.loop.do(talk.hang_up)
+
+
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.UDP])
+@pytest.mark.parametrize(
+    "happens",
+    [
+        answered,
+        given_up,
+        ringing_for_nobody,
+        busy,
+        redirected,
+        transferred,
+        transferred_to_a_call,
+        picked_up,
+        held,
+        lost_for_good,
+        lost_and_back,
+        without_media,
+        wrong_password,
+    ],
+    ids=lambda each: each.__name__,
+)
+def test_calls_leave_nothing_for_the_collector_in_the_signalling(
+    happens: Callable[[SimulatedOffice], None], transport: Transport
+) -> None:
+    office = SimulatedOffice(transport)
+    try:
+        office.registered("101", "102", "103", "104")
+        with kept() as found:
+            happens(office)
+            office.everything_ends()
+        assert not found
+    finally:
+        office.close()
+
+
+async def test_connections_leave_nothing_for_the_collector(office: Office) -> None:
+    phone = await office.handset("101")
+    await asyncio.sleep(0.05)
+    with kept() as found:
+        for _ in range(3):
+            silent = await asyncio.open_connection("127.0.0.1", office.port)
+            garbage = await asyncio.open_connection("127.0.0.1", office.port)
+            garbage[1].write(b"GET / HTTP/1.1\r\n\r\n")
+            strange = await asyncio.open_connection(
+                "127.0.0.1", office.port, ssl=office.certificates.client_context(), server_hostname=DOMAIN
+            )
+            strange[1].write(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\nnonsense\r\n\r\n")
+            for reader, writer in (garbage, strange):
+                await asyncio.wait_for(reader.read(), 5)
+                writer.close()
+            silent[1].close()
+            await phone.connect("127.0.0.1", office.port, office.certificates.client_context())
+            await phone.register()
+        await asyncio.sleep(0.2)
     assert not found

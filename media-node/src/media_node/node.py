@@ -21,6 +21,7 @@ from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord, Kind, claims, cut_short
 from media_node.call.trunk import CHECK_INTERVAL
 from media_node.call.trunk_settings import parse_trunks
+from media_node.collector import Collector
 from media_node.config import Config
 from media_node.control import assignments, aws, certificate, instance, parameters, telemetry
 from media_node.control.assignments import Assigned
@@ -80,6 +81,7 @@ class Node:
         self._refused = ""
         self._here: Instance
         self._listener: Listener
+        self._collector = Collector()
         self._meter = Meter()
         self._log = self._meter.counting(log)
         self.exchange = Exchange(
@@ -146,6 +148,7 @@ class Node:
                 port=self._listener.local.port,
                 instance=self._here.instance_id,
             )
+            self._collector.begin()
             systemd.notify("READY=1")
             await self._serve()
         finally:

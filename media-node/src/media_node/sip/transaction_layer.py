@@ -171,7 +171,7 @@ def _nothing(*_: object) -> None:
 class _Runner:
     """One machine at work: performs its actions and wakes it."""
 
-    __slots__ = ("_on_end", "_send", "_timer", "connection", "machine", "on_fail", "on_pass", "strange")
+    __slots__ = ("_on_end", "_send", "_timer", "connection", "machine", "on_fail", "on_over", "on_pass", "strange")
 
     def __init__(
         self,
@@ -217,14 +217,16 @@ class _Runner:
             self._on_end()
         elif (wake := self.machine.wake) is not None:
             self._timer = asyncio.get_running_loop().call_at(wake, self._fire)
+        failed = False
         for action in actions:
             if isinstance(action, Send):
-                if not self._send(self.connection, action.message):
-                    self.step(TransportFailed())
+                failed = not self._send(self.connection, action.message) or failed
             elif isinstance(action, Pass):
                 on_pass(action.message)
             else:
                 on_fail(action.cause)
+        if failed:  # after what the peer did say has been passed on
+            self.step(TransportFailed())
         if ended:  # whoever was told holds this too, and a cycle would wait for the collector
             self.on_over()
             self.on_pass = self.on_fail = self.on_over = self._on_end = _nothing
