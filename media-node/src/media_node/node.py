@@ -292,12 +292,16 @@ class Node:
 
     async def _tell_registrations(self) -> None:
         """Which phones are registered, for whoever looks at the environment; written when that changes."""
-        seen = self.exchange.registered(self._assigned.environments)
-        for environment_id, phones in seen.items():
+        here = self.exchange.registered(self._assigned.environments)
+        # Nobody is registered here of an environment that has left.
+        left: dict[str, dict[str, Any]] = {each: {} for each in self._told_registrations.keys() - here.keys()}
+        for environment_id, phones in (here | left).items():
             told = self._told_registrations.get(environment_id)
             if phones != told:
                 await asyncio.to_thread(self._status.registrations, environment_id, phones)
                 self._told_registrations[environment_id] = phones
+            if environment_id not in here:
+                del self._told_registrations[environment_id]
 
     async def _report(self) -> None:
         outside = self.exchange.outside

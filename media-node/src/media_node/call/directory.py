@@ -108,13 +108,17 @@ class Environment:
 
 @dataclass(frozen=True)
 class Directory:
-    """All environments of the node. `guests` are phones that exist only in memory, as the probe's do."""
+    """All environments of the node. `guests` are phones that exist only in memory, as the probe's do; `former` are environments with
+    phones that are here no more, and are known for 112 alone.
+    """
 
     environments: tuple[Environment, ...] = ()
     guests: tuple[Phone, ...] = ()
+    former: tuple[Environment, ...] = ()
     _phones: Mapping[str, Phone] = field(init=False, repr=False, compare=False)
     _numbers: Mapping[str, tuple[Environment, Number]] = field(init=False, repr=False, compare=False)
     _environments: Mapping[str, Environment] = field(init=False, repr=False, compare=False)
+    _former: Mapping[str, Phone] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         phones = {phone.username: phone for environment in self.environments for phone in environment.phones}
@@ -124,10 +128,16 @@ class Directory:
         object.__setattr__(self, "_phones", phones | {guest.username: guest for guest in self.guests})
         object.__setattr__(self, "_numbers", numbers)
         object.__setattr__(self, "_environments", {each.customer_id: each for each in self.environments})
+        former = {phone.username: phone for environment in self.former for phone in environment.phones}
+        object.__setattr__(self, "_former", former)
 
     def phone(self, username: str) -> Phone | None:
         """The phone with this username, or None."""
         return self._phones.get(username)
+
+    def known(self, username: str) -> Phone | None:
+        """The phone with this username, also one that is here no more: it calls 112."""
+        return self._phones.get(username) or self._former.get(username)
 
     def colleague(self, caller: Phone, dialled: str) -> Phone | None:
         """The phone of the caller's own customer that `dialled` means, an extension or a whole username; None for any
@@ -145,14 +155,20 @@ class Directory:
         environment = self._environments.get(phone.customer_id)
         return environment is None or environment.role is Role.PRIMARY or phone in self.guests
 
+    def has_ended(self, phone: Phone) -> bool:
+        """Whether the contract of the phone's environment has ended."""
+        environment = self._environments.get(phone.customer_id)
+        return environment is not None and not environment.served
+
     def stands_by(self, phone: Phone) -> bool:
         """Whether this node is a standby of the phone's environment."""
         environment = self._environments.get(phone.customer_id)
         return environment is not None and environment.role is Role.STANDBY
 
     def environment(self, customer_id: str) -> Environment | None:
-        """The customer's environment on this node."""
-        return self._environments.get(customer_id)
+        """The customer's environment on this node, or as it was when it was here."""
+        found = self._environments.get(customer_id)
+        return found or next((each for each in self.former if each.customer_id == customer_id), None)
 
     def calls(self, customer_id: str) -> int:
         """How many calls the customer may have at a time, over all environments; 0 when none of them says."""

@@ -17,6 +17,7 @@ from media_node.call.events import Acknowledged, FlowResumed, Lost, MediaSilent,
 from media_node.call.home import Home
 from media_node.call.invites import Invites
 from media_node.call.lamps import Lamps
+from media_node.call.leaving import Leaving
 from media_node.call.liveness import answers
 from media_node.call.messages import Messages
 from media_node.call.outside import Outside
@@ -124,49 +125,19 @@ class Exchange:
             serves=self._serves,
             stands_by=self._stands_by,
         )
+        self._leaving = Leaving(self._registrations, lambda: self.calls, lambda: self.directory)
 
     # What the node tells it.
 
     def assign(self, directory: Directory) -> None:
-        """Takes over a new directory. Calls go on; a phone that left or has new credentials has to register again."""
-        for username in self.directory.usernames():
-            before, after = self.directory.phone(username), directory.phone(username)
-            if before is not None and self._has_moved(before, directory):
-                self._registrations.depart(before)
-            elif after is None or (before is not None and before.ha1 not in (after.ha1, after.previous_ha1)):
-                self.registrar.drop_user(username)
-            elif (
-                before is not None
-                and after is not None
-                and self.directory.serves(before)
-                and not directory.serves(after)
-            ):
-                # Another node serves it from now on: who is idle looks for it at once, who talks does when the call is over.
-                self._registrations.end(username)
-        self.directory = directory
-        self._registrations.let_leave(self._busy())
-
-    def _has_moved(self, phone: Phone, directory: Directory) -> bool:
-        """Whether its environment is on this node no longer, and has not ended."""
-        known = self.directory.environment(phone.customer_id)
-        return known is not None and known.served and directory.environment(phone.customer_id) is None
+        """Takes over a new directory."""
+        self.directory = self._leaving.take_over(self.directory, directory)
+        self._leaving.let_leave()
 
     def _ended(self, record: CallRecord) -> None:
         self.records(record)
         # Whoever is served elsewhere by now goes there as soon as the last words of the call are said.
-        asyncio.get_running_loop().call_later(LAST_WORDS, lambda: self._registrations.let_leave(self._busy()))
-
-    def _busy(self) -> set[str]:
-        """Phones that call, talk or ring."""
-        return {
-            username
-            for call in self.calls.values()
-            for username in (
-                call.plan.username,
-                *(party.username for party in call.parties.values()),
-                *call.ringing(),
-            )
-        }
+        asyncio.get_running_loop().call_later(LAST_WORDS, self._leaving.let_leave)
 
     def _serves(self, phone: Phone) -> bool:
         return self.directory.serves(phone) and not self.draining and (phone in self.directory.guests or self.leased())
@@ -181,7 +152,7 @@ class Exchange:
     def looked(self) -> None:
         """The assignments have just been read: what waited for that is judged by what they say now."""
         self._registrations.looked()
-        self._registrations.let_leave(self._busy())
+        self._leaving.let_leave()
 
     def use_trunks(
         self,

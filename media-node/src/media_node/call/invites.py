@@ -81,7 +81,10 @@ class Invites:
         elif caller is None:
             return
         elif not self.serves(caller) and not self.draining() and not emergency_number(request.uri):
-            transaction.respond(503, Retry_After=RETRY_SECONDS)
+            if self.directory().has_ended(caller):
+                self._refuse(transaction, Refusal(403, "The contract has ended; 112 is reached"), caller.customer_id)
+            else:
+                transaction.respond(503, Retry_After=RETRY_SECONDS)
         elif request.headers.get("Replaces") is not None:
             self._replace(transaction, caller)
         elif pick_up := _PICK_UP.fullmatch(request.uri.user or ""):
@@ -277,7 +280,7 @@ class Invites:
         running = [call.plan.username for call in self.running.calls.values() if call.plan.emergency]
         if username in running or len(running) >= MAX_UNPROVEN:
             return None
-        return self.directory().phone(username)
+        return self.directory().known(username)
 
     def _instance(self, username: str, connection: Connection) -> str:
         bindings = self.registrar.lookup(username, _now())

@@ -106,7 +106,7 @@ class Outside:
         """
         environment = self.directory().environment(plan.customer_id)
         own = tuple(number.number for number in environment.numbers) if environment is not None else ()
-        phone = self.directory().phone(plan.username)
+        phone = self.directory().known(plan.username)
         if phone is None:
             asserted = towards_trunk(screened("", own, ""), "", self.domain, private=private)
             return Identity(plan.from_address, asserted.headers)

@@ -123,7 +123,7 @@ class Registrations:
 
     def depart(self, phone: Phone) -> None:
         """A phone's environment is on this node no longer."""
-        self.registrar.drop_user(phone.username)
+        self.dismiss(phone.username)
         self._departed[phone.username] = (phone, asyncio.get_running_loop().time())
 
     def _departed_phone(self, username: str) -> Phone | None:
@@ -171,6 +171,9 @@ class Registrations:
     def _decide(self, transaction: ServerTransaction, phone: Phone, until: float) -> None:
         request, connection = transaction.request, transaction.connection
         now = asyncio.get_running_loop().time()
+        if self.authenticator.directory().has_ended(phone):
+            transaction.respond(403, Warning=warning("The contract has ended; 112 is reached"))
+            return
         if not self.serves(phone):
             # Its names lead it to who does (RFC 3263 section 4.3), or nobody does and this node is about to.
             handed_over = now - self._handed_over.get(phone.username, -math.inf) < HANDED_OVER_SECONDS
@@ -206,11 +209,14 @@ class Registrations:
 
     def end(self, username: str) -> None:
         """A phone is served elsewhere from now on; `let_leave` has it look there."""
-        now = asyncio.get_running_loop().time()
-        bindings = self.registrar.lookup(username, now)
+        self._handed_over[username] = asyncio.get_running_loop().time()
+        self.dismiss(username)
+
+    def dismiss(self, username: str) -> None:
+        """A phone is registered no more, and learns so by `let_leave`: else it would not until its next refresh."""
+        bindings = self.registrar.lookup(username, asyncio.get_running_loop().time())
         self.registrar.drop_user(username)
         self.seen.pop(username, None)
-        self._handed_over[username] = now
         for binding in bindings:
             if (connection := self._connections.get(binding.connection)) is not None:
                 self._leaving.append((username, connection))
