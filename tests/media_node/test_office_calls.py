@@ -82,7 +82,9 @@ async def test_a_blind_transfer_connects_the_caller_with_the_target(office: Offi
     transferor, ours, theirs = await connected(office)
     target = await desk_phone(office, "103")
     await theirs.change(Direction.SENDONLY)
-    assert (await ask(theirs, refer(theirs, f"<sip:103@{DOMAIN}>"))).code == 202
+    accepted = await ask(theirs, refer(theirs, f"<sip:103@{DOMAIN}>"))
+    assert str(accepted.code) + " " + accepted.phrase == "202 Accepted"
+    assert accepted.contact, "RFC 3515 section 2.4.2: it makes a dialog"
     third = await target.answered()
     await asyncio.wait_for(theirs.ended.wait(), 5)
     await until(lambda: ours.directions[-1] is Direction.SENDRECV)

@@ -68,31 +68,6 @@ def test_colleague_to_colleague_both_legs_are_encrypted(new_node: NodeFactory, h
     assert record["reason"] == "completed"
 
 
-@pytest.mark.feature("dtls", clients=("baresip",))
-@pytest.mark.parametrize("dtls_calls", [True, False], ids=["it-calls", "it-is-called"])
-def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(
-    new_node: NodeFactory, handset: Handset, dtls_calls: bool
-) -> None:
-    node = new_node()
-    phones = accounts("abc234")
-    node.assign("abc234", phones)
-    medias = ["mediaenc=dtls_srtp;", "mediaenc=srtp-mand;"]
-    caller, callee = (
-        handset(node, phone, media) for phone, media in zip(phones, medias if dtls_calls else medias[::-1], strict=True)
-    )
-    caller.wait_for("REGISTER_OK")
-    callee.wait_for("REGISTER_OK")
-    caller.command("dial", "102")
-    talk(caller, callee, 5)
-    for phone in (caller, callee):
-        assert all(count > 100 for count in phone.packets()), phone.text()
-    assert "DTLS-SRTP complete" in (caller if dtls_calls else callee).text()
-    record = wait_until(lambda: node.records("abc234"))[0]
-    assert [leg["suite"] for leg in record["legs"]] == ["AES_CM_128_HMAC_SHA1_80"] * 2
-    assert all(leg["packets"] > 100 for leg in record["legs"])
-    assert [leg["plaintextPackets"] for leg in record["legs"]] == [0, 0]
-
-
 @pytest.mark.feature("trunk", clients=("baresip",))
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_phone_to_another_provider_is_encrypted_as_far_as_the_exchange(
@@ -174,15 +149,3 @@ def test_a_trunk_that_cannot_be_reached_is_told_to_the_caller(new_node: NodeFact
     caller.wait_for("REGISTER_OK")
     caller.command("dial", "0201234567")
     assert "503" in caller.wait_for("CALL_CLOSED")["param"]
-
-
-def test_a_phone_that_offers_no_srtp_is_told_488(new_node: NodeFactory, handset: Handset) -> None:
-    node = new_node()
-    phones = accounts("abc234")
-    node.assign("abc234", phones)
-    caller, callee = handset(node, phones[0], media=""), handset(node, phones[1])
-    caller.wait_for("REGISTER_OK")
-    callee.wait_for("REGISTER_OK")
-    caller.command("dial", "102")
-    assert "488" in caller.wait_for("CALL_CLOSED")["param"]
-    assert "SRTP is required: offer RTP/SAVP with a=crypto" in caller.text()

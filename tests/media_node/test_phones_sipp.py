@@ -133,6 +133,7 @@ def offerless_call(caller: TestAccount) -> str:
 
 
 @pytest.mark.feature("call", "100rel", "timer", "dtmf-info", "t38", "video", "delayed-offer", clients=("sipp",))
+@pytest.mark.feature("dtmf-info", clients=("baresip",))
 def test_sipp_calls_with_100rel_video_dtmf_and_fax_and_without_an_offer(
     new_node: NodeFactory, handset: Handset, tmp_path: Path
 ) -> None:
@@ -154,6 +155,8 @@ def test_sipp_calls_with_100rel_video_dtmf_and_fax_and_without_an_offer(
             log = written.with_suffix(".log")
             assert running.returncode == 0, f"{said[-500:]}\n{log.read_text()[-6000:] if log.exists() else ''}"
             colleague.wait_for("CALL_CLOSED")
+            digits = [event["param"] for event in colleague.events if event["type"] == "CALL_DTMF_START"]
+            assert digits == (["5"] if name == "office" else [])
             colleague.events.clear()
     counts, faults = protocol_errors(file, port)
     assert counts["sip"] > 20 and counts["sdp"] > 3, counts

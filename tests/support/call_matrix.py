@@ -69,36 +69,41 @@ class Seen(StrEnum):
     NO_TEST = ""
 
 
+Cell = tuple[str, str]
+"""A feature and a client."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One test's part in the table."""
 
     test: str
-    features: tuple[str, ...]
-    clients: tuple[str, ...]
+    cells: tuple[Cell, ...]
     seen: Seen
 
 
-def marks(item: pytest.Item) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The features and clients that a test is marked with. Raises ValueError for one that is in no table."""
-    features: tuple[str, ...] = ()
-    clients: tuple[str, ...] = ()
-    for mark in item.iter_markers("feature"):
-        features += mark.args
-        clients += tuple(mark.kwargs.get("clients", ()))
-    for name, known in ((features, FEATURES), (clients, CLIENTS)):
-        if unknown := [each for each in name if each not in known]:
-            raise ValueError(f"{item.nodeid}: {', '.join(unknown)} stands in no row or column of calls-matrix.md")
-    return features, clients
+def marks(item: pytest.Item) -> tuple[Cell, ...]:
+    """The cells that a test is marked with. Raises ValueError for one that is in no table."""
+    cells = tuple(
+        (feature, client)
+        for mark in item.iter_markers("feature")
+        for feature in mark.args
+        for client in mark.kwargs["clients"]
+    )
+    unknown = [
+        name for cell in cells for name, known in zip(cell, (FEATURES, CLIENTS), strict=True) if name not in known
+    ]
+    if unknown:
+        raise ValueError(f"{item.nodeid}: {', '.join(unknown)} stands in no row or column of calls-matrix.md")
+    return cells
 
 
 def page(outcomes: Iterable[Outcome], day: str) -> str:
     """The whole page."""
     cells: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
-        for feature in outcome.features:
-            for client in outcome.clients:
-                cells.setdefault((feature, client), []).append(outcome)
+        for cell in outcome.cells:
+            cells.setdefault(cell, []).append(outcome)
     rows = [
         f"| {label} | " + " | ".join(_cell(cells.get((feature, client), [])) for client in CLIENTS) + " |"
         for feature, label in FEATURES.items()
@@ -133,11 +138,11 @@ class Recorder:
     """A pytest plugin that keeps what became of each marked test, and writes the page at the end."""
 
     def __init__(self) -> None:
-        self._marked: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        self._marked: dict[str, tuple[Cell, ...]] = {}
         self._seen: dict[str, Seen] = {}
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        self._marked = {item.nodeid: found for item in items if (found := marks(item))[0]}
+        self._marked = {item.nodeid: found for item in items if (found := marks(item))}
         left = [item for item in items if item.nodeid not in self._marked]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item.nodeid in self._marked]
@@ -150,7 +155,7 @@ class Recorder:
 
     def pytest_sessionfinish(self) -> None:
         outcomes = [
-            Outcome(re.sub(r"^tests/media_node/|\[.*\]$", "", test), *found, self._seen.get(test, Seen.SKIPPED))
+            Outcome(re.sub(r"^tests/media_node/|\[.*\]$", "", test), found, self._seen.get(test, Seen.SKIPPED))
             for test, found in self._marked.items()
         ]
         PAGE.write_text(page(outcomes, datetime.now(UTC).date().isoformat()))

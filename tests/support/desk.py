@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from callvoip.phones.baresip import Baresip, write_tone
 from tests.support.capture import recording
@@ -16,6 +16,7 @@ from tests.support.node import DOMAIN, Aws, Certificates, NodeUnderTest, TestAcc
 from tests.support.node_factory import node_factory
 
 CUSTOMER = "abc234"
+Phone = TypeVar("Phone", bound=contextlib.AbstractContextManager[Any])
 
 
 def tone(directory: Path, seconds: int = 300) -> Path:
@@ -36,6 +37,21 @@ class Desks:
     capture: Path
     keys: Path
     _phones: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _recording: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def record(self, what: str) -> None:
+        """Begins the capture."""
+        self._recording.enter_context(recording(what, self.capture))
+
+    def captured(self) -> Path:
+        """Ends the capture: its file."""
+        self._recording.close()
+        return self.capture
+
+    def keep(self, phone: Phone) -> Phone:
+        """Ends this one with all others."""
+        self._phones.enter_context(phone)
+        return phone
 
     def baresip(
         self, account: TestAccount, *, media: str = "srtp-mand", answers: str = "auto", more: str = "", **options: Any
@@ -47,22 +63,19 @@ class Desks:
             f"answermode={answers}{more}"
         )
         directory, trusted = self.directory / f"baresip-{account.extension}", self.node.certificates.ca_file
-        return self._phones.enter_context(
-            Baresip(directory, account=line, microphone=self.microphone, ca_file=trusted, **options)
-        )
+        return self.keep(Baresip(directory, account=line, microphone=self.microphone, ca_file=trusted, **options))
 
     def linphone(self, account: TestAccount, **options: Any) -> Linphone:
         """A linphone, with the options of its class."""
         directory = self.directory / f"linphone-{account.extension}"
-        return self._phones.enter_context(
-            Linphone(directory, node=self.node, account=account, microphone=self.microphone, **options)
-        )
+        return self.keep(Linphone(directory, node=self.node, account=account, microphone=self.microphone, **options))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._phones.close()
+        self._recording.close()
 
 
 @contextlib.contextmanager
@@ -71,8 +84,8 @@ def desks(aws: Aws, certificates: Certificates, directory: Path, **options: Any)
     keys, capture = directory / "keys", directory / "wire.pcapng"
     with node_factory(aws, certificates, directory) as make:
         node = make(keylog=keys, **options)
-        with (
-            recording(f"host {node.address} and (tcp or udp portrange 1-19999 or udp portrange 30000-65535)", capture),
-            Desks(node, directory, tone(directory), capture, keys) as made,
-        ):
+        # Not the audio: tshark would look at each packet of it.
+        heard = f"host {node.address} and (tcp or udp and not portrange 20000-21999)"
+        with Desks(node, directory, tone(directory), capture, keys) as made:
+            made.record(heard)
             yield made

@@ -50,7 +50,8 @@ def read(file: Path, node: str, keys: Path, tcp_ports: Sequence[int] = ()) -> Re
             messages.append(Said(bytes.fromhex(payload), source == node, "udp"))
     follow = [word for number, kind in streams.items() for word in ("-z", f"follow,{kind},raw,{number}")]
     if follow:
-        messages += _followed(_run([*base, "-q", *follow]), node)
+        # tshark tells of them in an order of its own.
+        messages += sorted(_followed(_run([*base, "-q", *follow]), node), key=lambda said: int(said.link))
     expert = ("frame.number", "_ws.col.Protocol", "_ws.expert.message", "_ws.col.Info")
     found = _run([*base, "-Y", _EXPERT, "-T", "fields", *(f"-e{name}" for name in expert)])
     return Reading(counts, [*found, *faults(messages)], messages)
@@ -62,7 +63,7 @@ def _followed(lines: list[str], node: str) -> Iterator[Said]:
     for said, group in groupby(lines, lambda line: re.match(r"\t?[0-9a-f]+$", line) and line.startswith("\t")):
         if said is None:
             for line in group:
-                if found := re.match(r"Filter: (.*)", line):
+                if found := re.match(r"Filter: tcp.stream eq (\d+)", line):
                     link = found[1]
                 elif found := re.match(r"Node 0: (.*):\d+$", line):
                     first_is_node = found[1] == node

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -69,9 +70,12 @@ class Baresip:
         sip_port: int = 0,
         nameserver: str = "",
         host: str = "127.0.0.1",
+        settings: Sequence[str] = (),
+        contact: str = "",
     ) -> None:
         """`account` is a line of baresip's accounts file; `microphone` a WAV file; `ca_file` whom to trust over TLS;
-        `nameserver` (HOST:PORT) whom to ask for names.
+        `nameserver` (HOST:PORT) whom to ask for names; `settings` further lines of its config file; `contact` whom its
+        `message` writes to, a line of its contacts file.
 
         It listens on `sip_port` of `host` over UDP and TCP, on the next for TLS; 0 chooses a free pair.
         """
@@ -94,13 +98,14 @@ class Baresip:
             "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
         ]
+        config += settings
         if nameserver:
             config.append(f"dns_server {nameserver}")
         if ca_file is not None:
             config.append(f"sip_cafile {ca_file}")
         (directory / "config").write_text("\n".join(config) + "\n")
         (directory / "accounts").write_text(account + "\n")
-        (directory / "contacts").write_text("")
+        (directory / "contacts").write_text(f"{contact}\n" if contact else "")
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 ["baresip", "-4", "-v", "-s", "-f", directory],

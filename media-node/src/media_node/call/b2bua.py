@@ -48,8 +48,9 @@ from media_node.call.transfer import Transfers
 from media_node.log import Log, silent
 from media_node.sip.dialog import Dialog, OutOfOrder
 from media_node.sip.headers import Response
-from media_node.sip.message import PHRASES, warning
 from media_node.sip.message import reason as because
+from media_node.sip.message import warning
+from media_node.sip.phrases import PHRASES
 from media_node.sip.sdp import CONTENT_TYPE
 from media_node.sip.transaction_layer import ServerTransaction, TransactionLayer, to_tag
 from media_node.sip.transport import Connection

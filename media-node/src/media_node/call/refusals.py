@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from media_node.sip.headers import Request, Response
-from media_node.sip.message import PHRASES, warning
+from media_node.sip.message import warning
+from media_node.sip.phrases import PHRASES
 from media_node.sip.sdp import CONTENT_TYPE, OtherBody, Session, attached
 
 CHALLENGES = (401, 407)

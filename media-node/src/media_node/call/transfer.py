@@ -25,8 +25,8 @@ from media_node.call.relayed import MediaFailed
 from media_node.log import Event as LogEvent
 from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Response
-from media_node.sip.message import PHRASES
 from media_node.sip.message import reason as because
+from media_node.sip.phrases import PHRASES
 from media_node.sip.transaction_layer import ServerTransaction, to_tag
 from media_node.worker_link.protocol import LegStats
 
@@ -108,7 +108,7 @@ class Transfers:
         if self.pending is not None or side.other not in call.parties or call.renegotiation.pending is not None:
             transaction.respond(491)
             return
-        transaction.respond(202)
+        referrer.respond(transaction, 202)
         self._notify(referrer, "100 Trying")
         other = call.control.call_of(replaces.call_id, replaces.to_tag, replaces.from_tag) if replaces else None
         if (

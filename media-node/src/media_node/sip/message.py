@@ -13,6 +13,7 @@ from typing import Final
 from media_node.sip.framing import END, MAX_BODY, MAX_HEAD, FramingError, content_length, has_length
 from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Headers, Request, Response
+from media_node.sip.phrases import PHRASES
 
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9\-.!%*_+`'~]++) ([^ \t]++) SIP/([0-9]{1,9}\.[0-9]{1,9})")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2}) (.*+)", re.DOTALL)
@@ -27,42 +28,6 @@ METHODS: Final = frozenset(
     )
 )
 """The methods that are known (RFC 3261 and its extensions), whether or not they are served."""
-
-PHRASES: Final = {
-    100: "Trying",
-    180: "Ringing",
-    183: "Session Progress",
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    406: "Not Acceptable",
-    407: "Proxy Authentication Required",
-    408: "Request Timeout",
-    413: "Request Entity Too Large",
-    415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme",
-    420: "Bad Extension",
-    423: "Interval Too Brief",
-    430: "Flow Failed",
-    480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist",
-    482: "Loop Detected",
-    483: "Too Many Hops",
-    486: "Busy Here",
-    487: "Request Terminated",
-    488: "Not Acceptable Here",
-    491: "Request Pending",
-    500: "Server Internal Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Server Time-out",
-    505: "Version Not Supported",
-    603: "Decline",
-}
 
 
 class Malformed(ValueError):
