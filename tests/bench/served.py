@@ -36,7 +36,7 @@ async def serve(accounts: int, certificate: str, log: Log, media: str = "") -> N
     """The node's signalling; says its port and then serves until its input ends. `media` is where a media worker may
     have its socket; without it there is none.
     """
-    port = free_pair()
+    port = free_ports()
 
     async def start(index: int, on_event: Callable[[dict[str, Any]], None]) -> MediaWorker:
         return await MediaWorker.start(
@@ -98,16 +98,17 @@ class MeasuredLoop(asyncio.SelectorEventLoop):
         return longest
 
 
-def free_pair() -> int:
-    """An even port that is free together with the one above."""
+def free_ports() -> int:
+    """An even port that is free together with the three above."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even, socket.socket(type=socket.SOCK_DGRAM) as odd:
-            even.bind(("127.0.0.1", 0))
-            port = int(even.getsockname()[1])
-            with contextlib.suppress(OSError):
-                odd.bind(("127.0.0.1", port + 1))
-                if port % 2 == 0:
-                    return port
+        with contextlib.ExitStack() as sockets, contextlib.suppress(OSError):
+            first = 0
+            for offset in range(4):
+                each = sockets.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+                each.bind(("127.0.0.1", first + offset if first else 0))
+                first = first or int(each.getsockname()[1])
+            if first % 2 == 0:
+                return first
 
 
 def main(arguments: list[str]) -> int:

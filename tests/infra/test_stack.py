@@ -444,7 +444,7 @@ def test_nodes_ask_for_tokens_at_their_metadata_service_and_have_encrypted_disks
 def test_only_sip_over_tls_and_media_reach_a_node(template):
     [group] = template.resources("AWS::EC2::SecurityGroup").values()
     rules = {(rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupIngress"]}
-    assert rules == {("tcp", 5061, 5061), ("udp", 20000, 20001)}
+    assert rules == {("tcp", 5061, 5061), ("udp", 20000, 20003)}
 
 
 OPERATIONS = """
@@ -460,7 +460,7 @@ def test_plain_rtp_comes_from_the_trunks_networks_and_alarms_go_to_the_operator(
     resources = json.loads((tmp_path / "Callvoip.template.json").read_text())["Resources"].values()
     [group] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::EC2::SecurityGroup"]
     rtp = {
-        rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 21999)
+        rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 22999)
     }
     assert rtp == {"192.0.2.0/28", "198.51.100.7/32"}
     [subscription] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Subscription"]

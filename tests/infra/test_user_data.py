@@ -26,7 +26,7 @@ def test_it_has_keys_of_cloud_init_only(cloud_config):
 def test_its_configuration_is_one_that_the_node_takes(cloud_config):
     [file] = cloud_config["write_files"]
     config = Config.parse(tomllib.loads(file["content"]))
-    assert (config.port, config.srtp_port, config.rtp_ports) == (5061, 20000, (21000, 21999))
+    assert (config.port, config.srtp_port, config.rtp_ports) == (5061, 20000, (21000, 22999))
     assert (config.region, config.fleet_table, config.cdr_table) == ("x", "x", "x")
 
 

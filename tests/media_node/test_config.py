@@ -23,7 +23,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert (config.port, config.srtp_port, config.rtp_ports, config.workers, config.timeout) == (
         5061,
         20000,
-        (21000, 21999),
+        (21000, 22999),
         1,
         60,
     )

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_node.call.negotiation import LegMedia, NotAcceptable, offered, read_answer, read_offer
+from media_node.call.description import NotAcceptable, read_answer, read_offer
+from media_node.call.negotiation import LegMedia, offered
 from media_node.call.policy import Protection
-from media_node.sip.sdp import Session
+from media_node.sip.sdp import MediaType, Session
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LocalTransport
 
@@ -39,10 +40,16 @@ SECURE = described(
 PLAIN = described(audio("RTP/AVP"))
 
 
+def places(*, text: bool = True, fingerprint: str = "") -> dict[MediaType, LocalTransport]:
+    ports = {MediaType.AUDIO: 20000, **({MediaType.TEXT: 20002} if text else {})}
+    return {
+        kind: LocalTransport(address="198.51.100.1", rtp_port=port, rtcp_port=port + 1, fingerprint=fingerprint)
+        for kind, port in ports.items()
+    }
+
+
 def legs() -> tuple[LegMedia, LegMedia]:
-    return LegMedia(LocalTransport(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)), LegMedia(
-        LocalTransport(address="198.51.100.1", rtp_port=20000, rtcp_port=20001)
-    )
+    return LegMedia(places()), LegMedia(places())
 
 
 def test_each_leg_has_keys_of_its_own() -> None:
@@ -109,7 +116,7 @@ def test_an_encrypted_customers_phone_is_told_what_is_missing(offer: Session, te
 
 def test_crypto_offered_in_plain_avp_is_taken() -> None:
     offer = read_offer(described(audio("RTP/AVP", crypto(1, CM80))), Protection.REQUIRED)
-    assert offer.crypto is not None
+    assert offer.audio.crypto is not None
     a, b = legs()
     assert (
         a.answer(offer, read_answer(described(audio("RTP/AVP")), b.offer(offer, secure=False))).media[0].protocol
@@ -153,7 +160,7 @@ def test_an_answer_that_numbers_its_crypto_line_anew_is_known_by_its_suite(tag: 
     _, b = legs()
     offered = b.offer(read_offer(SECURE, Protection.REQUIRED), secure=True)
     answer = read_answer(described(audio("RTP/SAVP", crypto(tag, suite))), offered)
-    assert answer.crypto is not None and answer.crypto.suite == suite
+    assert answer.audio.crypto is not None and answer.audio.crypto.suite == suite
 
 
 def test_a_trunk_is_offered_plain_rtp_and_may_not_answer_otherwise() -> None:
@@ -218,7 +225,7 @@ def certified(setup: str, *lines: str, protocol: str = "UDP/TLS/RTP/SAVP") -> Se
 
 
 def dtls_leg() -> LegMedia:
-    return LegMedia(LocalTransport(address="192.0.2.1", rtp_port=20000, rtcp_port=20001, fingerprint=OURS))
+    return LegMedia(places(fingerprint=OURS))
 
 
 @pytest.mark.parametrize(("setup", "answered"), [("actpass", "passive"), ("active", "passive"), ("passive", "active")])
@@ -248,10 +255,10 @@ def test_dtls_is_offered_to_a_phone_on_demand_and_stays(setup: str, active: bool
     (media,) = offered.media
     assert (media.protocol, media.values("setup"), media.cryptos) == ("UDP/TLS/RTP/SAVP", ["actpass"], [])
     leg.remote = read_answer(certified(setup), offered)
-    assert leg.remote.dtls is not None and leg.remote.dtls.active is active and not leg.remote.muxed
+    assert leg.remote.audio.dtls is not None and leg.remote.audio.dtls.active is active and not leg.remote.audio.muxed
     assert leg.offer(read_offer(SECURE, Protection.REQUIRED), secure=True) == offered
     again = read_offer(certified("actpass"), Protection.REQUIRED, leg.remote)
-    assert again.dtls == leg.remote.dtls, "whoever began keeps that part"
+    assert again.audio.dtls == leg.remote.audio.dtls, "whoever began keeps that part"
 
 
 @pytest.mark.parametrize(
@@ -271,9 +278,9 @@ def test_an_answer_without_a_usable_certificate_is_refused(answer: Session) -> N
 
 def test_sdes_comes_before_dtls_where_both_are_offered_but_what_is_in_force_stays() -> None:
     both = certified("actpass", crypto(1, CM80), protocol="RTP/SAVP")
-    assert read_offer(both, Protection.REQUIRED).crypto is not None
+    assert read_offer(both, Protection.REQUIRED).audio.crypto is not None
     in_force = read_offer(certified("actpass"), Protection.REQUIRED)
-    assert read_offer(both, Protection.REQUIRED, in_force).dtls is not None
+    assert read_offer(both, Protection.REQUIRED, in_force).audio.dtls is not None
 
 
 def test_dtls_without_a_certificate_we_can_check_is_refused() -> None:
@@ -285,7 +292,9 @@ def test_only_suites_that_may_be_used_are_taken_and_what_desk_phones_do_not_know
     None
 ):
     both = described(audio("RTP/SAVP", crypto(1, CM80), crypto(2, GCM)))
-    taken = [read_offer(both, Protection.REQUIRED, suites=suites).crypto for suites in (tuple(Suite), (GCM, CM80))]
+    taken = [
+        read_offer(both, Protection.REQUIRED, suites=suites).audio.crypto for suites in (tuple(Suite), (GCM, CM80))
+    ]
     assert [crypto.suite for crypto in taken if crypto] == [CM80, GCM]
     with pytest.raises(NotAcceptable, match=f"{CM80} is not allowed here"):
         read_offer(described(audio("RTP/SAVP", crypto(1, CM80))), Protection.REQUIRED, suites=(GCM,))

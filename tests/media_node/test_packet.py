@@ -97,7 +97,16 @@ def test_ntp_time_is_seconds_since_1900_in_32_32_fixed_point() -> None:
     assert middle_32(0x1111_2222_3333_4444) == 0x2222_3333
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [b"Goedemiddag", "\N{EURO SIGN} 5\r\n".encode(), bytes.fromhex("e2096003 e204b003 62") + b"midda gdag"],
+)
+def test_typed_text_looks_plain_with_and_without_redundancy(payload: bytes) -> None:
+    assert looks_plain(bytes(12) + payload)
+
+
 def test_g711_looks_plain_and_cipher_text_does_not() -> None:
     tone = bytes(12) + bytes((0xD5, 0x54, 0x57, 0x51) * 40)
     assert looks_plain(tone)
-    assert sum(looks_plain(bytes(12) + os.urandom(160)) for _ in range(2000)) <= 3
+    for size in (20, 40, 160):
+        assert sum(looks_plain(bytes(12) + os.urandom(size)) for _ in range(2000)) <= 5

@@ -73,7 +73,7 @@ def bench(suite_a, suite_b) -> Iterator[Bench]:
         pair = open_pair("127.0.0.1", range(43000, 59998, 2))
         for port in pair:
             stack.callback(port.close)
-        relay = Relay({4: pair}, lambda family: open_pair("127.0.0.1", [0]), 60.0)
+        relay = Relay({4: pair}, {4: pair}, lambda family: open_pair("127.0.0.1", [0]), 60.0)
         legs = relay.open("call", {"a": True, "b": True}, {}, 100.0)
         relay.set("call", "a", a.leg(), 100.0)
         relay.set("call", "b", b.leg(), 100.0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_node.call.negotiation import Audio, NotAcceptable, in_common
+from media_node.call.description import Description, NotAcceptable, Stream, in_common
 from media_node.call.session_timer import MIN_SE, SESSION_EXPIRES, IntervalTooSmall, SessionTimer
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request, Response
@@ -57,24 +57,24 @@ def test_a_broken_header_is_as_if_absent_or_read(value: str) -> None:
     SessionTimer.as_client(response)
 
 
-def audio(formats: str, *rtpmaps: str) -> Audio:
+def audio(formats: str, *rtpmaps: str) -> Description:
     lines = "".join(f"a=rtpmap:{each}\r\na=fmtp:{each.split()[0]} x=1\r\n" for each in rtpmaps)
     session = Session.parse(
         f"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP {formats}\r\n{lines}"
     )
-    return Audio(session, 0, None)
+    return Description(Stream(session, 0, None))
 
 
 def test_two_offers_agree_on_what_both_describe_alike() -> None:
     ours = audio("9 8 0 96 101", "96 opus/48000/2", "101 telephone-event/8000")
     theirs = audio("0 8 96 101", "0 PCMU/8000", "96 G726-32/8000", "101 telephone-event/8000")
     shared = in_common(ours, theirs)
-    assert shared.media.formats == ("8", "0", "101")
-    assert shared.media.values("rtpmap") == ["101 telephone-event/8000"]
-    assert shared.media.values("fmtp") == ["101 x=1"]
+    assert shared.audio.media.formats == ("8", "0", "101")
+    assert shared.audio.media.values("rtpmap") == ["101 telephone-event/8000"]
+    assert shared.audio.media.values("fmtp") == ["101 x=1"]
 
 
 @pytest.mark.parametrize("theirs", [audio("18"), audio("101", "101 telephone-event/8000")])
-def test_phones_without_a_common_codec_do_not_agree(theirs: Audio) -> None:
+def test_phones_without_a_common_codec_do_not_agree(theirs: Description) -> None:
     with pytest.raises(NotAcceptable):
         in_common(audio("8 101", "101 telephone-event/8000"), theirs)

@@ -52,6 +52,15 @@ def test_a_genuine_receipt_says_what_was_encrypted_and_what_was_not(page: Page, 
     expect(result).to_contain_text("Voorbij onze telefooncentrale: niet versleuteld")
 
 
+def test_a_receipt_with_text_tells_of_it_for_both_sides(page: Page, receipts: Receipts) -> None:
+    text = [{**LEG, "media": "text", "packets": packets} for packets in (7, 8)]
+    verify(page, receipts.sign("abc234", {**CLAIMS, "legs": [*CLAIMS["legs"], *text]}))
+    result = page.locator("#receipt-results")
+    expect(result).to_contain_text("Kant van wie gebeld werd: niet versleuteld")
+    expect(result).to_contain_text("Kant van de beller, getypte tekst: versleuteld met AES_CM_128_HMAC_SHA1_80")
+    expect(result).to_contain_text("Kant van wie gebeld werd, getypte tekst: versleuteld")
+
+
 def test_what_was_changed_or_is_no_receipt_is_not_genuine(page: Page, receipts: Receipts) -> None:
     good = receipts.sign("abc234", CLAIMS)
     header, payload, signature = good.split(".")

@@ -42,20 +42,28 @@ class RulefulMedia:
     secure: dict[str, dict[str, bool]] = field(default_factory=dict)
     legs: dict[tuple[str, str], list[LegDescription]] = field(default_factory=dict)
     broken: bool = False
+    full: bool = False
+    """Whether there is no room for text."""
     _ports: Any = field(default_factory=lambda: itertools.count(30000, 2))
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> dict[str, LocalTransport]:
-        if self.broken or call in self.secure:
+    async def open(self, call: str, *, secure: dict[str, bool], further: bool = False) -> dict[str, LocalTransport]:
+        if self.broken or call in self.secure or (further and self.full):
             raise MediaError("no")
         assert set(secure) == {"a", "b"}
+        assert further == call.endswith("/text"), "a stream beside the first has a name of its own"
         self.secure[call] = secure
-        ports = {leg: 20000 if secure[leg] else next(self._ports) for leg in secure}
+        ports = {leg: self._port(call, secure[leg]) for leg in secure}
         return {
             leg: LocalTransport(
                 address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=FINGERPRINT if secure[leg] else ""
             )
             for leg, port in ports.items()
         }
+
+    def _port(self, call: str, secure: bool) -> int:
+        if secure:
+            return 20002 if call.endswith("/text") else 20000
+        return int(next(self._ports))
 
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         if call not in self.secure:
@@ -72,13 +80,14 @@ class RulefulMedia:
         if call not in self.secure:
             raise MediaError("unknown call")
         self.secure[call][leg] = secure
-        port = 20000 if secure else next(self._ports)
+        port = self._port(call, secure)
         fingerprint = FINGERPRINT if secure else ""
         local = LocalTransport(address="127.0.0.1", rtp_port=port, rtcp_port=port + 1, fingerprint=fingerprint)
         return local, LegStats(suite=None)
 
     async def move(self, call: str, leg: str, *, to: str, to_leg: str) -> LegStats:
-        if call not in self.secure or to not in self.secure or leg not in self.secure[call] or call == to:
+        known = call in self.secure and to in self.secure and leg in self.secure[call] and call != to
+        if not known or call.endswith("/text") != to.endswith("/text"):
             raise MediaError("unknown call")
         self.secure[to][to_leg] = self.secure[call].pop(leg)
         self.legs[to, to_leg] = self.legs.pop((call, leg), [])

@@ -122,9 +122,9 @@ class WatchedMedia(RulefulMedia):
     unkeyed: list[str] = field(default_factory=list)
     refusals: int = 0
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> dict[str, LocalTransport]:
+    async def open(self, call: str, *, secure: dict[str, bool], further: bool = False) -> dict[str, LocalTransport]:
         self._refuse()
-        return await super().open(call, secure=secure)
+        return await super().open(call, secure=secure, further=further)
 
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         self._refuse()

@@ -29,10 +29,8 @@ TRUNK_PARAMETER = "/callvoip/sip/trunk"
 
 SIP_PORT = 5061
 MEDIA_WORKERS = 1
-SRTP_PORT = 20000
 METRICS_PORT = 9464
 """For Prometheus, on loopback."""
-RTP_PORTS = (21000, 21999)
 
 # Amazon puts the agent into a public bucket in every region.
 AGENT = f"s3://amazon-ssm-{Aws.REGION}/latest/debian_arm64/amazon-ssm-agent.deb"
@@ -46,6 +44,10 @@ signalling and spikes.
 """
 CAPACITY_CALLS = MEDIA_WORKERS * CALLS_PER_WORKER
 """Concurrent protected calls a node is sold for."""
+SRTP_PORTS = (20000, 20000 + 4 * MEDIA_WORKERS - 1)
+"""Of each worker RTP and RTCP of calls' first streams, and of further ones (text)."""
+RTP_PORTS = (21000, 21000 + 8 * CAPACITY_CALLS - 1)
+"""Of plain legs: a pair for both legs and both streams of every call, though hardly any has two plain legs or text."""
 
 
 class Nodes(Construct):
@@ -121,9 +123,7 @@ class Nodes(Construct):
         )
         anyone = ec2.Peer.any_ipv4()
         group.add_ingress_rule(anyone, ec2.Port.tcp(SIP_PORT), "SIP over TLS")
-        group.add_ingress_rule(
-            anyone, ec2.Port.udp_range(SRTP_PORT, SRTP_PORT + 2 * MEDIA_WORKERS - 1), "SRTP and SRTCP"
-        )
+        group.add_ingress_rule(anyone, ec2.Port.udp_range(*SRTP_PORTS), "SRTP and SRTCP")
         # Plain RTP has no key to tell a stranger by, so only the trunk's own networks reach it. Without any nobody
         # does: calls between phones never need these ports, and a node without a trunk leaves them unused.
         for network in trunk_networks:
@@ -223,7 +223,7 @@ def cloud_config(
 
         [media]
         workers = {MEDIA_WORKERS}
-        srtp_port = {SRTP_PORT}
+        srtp_port = {SRTP_PORTS[0]}
         rtp_ports = [{RTP_PORTS[0]}, {RTP_PORTS[1]}]
         timeout_s = 60
 

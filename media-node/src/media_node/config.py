@@ -57,7 +57,7 @@ class Config:
         try:
             fleet, sip, media, state = data["fleet"], data["sip"], data["media"], data["state"]
             logging, metrics = data.get("log", {}), data.get("metrics", {})
-            low, high = media.get("rtp_ports", (21000, 21999))
+            low, high = media.get("rtp_ports", (21000, 22999))
             return cls(
                 fleet_table=str(fleet["table"]),
                 cdr_table=str(fleet["cdr_table"]),

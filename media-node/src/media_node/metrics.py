@@ -145,6 +145,8 @@ class Meter:
         if record.answered_at:
             self.add(Metric.CALL_SETUP_SECONDS, (record.answered_at - record.started_at).total_seconds())
         for leg in record.legs:
+            if leg.media != "audio":
+                continue  # text comes while somebody types: what it loses says nothing of a line's quality
             self.add(Metric.PACKETS_RECEIVED, leg.received)
             self.add(Metric.PACKETS_LOST, max(0, leg.lost))
             if leg.received:

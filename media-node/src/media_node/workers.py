@@ -115,10 +115,10 @@ class _CallsPlane:
         self._workers = workers
         self._worker: MediaWorker | None = None
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, LocalTransport]:
+    async def open(self, call: str, *, secure: dict[str, bool], further: bool = False) -> Mapping[str, LocalTransport]:
         """Reserve both legs on the least busy worker, a second call on the worker of the first; raises MediaError."""
         if self._worker is not None:
-            return await self._worker.open(call, secure=secure)
+            return await self._worker.open(call, secure=secure, further=further)
         tried: frozenset[MediaWorker] = frozenset()
         while True:
             worker = await self._workers.least_busy(tried)

@@ -73,8 +73,11 @@ async function missing(genuine) {
 const moment = (iso) =>
   new Date(iso).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 
-function leg(one, place) {
-  const side = words[place === 0 ? "receipt_caller" : "receipt_called"];
+function leg(one, _, legs) {
+  const media = one.media ?? "audio";
+  const alike = legs.filter((each) => (each.media ?? "audio") === media);
+  const end = words[alike.indexOf(one) === 0 ? "receipt_caller" : "receipt_called"];
+  const side = media === "text" ? fill(words.receipt_text, { side: end }) : end;
   if (one.suite === "none") return fill(words.receipt_leg_plain, { side });
   return fill(words.receipt_leg, {
     side,
@@ -88,7 +91,7 @@ function leg(one, place) {
 function item({ claims }) {
   if (claims === null) return element("li", {}, words.receipt_not_genuine);
   const title = fill(words.receipt_genuine, { at: moment(claims.startedAt), from: claims.from, to: claims.to });
-  const legs = element("ul", {}, ...claims.legs.map((one, place) => element("li", {}, leg(one, place))));
+  const legs = element("ul", {}, ...claims.legs.map((...one) => element("li", {}, leg(...one))));
   return element(
     "li",
     {},

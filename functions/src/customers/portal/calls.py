@@ -90,6 +90,8 @@ def view(item: Mapping[str, Any]) -> dict[str, Any] | None:
     """A call as its customer sees it; None, counted, for a record that cannot be read."""
     try:
         legs = [_leg(leg) for leg in item["legs"]]
+        for leg in legs:  # the first of what was spoken, and of what was typed, is the caller's
+            leg["caller"] = leg is next(each for each in legs if each["media"] == leg["media"])
         answered, ended = item.get("answeredAt"), item.get("endedAt")
         seconds = None
         if answered and ended:
@@ -118,6 +120,7 @@ def view(item: Mapping[str, Any]) -> dict[str, Any] | None:
 def _leg(leg: Mapping[str, Any]) -> dict[str, Any]:
     suite, plain = str(leg.get("suite", "none")), int(leg.get("plaintextPackets", 0))
     return {
+        "media": str(leg.get("media", "audio")),
         "suite": suite,
         "keying": str(leg.get("keying", "")),
         "packets": int(leg.get("packets", 0)),

@@ -11,8 +11,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from media_node.call.description import Description, NotAcceptable, in_common, read_answer, read_offer, standard_audio
 from media_node.call.events import Stop
-from media_node.call.negotiation import Audio, NotAcceptable, in_common, read_answer, read_offer, standard_audio
 from media_node.call.plan import Side
 from media_node.call.policy import Protection
 from media_node.call.refusals import CallRefused, described
@@ -34,11 +34,11 @@ class Answering:
     """Answers one caller."""
 
     call: Call
-    offer: Audio | None = None
+    offer: Description | None = None
     """The caller's; None when it leaves the offer to us (RFC 3261 section 13.2.1)."""
     accepted: bool = False
     """Whether a 2xx has been sent."""
-    _settled: Audio | None = None
+    _settled: Description | None = None
     """What the caller was told reliably of the called side."""
     _awaits_answer: Session | None = None
     """What we offered in a provisional response: its PRACK brings the answer."""
@@ -49,7 +49,7 @@ class Answering:
         self._sender = Sender(self.call.transaction.request, rseq=1 + secrets.randbelow(_FIRST_RSEQ))
 
     @property
-    def wanted(self) -> Audio:
+    def wanted(self) -> Description:
         """What the called side is offered."""
         return self.offer or standard_audio()
 
@@ -58,7 +58,7 @@ class Answering:
         """Whether a description of the called side is of use to the caller before the answer."""
         return self.offer is not None or is_required(self.call.transaction.request)
 
-    async def progress(self, status: int, called: Audio | None) -> None:
+    async def progress(self, status: int, called: Description | None) -> None:
         """Somebody rings, or describes its media already."""
         invite, caller = self.call.transaction.request, self.call.parties[Side.A]
         required, session = is_required(invite), None
@@ -76,13 +76,13 @@ class Answering:
         else:
             self.call.transaction.send(response)
 
-    async def accept(self, called: Audio) -> None:
+    async def accept(self, called: Description) -> None:
         """Somebody answered, who says this of its media."""
         call, caller = self.call, self.call.parties[Side.A]
         session: Session | None
         if self._settled is not None:
             session = caller.media.sent if self.offer is not None else None
-            if not _same(self._settled, called):
+            if self._settled.terms != called.terms:
                 call.renegotiation.introduce_when_confirmed(Side.A)
         elif self.offer is None:
             session = caller.media.offer(called, secure=call.plan.caller_secure)
@@ -90,7 +90,7 @@ class Answering:
         else:
             session = await self._describe(called)
         if self.offer is not None:
-            caller.wish = self.offer.direction
+            caller.wish = self.offer.directions
         self._perform(self._sender.respond(caller.compose(call.transaction, 200, session), _now()))
 
     async def acknowledged(self, transaction: ServerTransaction) -> None:
@@ -105,7 +105,7 @@ class Answering:
                 if session is None:
                     raise NotAcceptable("The PRACK brought no answer")
                 caller.media.remote = read_answer(session, self._awaits_answer)
-                caller.wish = caller.media.remote.direction
+                caller.wish = caller.media.remote.directions
                 self._awaits_answer = None
                 await self.call.describe(Side.A)
                 self.call.renegotiation.introduce_when_confirmed(Side.A)
@@ -118,9 +118,9 @@ class Answering:
         except NotAcceptable as error:
             transaction.respond(488, Warning=warning(str(error)))
 
-    def changed(self, called: Audio) -> None:
+    def changed(self, called: Description) -> None:
         """The called side changed its media before it answered."""
-        if self._settled is not None and not _same(self._settled, called):
+        if self._settled is not None and self._settled.terms != called.terms:
             self.call.renegotiation.introduce_when_confirmed(Side.A)
 
     def stop(self, status: int) -> None:
@@ -130,7 +130,7 @@ class Answering:
         if not self.accepted:
             self.call.transaction.respond(status)
 
-    async def _describe(self, called: Audio) -> Session:
+    async def _describe(self, called: Description) -> Session:
         """Our answer to the caller's offer, which is in force then."""
         caller = self.call.parties[Side.A]
         caller.media.remote = self.offer
@@ -188,10 +188,6 @@ class Answering:
             self.call.post(Stop("no PRACK", cause=504))
         elif final is not None:
             self._send(final)
-
-
-def _same(told: Audio, now: Audio) -> bool:
-    return (told.media.formats, told.direction) == (now.media.formats, now.direction)
 
 
 def _now() -> float:

@@ -1,4 +1,4 @@
-"""One call: two dialogs and one relayed stream between them (a back-to-back user agent, RFC 7092).
+"""One call: two dialogs and the relayed streams between them (a back-to-back user agent, RFC 7092).
 
 A call is one task that takes one event at a time from its inbox, so that nothing in it happens twice or at once. It
 reads as the call goes: `_begin`, `_hunt` until somebody answers, `_talk` until somebody hangs up, then the record.
@@ -44,6 +44,7 @@ from media_node.call.refusals import CHALLENGES, CallRefused
 from media_node.call.relayed import MediaFailed, RelayedMedia
 from media_node.call.renegotiation import GONE, Renegotiation
 from media_node.call.supervision import Supervision
+from media_node.call.text import Text
 from media_node.call.transfer import Transfers
 from media_node.log import Log, silent
 from media_node.sip.dialog import Dialog, OutOfOrder
@@ -101,6 +102,7 @@ class Call:
         self.answering = Answering(self)
         self.hunt = Hunt(self)
         self.joining = Joining(self)
+        self.text = Text(self)
         self.renegotiation = Renegotiation(self)
         self.transfers = Transfers(self)
         self.supervision = Supervision(self)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from media_node.call.description import NotAcceptable, in_common, read_offer
 from media_node.call.events import Branch
-from media_node.call.negotiation import NotAcceptable, in_common, read_offer
 from media_node.call.party import ALLOW, Party
 from media_node.call.plan import Side
 from media_node.call.policy import Protection

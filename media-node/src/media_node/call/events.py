@@ -12,7 +12,7 @@ from media_node.call.plan import Side, Target
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request, Response
 from media_node.sip.reliable import Receiver
-from media_node.sip.sdp import Session
+from media_node.sip.sdp import MediaType, Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import LegStats
@@ -159,13 +159,13 @@ class Joins:
 @dataclass(frozen=True)
 class Surrender:
     """The call `to` takes this side's party over, leg and all, to its side `as_side` (attended transfer); the future
-    gets it, and what the leg saw whose place its leg has taken (None where that could not move), or None.
+    gets it, and what the legs saw whose places its streams have taken (None where they could not move), or None.
     """
 
     side: Side
     to: str
     as_side: Side
-    party: asyncio.Future[tuple[Party, LegStats | None] | None] = field(compare=False)
+    party: asyncio.Future[tuple[Party, dict[MediaType, LegStats] | None] | None] = field(compare=False)
 
 
 @dataclass(frozen=True)

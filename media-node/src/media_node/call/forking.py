@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from media_node.call.description import Description
 from media_node.call.emergency import multipart
 from media_node.call.events import Branch, EarlyDialog, Heard
 from media_node.call.identity import Identity
-from media_node.call.negotiation import Audio, LegMedia
+from media_node.call.negotiation import LegMedia
 from media_node.call.party import ALLOW, SUPPORTED, Party
 from media_node.call.plan import Destination, Diversion, Target
 from media_node.call.refusals import UNACCEPTABLE, CallRefused, best, described
+from media_node.call.relayed import Places
 from media_node.call.session_timer import MIN_SE, SESSION_EXPIRES
 from media_node.call.trunk import answer_challenge
 from media_node.sip.dialog import MAX_FORWARDS, Dialog
@@ -25,10 +27,9 @@ from media_node.sip.headers import Request, Response
 from media_node.sip.message import reason as because
 from media_node.sip.message import tag
 from media_node.sip.reliable import rseq
-from media_node.sip.sdp import Direction, attach, is_secure
+from media_node.sip.sdp import Direction, MediaType, attach, is_secure
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.suites import Suite
-from media_node.worker_link.protocol import LocalTransport
 
 MAX_EARLY: Final = 16
 """Early dialogs of one INVITE, where somebody beyond forks it; reliable responses of further ones are not acknowledged."""
@@ -58,10 +59,12 @@ class Fork:
 
     invitation: Invitation
     destination: Destination
-    offer: Audio
+    offer: Description
     """What whoever is on the other side wants to hear and say."""
-    direction: Direction | None
-    local: LocalTransport
+    directions: Mapping[MediaType, Direction] | None
+    """Of the streams offered, where others than the offer's."""
+    places: Places
+    """Our end of the called leg."""
     transactions: TransactionLayer
     post: Callable[[Heard], None]
     branches: list[Branch] = field(default_factory=list)
@@ -139,8 +142,8 @@ class Fork:
         return True
 
     def _invite(self, target: Target, *, dtls: bool = False) -> None:
-        media = LegMedia(self.local, self.invitation.suites)
-        offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, direction=self.direction)
+        media = LegMedia(dict(self.places), self.invitation.suites)
+        offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, directions=self.directions)
         request = Request("INVITE", target.uri)
         request.headers.set("Max-Forwards", str(self.invitation.max_forwards))
         outside = (
@@ -253,7 +256,7 @@ def _knows_no_sdes(branch: Branch, response: Response) -> bool:
         session = described(response)
         return (
             session is not None
-            and len(session.media) == 1
+            and 0 < len(session.media) <= len(branch.offered.media)
             and is_secure(session.media[0].protocol)
             and not session.media[0].cryptos
         )

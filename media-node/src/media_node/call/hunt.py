@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from media_node.call.description import Description, NotAcceptable, in_common, read_answer, read_offer, standard_audio
 from media_node.call.directory import Phone
 from media_node.call.early import EarlyDialogs
 from media_node.call.events import (
@@ -22,28 +23,20 @@ from media_node.call.events import (
     Surrender,
 )
 from media_node.call.forking import Fork
-from media_node.call.negotiation import (
-    Audio,
-    LegMedia,
-    NotAcceptable,
-    in_common,
-    read_answer,
-    read_offer,
-    standard_audio,
-)
+from media_node.call.negotiation import LegMedia
 from media_node.call.party import Party
 from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
 from media_node.call.policy import Protection
 from media_node.call.refusals import CallRefused, Unreachable, described, refusal
+from media_node.call.relayed import Places
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
 from media_node.log import Event as LogEvent
 from media_node.sip.dialog import Dialog
 from media_node.sip.headers import Response
 from media_node.sip.message import reason as because
 from media_node.sip.message import reply, warning
-from media_node.sip.sdp import Session
+from media_node.sip.sdp import MediaType, Session
 from media_node.sip.transaction_layer import ServerTransaction
-from media_node.worker_link.protocol import LocalTransport
 
 if TYPE_CHECKING:
     from media_node.call.b2bua import Call
@@ -61,7 +54,7 @@ class Hunt:
     destination: Destination | None = None
     """Who is rung, or about to be."""
     early: EarlyDialogs = field(init=False)
-    _local: LocalTransport | None = None
+    _places: Places = field(default_factory=dict)
     """Our end of the called leg."""
     _secure: bool = False
     _tried: list[Destination] = field(default_factory=list)
@@ -91,14 +84,17 @@ class Hunt:
         self._secure = plan.hunt[0].secure
         offer = call.answering.offer
         secure = plan.caller_secure if offer is None else offer.secure
-        local = await call.relayed.open({Side.A: secure, Side.B: self._secure})
-        self._local = local[Side.B]
-        media = LegMedia(local[Side.A], call.suites)
+        legs = {Side.A: secure, Side.B: self._secure}
+        places = await call.relayed.open(legs)
+        self._places = places[Side.B]
+        media = LegMedia(places[Side.A], call.suites)
         caller = Party(
             dialog, call.transaction.connection, call.transactions, media, plan.username, plan.instance, timer=timer
         )
         caller.heard_of(request)
         call.seat(Side.A, caller)
+        if offer is not None and offer.text is not None and (text := await call.text.offered(legs)):
+            self._places[MediaType.TEXT] = text[Side.B]
 
     async def run(self) -> None:
         """Rings one destination after the other until somebody answers. Raises CallRefused when nobody does."""
@@ -155,16 +151,15 @@ class Hunt:
             destination = replace(destination, protection=Protection.REQUIRED)
         name = trunk.name if trunk is not None else ""
         if destination.secure is not self._secure:
-            self._local = await call.relayed.reopen(Side.B, secure=destination.secure)
+            self._places = await call.relayed.reopen(Side.B, secure=destination.secure)
             self._secure = destination.secure
-        assert self._local is not None  # noqa: S101 - `begin` reserved it
         self.early.forget()
         self.fork = Fork(
             call.invitation,
             destination,
             call.answering.wanted,
             None,
-            self._local,
+            self._places,
             call.transactions,
             lambda heard: call.post(heard),
         )
@@ -278,8 +273,9 @@ class Hunt:
             raise
         call.answered(fork.destination)
         await call.answering.accept(called)
+        await call.text.settle()
 
-    async def _take_answer(self, branch: Branch, session: Session) -> Audio:
+    async def _take_answer(self, branch: Branch, session: Session) -> Description:
         """Puts an answer of the called side in force, an early one too."""
         call = self.call
         try:
@@ -300,6 +296,7 @@ class Hunt:
         self.call.answered()
         assert party.media.remote is not None  # noqa: S101 - it has just been agreed
         await self.call.answering.accept(in_common(party.media.remote, offer))
+        await self.call.text.settle()
         return True
 
     def decline(self, branch: Branch, response: Response) -> None:
@@ -309,7 +306,7 @@ class Hunt:
             Destination(),
             standard_audio(),
             None,
-            branch.media.local,
+            branch.media.places,
             self.call.transactions,
             self.call.post,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from media_node.call.description import Description, NotAcceptable, in_common, read_offer
 from media_node.call.directory import Phone
-from media_node.call.negotiation import Audio, LegMedia, NotAcceptable, in_common, read_offer
+from media_node.call.negotiation import LegMedia
 from media_node.call.party import Party
 from media_node.call.plan import Side
 from media_node.call.policy import Protection
@@ -42,9 +43,10 @@ class Joining:
         leaves.close()
         call.control.unbind(leaves.dialog)
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
+        await call.text.settle()
         call.renegotiation.tell(side.other)
 
-    async def join(self, side: Side, transaction: ServerTransaction, phone: Phone, with_: Audio) -> Party | None:
+    async def join(self, side: Side, transaction: ServerTransaction, phone: Phone, with_: Description) -> Party | None:
         """Seats whoever sent an INVITE with an offer; None when it was refused."""
         call = self.call
         protection = Protection.REQUIRED if phone.encrypted else Protection.PREFERRED
@@ -65,6 +67,8 @@ class Joining:
             transaction.respond(400)
             return None
         try:
+            if shared.text is not None:
+                await call.text.offered()
             media = LegMedia(await call.relayed.reopen(side, secure=offer.secure), call.suites)
             media.remote = offer
             answer = media.answer(offer, shared)

@@ -12,7 +12,7 @@ from media_node.call.session_timer import SessionTimer
 from media_node.sip.dialog import Dialog
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import reply
-from media_node.sip.sdp import Direction, Session, attach
+from media_node.sip.sdp import Direction, MediaType, Session, attach
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction, TransactionLayer
 from media_node.sip.transport import Connection
 
@@ -32,8 +32,10 @@ class Party:
     media: LegMedia
     username: str = ""
     instance: str = ""
-    wish: Direction = Direction.SENDRECV
-    """Which way media goes if it is up to this party alone: what it last asked for, not what the other side allows."""
+    wish: dict[MediaType, Direction] = field(default_factory=lambda: {MediaType.AUDIO: Direction.SENDRECV})
+    """Which way each stream goes if it is up to this party alone: what it last asked for, not what the other side
+    allows.
+    """
     timer: SessionTimer | None = None
     unconfirmed: ServerTransaction | None = None
     """Its INVITE that we accepted and that its ACK has not confirmed yet."""

@@ -135,8 +135,8 @@ class Plan:
 class MediaPlane(Protocol):
     """What a call needs of a media worker (worker_link/protocol.py). Each raises an exception of the worker's own."""
 
-    async def open(self, call: str, *, secure: dict[str, bool]) -> Mapping[str, LocalTransport]:
-        """Reserves both legs; a second call is opened beside the first."""
+    async def open(self, call: str, *, secure: dict[str, bool], further: bool = False) -> Mapping[str, LocalTransport]:
+        """Reserves both legs; a second call is opened beside the first, and so is a `further` stream of one."""
 
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         """Describes a leg, first or anew."""

@@ -91,6 +91,7 @@ class CallRecord:
     ended_at: datetime | None
     reason: str
     legs: tuple[LegStats, ...]
+    """Of each stream the caller's and the called leg, audio first, then those of parties that have left."""
     beyond: Beyond = Beyond.UNKNOWN
     kind: Kind = Kind.INTERNAL
 
@@ -117,7 +118,16 @@ class CallRecord:
 CUT_SHORT: Final = "the node stopped during the call"
 
 _ATTESTED: Final = ("from", "to", "startedAt", "answeredAt", "endedAt", "reason", "beyond")
-_ATTESTED_OF_LEG: Final = ("keying", "suite", "packets", "sent", "plaintextPackets", "firstSecuredAt", "lastSecuredAt")
+_ATTESTED_OF_LEG: Final = (
+    "media",
+    "keying",
+    "suite",
+    "packets",
+    "sent",
+    "plaintextPackets",
+    "firstSecuredAt",
+    "lastSecuredAt",
+)
 
 
 def cut_short(item: dict[str, Any], last_seen: datetime, keep_days: int) -> dict[str, Any]:
@@ -131,7 +141,7 @@ def cut_short(item: dict[str, Any], last_seen: datetime, keep_days: int) -> dict
 
 
 def claims(item: dict[str, Any], node: str) -> dict[str, Any]:
-    """What the receipt of a recorded call attests: who, when, and of each leg how it was secured."""
+    """What the receipt of a recorded call attests: who, when, and of each leg and stream how it was secured."""
     return {
         "node": node,
         "environment": item["customerId"],
@@ -143,6 +153,7 @@ def claims(item: dict[str, Any], node: str) -> dict[str, Any]:
 
 def _leg(leg: LegStats, ended_at: datetime) -> dict[str, Any]:
     figures: dict[str, Any] = {
+        "media": leg.media,
         "keying": leg.keying or "none",
         "suite": leg.suite or "none",
         "packets": leg.received,

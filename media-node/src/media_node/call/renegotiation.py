@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from media_node.call.description import Description, NotAcceptable, read_answer, read_offer
 from media_node.call.events import Renegotiated, RetryRenegotiation, Stop
-from media_node.call.negotiation import Audio, NotAcceptable, read_answer, read_offer
 from media_node.call.party import Party
 from media_node.call.plan import Side
 from media_node.call.policy import Protection
@@ -21,7 +21,7 @@ from media_node.call.relayed import MediaFailed
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import warning
-from media_node.sip.sdp import Direction, Session
+from media_node.sip.sdp import Direction, Media, MediaType, Session
 from media_node.sip.transaction_layer import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Change:
     party: Party
     client: ClientTransaction
     offered: Session
-    offer: Audio | None = None
+    offer: Description | None = None
     transaction: ServerTransaction | None = None
     asking: Party | None = None
     done: Callable[[bool], None] = lambda success: None
@@ -78,7 +78,7 @@ class Renegotiation:
         party.heard_of(request)
         self.call.watch_session(party)
         if session is None:
-            self._without_offer(side, transaction)
+            await self._without_offer(side, transaction)
             return
         try:
             protection = Protection.REQUIRED if party.media.secure else Protection.NONE
@@ -86,17 +86,21 @@ class Renegotiation:
         except NotAcceptable as error:
             transaction.respond(488, Warning=warning(str(error)))
             return
+        if offer.text is not None:
+            await self.call.text.offered()
         offered = other.media.offer(offer, secure=other.media.secure)
         transaction.on_cancel = lambda cancel: self.call.cancelled()
         self._send(side.other, offered, offer, transaction)
 
-    def _without_offer(self, side: Side, transaction: ServerTransaction) -> None:
+    async def _without_offer(self, side: Side, transaction: ServerTransaction) -> None:
         party, other = self.call.parties[side], self.call.parties[side.other]
         if transaction.request.method == "UPDATE" or other.media.remote is None:
             party.respond(transaction, 200)  # a refreshed session
             return
         # All we are willing to do (RFC 6337 section 5.3): so a phone that held the call by an offer resumes it.
-        offered = party.media.offer(other.media.remote, secure=party.media.secure, direction=other.wish)
+        if other.media.takes_text:
+            await self.call.text.offered()
+        offered = party.media.offer(other.media.remote, secure=party.media.secure, directions=other.wish)
         self._awaits_answer[party] = offered
         party.accept(transaction, offered, self.call.no_ack)
 
@@ -128,10 +132,12 @@ class Renegotiation:
         except (NotAcceptable, CallRefused) as error:
             if party.media.remote is None:
                 self.call.post(Stop(str(error), cause=488))  # there is no media to go on with
+            await self.call.text.settle()
             return
         self._heard_wish(side, offered, answer)
         party.media.remote = answer
         await self.call.describe(side)
+        await self.call.text.settle()
         self.tell(side.other)
 
     def tell(self, to: Side, done: Callable[[bool], None] = lambda success: None) -> None:
@@ -145,7 +151,7 @@ class Renegotiation:
             done(True)
             return
         before = party.media.sent
-        offered = party.media.offer(other.media.remote, secure=party.media.secure, direction=other.wish)
+        offered = party.media.offer(other.media.remote, secure=party.media.secure, directions=other.wish)
         if _knows(party, before, offered):
             done(True)
             return
@@ -160,14 +166,14 @@ class Renegotiation:
         party, other = self.call.parties.get(side), self.call.parties.get(side.other)
         if party is None or other is None or self.pending is not None or other.media.remote is None:
             return
-        offered = party.media.offer(other.media.remote, secure=party.media.secure, direction=other.wish)
+        offered = party.media.offer(other.media.remote, secure=party.media.secure, directions=other.wish)
         self._send(side, offered, None, None)
 
     def _send(
         self,
         to: Side,
         offered: Session,
-        offer: Audio | None,
+        offer: Description | None,
         transaction: ServerTransaction | None,
         done: Callable[[bool], None] = lambda success: None,
     ) -> None:
@@ -182,7 +188,7 @@ class Renegotiation:
         if change is None or response.code < 200 or response.cseq != change.client.request.cseq:
             return None
         self.pending = None
-        party = change.party
+        party, text = change.party, self.call.text
         if self.call.parties.get(change.to) is not party:
             # It has left, or somebody has taken its place: what was asked of it may be asked again.
             if change.transaction is not None:
@@ -190,6 +196,7 @@ class Renegotiation:
             change.done(False)
             return None
         if response.code >= 300:
+            await text.settle()
             return self._refused(change, response)
         party.dialog.refresh(response)
         party.acknowledge(change.client.request)
@@ -207,16 +214,18 @@ class Renegotiation:
             change.done(False)
             return 488
         self._heard_wish(change.to, change.offered, answer)
+        ran = text.runs
         party.media.remote = answer
         side, asking = change.to.other, change.asking
         if change.transaction is not None and self.call.parties.get(side) is not asking:
             # Whoever asked has left: the other hears what is wanted by who is there now.
             change.transaction.respond(481)
             await self.call.describe(change.to)
+            await text.settle()
             self.tell(change.to)
             return None
         if change.offer is not None and asking is not None:
-            asking.media.remote, asking.wish = change.offer, change.offer.direction
+            asking.media.remote, asking.wish = change.offer, change.offer.directions
         try:
             for each in (side, change.to):
                 await self.call.describe(each)
@@ -230,6 +239,9 @@ class Renegotiation:
                 asking.accept(change.transaction, ours, self.call.no_ack)
             else:
                 asking.respond(change.transaction, 200, ours)
+        await text.settle()
+        if ran and not text.runs and change.transaction is None:
+            self.tell(side)
         change.done(True)
         return None
 
@@ -247,11 +259,13 @@ class Renegotiation:
         change.done(False)
         return response.code if response.code in GONE else None
 
-    def _heard_wish(self, side: Side, offered: Session, answer: Audio) -> None:
+    def _heard_wish(self, side: Side, offered: Session, answer: Description) -> None:
         """Learns what a party wants from its answer: less than was offered, or all that there is."""
-        sent = next(offered.direction(each) for each in offered.media if each.port)
-        if answer.direction is not sent.reversed or sent is Direction.SENDRECV:
-            self.call.parties[side].wish = answer.direction
+        party = self.call.parties[side]
+        for kind, stream in answer.streams():
+            sent = offered.direction(offered.media[stream.index])
+            if stream.direction is not sent.reversed or sent is Direction.SENDRECV:
+                party.wish = {**party.wish, kind: stream.direction}
 
     def stop(self) -> None:
         """The call is over: whoever waits for a change is told."""
@@ -263,18 +277,22 @@ class Renegotiation:
 
 
 def _knows(party: Party, before: Session | None, after: Session) -> bool:
-    """Whether an offer to a party would tell it anything: another direction or place, a codec that it uses and may not
-    any more, one that is new, or a key.
+    """Whether an offer to a party would tell it anything: a stream that comes or goes, another direction or place, a codec
+    that it uses and may not any more, one that is new, or a key.
     """
-    if before is None or party.media.remote is None or before.connection != after.connection:
+    remote = party.media.remote
+    if before is None or remote is None or before.connection != after.connection:
         return False
-    told = next((each for each in before.media if each.port), None)
-    now = next((each for each in after.media if each.port), None)
-    if told is None or now is None:
-        return False
-    keys = [{(crypto.suite, crypto.key) for crypto in each.cryptos} for each in (told, now)]
-    return (
-        (told.port, before.direction(told)) == (now.port, after.direction(now))
-        and set(party.media.remote.media.formats) <= set(now.formats) <= set(told.formats)
-        and (not keys[1] or bool(keys[0] & keys[1]))
+    told = {kind: line for kind, stream in remote.streams() if (line := before.media[stream.index]).port}
+    now = {MediaType(line.kind): line for line in after.media if line.port}
+    return told.keys() == now.keys() and all(
+        (told[kind].port, before.direction(told[kind])) == (line.port, after.direction(line))
+        and (stream := remote.stream(kind)) is not None
+        and set(stream.media.formats) <= set(line.formats) <= set(told[kind].formats)
+        and (not line.cryptos or not _keys(line).isdisjoint(_keys(told[kind])))
+        for kind, line in now.items()
     )
+
+
+def _keys(line: Media) -> set[tuple[str, str]]:
+    return {(crypto.suite, crypto.key) for crypto in line.cryptos}

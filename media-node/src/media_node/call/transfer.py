@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from media_node.call.description import NotAcceptable, read_answer
 from media_node.call.events import Branch, NoAnswer, Surrender
 from media_node.call.forking import Fork
-from media_node.call.negotiation import NotAcceptable, read_answer
 from media_node.call.party import Party
 from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
 from media_node.call.policy import Protection
@@ -27,6 +27,7 @@ from media_node.sip.grammar import URI, Address
 from media_node.sip.headers import Response
 from media_node.sip.message import reason as because
 from media_node.sip.phrases import PHRASES
+from media_node.sip.sdp import MediaType
 from media_node.sip.transaction_layer import ServerTransaction, to_tag
 from media_node.worker_link.protocol import LegStats
 
@@ -123,7 +124,9 @@ class Transfers:
 
     async def _attended(self, side: Side, other: Call, referrers: Side) -> None:
         call, referrer = self.call, self.call.parties[side]
-        surrendered: asyncio.Future[tuple[Party, LegStats | None] | None] = asyncio.get_running_loop().create_future()
+        surrendered: asyncio.Future[tuple[Party, dict[MediaType, LegStats] | None] | None] = (
+            asyncio.get_running_loop().create_future()
+        )
         other.post(Surrender(referrers.other, call.id, side, surrendered))
         given = None
         with contextlib.suppress(TimeoutError):
@@ -134,6 +137,8 @@ class Transfers:
         party, before = given
         if before is not None:
             call.relayed.note(before)
+            if MediaType.TEXT not in before:
+                party.media.place(MediaType.TEXT, None)
         else:
             try:
                 party.media = party.media.at(await call.relayed.reopen(side, secure=party.media.secure))
@@ -146,6 +151,7 @@ class Transfers:
         call.log(LogEvent.TRANSFERRED, call=call.id, attended=True)
         self._leave(referrer)
         call.seat(side, party)
+        await call.text.settle()
         call.renegotiation.introduce(side)
 
     async def _blind(self, side: Side, target: URI) -> None:
@@ -169,11 +175,13 @@ class Transfers:
                 destination = replace(destination, protection=Protection.REQUIRED)
             self._count += 1
             pending = Pending(side, referrer, destination, f"{call.id}-{self._count}")
-            local = await call.relayed.open_beside(pending.relayed_as, {Side.A: True, Side.B: destination.secure})
+            stays = call.parties[side.other]
+            places = await call.relayed.open_beside(
+                pending.relayed_as, {Side.A: True, Side.B: destination.secure}, text=stays.media.takes_text
+            )
         except CallRefused:
             self.destination = None
             raise
-        stays = call.parties[side.other]
         assert stays.media.remote is not None  # noqa: S101 - it is in a call
         self.pending = pending
         pending.fork = Fork(
@@ -181,7 +189,7 @@ class Transfers:
             destination,
             stays.media.remote,
             stays.wish,
-            local[Side.B],
+            places[Side.B],
             call.transactions,
             call.post,
         )
@@ -253,7 +261,9 @@ class Transfers:
                 raise NotAcceptable("no description")
             party.media.remote = read_answer(session, branch.offered)
             await call.relayed.describe(Side.B, party.media, party.connection.peer.host, pending.relayed_as)
-            await call.relayed.take(pending.relayed_as, Side.B, pending.by)
+            if party.media.takes_text:
+                await call.text.offered({pending.by: party.media.secure})
+            moved = await call.relayed.take(pending.relayed_as, Side.B, pending.by, party.media.places)
         except (NotAcceptable, CallRefused):
             party.bye(because(488, "The answer cannot be used"))
             await self._failed(488, "Not Acceptable Here")
@@ -269,8 +279,11 @@ class Transfers:
             self._leave(pending.referrer)
         else:
             self._notify(pending.referrer, "200 OK", ended=True)
+        if MediaType.TEXT not in moved:
+            party.media.place(MediaType.TEXT, None)
         call.seat(pending.by, party)
-        call.renegotiation.tell(pending.by.other)
+        await call.text.settle()
+        call.renegotiation.introduce(pending.by)
 
     async def _failed(self, code: int, phrase: str) -> None:
         pending, self.pending, self.destination = self.pending, None, None

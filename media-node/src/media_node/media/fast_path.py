@@ -22,17 +22,17 @@ from media_node.media.stream import Inbound
 
 
 class FastPath:
-    """Works on the packets in `batch`. `shared_ports` are the SRTP ports for RTP, one an address family; `drops` counts
-    what belongs to no leg.
+    """Works on the packets in `batch`. `first_ports` are the SRTP ports for RTP of calls' first streams, one an address
+    family; `drops` counts what belongs to no leg.
     """
 
-    def __init__(self, batch: Batch, shared_ports: Sequence[Port], drops: Counter[DropReason]) -> None:
+    def __init__(self, batch: Batch, first_ports: Sequence[Port], drops: Counter[DropReason]) -> None:
         self.batch = batch
         self.sent = 0
-        self.plain_legs = 0
-        """Legs on ports of their own: while there is none, and one family, everything leaves by one port."""
-        self._families = len(shared_ports)
-        self._only_port = shared_ports[0]
+        self.legs_elsewhere = 0
+        """Legs on other ports: while there is none, and one family, everything leaves by one port."""
+        self._families = len(first_ports)
+        self._only_port = first_ports[0]
         self._drops = drops
 
     def unprotect(self, indexes: Sequence[int], routes: list[Route]) -> tuple[Sequence[int], list[Route]]:
@@ -84,7 +84,7 @@ class FastPath:
         else:
             for i, word in zip(indexes, words, strict=True):
                 batch.ssrcs[i] = word
-        if self.plain_legs == 0 and self._families == 1:
+        if self.legs_elsewhere == 0 and self._families == 1:
             self._protect_and_send(self._only_port, indexes, contexts, destinations, streams)
             return
         ports = [stream.leg.other.rtp for stream in streams if stream.leg.other is not None]

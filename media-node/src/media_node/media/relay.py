@@ -38,25 +38,28 @@ class UnknownCall(LookupError):
 class Relay:
     """All calls of one worker. Does no waiting and has no clock: `now` is monotonic seconds, `clock` Unix time.
 
-    `shared` are the SRTP ports (RTP, RTCP) by address family; `new_pair` opens a pair for a plain leg of a family and
-    may raise OSError. `suites` are those that a DTLS handshake may choose.
+    `shared` are the SRTP ports (RTP, RTCP) by address family, of calls' first streams and of `further` ones; `new_pair`
+    opens a pair for a plain leg of a family and may raise OSError. `suites` are those that a DTLS handshake may choose.
     """
 
     def __init__(
         self,
         shared: dict[int, tuple[Port, Port]],
+        further: dict[int, tuple[Port, Port]],
         new_pair: Callable[[int], tuple[Port, Port]],
         timeout_s: float,
         suites: Iterable[Suite] = Suite,
     ) -> None:
         self.sockets = {
-            port.fd: ReceivingSocket(port, rtcp=port is pair[1]) for pair in shared.values() for port in pair
+            port.fd: ReceivingSocket(port, rtcp=port is pair[1])
+            for pair in (*shared.values(), *further.values())
+            for port in pair
         }
         self.calls: dict[str, RelayedCall] = {}
         self.drops: Counter[DropReason] = Counter()
         """Drops that belong to no call."""
         self.received = 0
-        self._shared = shared
+        self._shared = {False: shared, True: further}
         self._new_pair = new_pair
         self._timeout_s = timeout_s
         self.identity = Identity(suites)
@@ -68,8 +71,10 @@ class Relay:
 
     # Calls
 
-    def open(self, name: str, secure: dict[str, bool], families: dict[str, int], now: float) -> dict[str, Leg]:
-        """Begin a call and reserve its ports.
+    def open(
+        self, name: str, secure: dict[str, bool], families: dict[str, int], now: float, *, further: bool = False
+    ) -> dict[str, Leg]:
+        """Begin a call, or a `further` stream of one, and reserve its ports.
 
         Raises ValueError when it exists or a family is not served, OSError without free ports.
         """
@@ -78,7 +83,7 @@ class Relay:
         if set(secure) != {"a", "b"}:
             raise ValueError("a call has the legs a and b")
         legs: dict[str, Leg] = {}
-        call = RelayedCall(legs, [])
+        call = RelayedCall(legs, [], further)
         try:
             for side, is_secure in secure.items():
                 legs[side] = self._new_leg(call, side, is_secure, families.get(side), now)
@@ -101,11 +106,12 @@ class Relay:
 
     def move(self, name: str, side: str, to: str, to_side: str, now: float) -> protocol.LegStats:
         """Put a leg of one call, with its keys, latch and ports, in the place of a leg of another, as after a transfer.
-        What the replaced leg saw. Raises UnknownCall, or ValueError for a move within one call.
+        What the replaced leg saw. Raises UnknownCall, or ValueError for a move within one call, or between a first and
+        a further stream.
         """
         call, target = self._leg_call(name, side), self._leg_call(to, to_side)
-        if call is target:
-            raise ValueError("a leg moves to another call")
+        if call is target or call.further is not target.further:
+            raise ValueError("a leg moves to the same stream of another call")
         call.forget_routes()
         leg = call.legs.pop(side)
         if leg.other is not None:
@@ -166,7 +172,7 @@ class Relay:
     def load(self) -> protocol.WorkerLoad:
         """What the worker carries, and what it refused that belongs to no call."""
         return protocol.WorkerLoad(
-            calls=len(self.calls),
+            calls=sum(not call.further for call in self.calls.values()),
             received=self.received,
             sent=self._fast_path.sent,
             kernel_drops=sum(receiving.port.dropped for receiving in self.sockets.values()),
@@ -174,14 +180,15 @@ class Relay:
         )
 
     def _new_leg(self, call: RelayedCall, side: str, secure: bool, family: int | None, now: float) -> Leg:
-        family = min(self._shared) if family is None else family
-        if family not in self._shared:
+        shared = self._shared[call.further]
+        family = min(shared) if family is None else family
+        if family not in shared:
             raise ValueError(f"this worker has no IPv{family} address")
-        pair = self._shared[family] if secure else self._new_pair(family)
+        pair = shared[family] if secure else self._new_pair(family)
         leg = Leg(side, secure=secure, rtp=pair[0], rtcp=pair[1], now=now)
         self._slow_path.calls[leg] = call
+        self._fast_path.legs_elsewhere += call.further or not secure
         if not secure:
-            self._fast_path.plain_legs += 1
             for port in pair:
                 receiving = ReceivingSocket(port, rtcp=port is pair[1], leg=leg)
                 call.sockets.append(receiving)
@@ -199,7 +206,7 @@ class Relay:
             self._slow_path.candidate_keys.remove(leg)
             self._slow_path.handshakes.remove(leg)
             del self._slow_path.calls[leg]
-            self._fast_path.plain_legs -= not leg.secure
+            self._fast_path.legs_elsewhere -= call.further or not leg.secure
             leg.other = None
             leg.inbound.clear()
             leg.outbound.clear()
@@ -260,7 +267,7 @@ class Relay:
             for leg in call.legs.values():
                 if now >= leg.report_due:
                     self._report(leg, now, clock)
-                if answered and leg.sends:
+                if answered and leg.sends and not call.further:
                     quiet = now - leg.last_heard() >= self._timeout_s
                     if quiet and not leg.silent:
                         silent.append((name, leg.name))

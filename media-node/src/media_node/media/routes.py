@@ -36,10 +36,15 @@ class ReceivingSocket:
 
 @dataclass(eq=False)
 class RelayedCall:
-    """Two legs that hear each other, and the ports that are theirs alone."""
+    """Two legs that hear each other, and the ports that are theirs alone.
+
+    `further` tells that it is another stream of a call beside its first, as text is: it has other SRTP ports, since a
+    peer tells streams apart by them, and its silence says nothing.
+    """
 
     legs: dict[str, Leg]
     sockets: list[ReceivingSocket]
+    further: bool = False
     routes: list[tuple[Table, tuple[TransportAddress, int]]] = field(default_factory=list)
     """Its entries on the fast path."""
 

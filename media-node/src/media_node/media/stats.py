@@ -14,7 +14,7 @@ accident.
 """
 
 FIRST_DYNAMIC = 96
-DYNAMIC_RATES = (8000, 16000, 24000, 32000, 44100, 48000, 90000)
+DYNAMIC_RATES = (1000, 8000, 16000, 24000, 32000, 44100, 48000, 90000)
 MEASURE_S = 0.5
 """How much of a stream with a dynamic payload type is watched before its clock rate is judged."""
 

@@ -28,6 +28,9 @@ from media_node.media.srtp import SrtpError
 from media_node.suites import Suite
 from media_node.worker_link import protocol
 
+FURTHER_PORTS = 2
+"""How far above the SRTP ports of calls' first streams those of further ones are."""
+
 TICK_S = 0.25
 GATHER_S = 0.0008
 """Seconds from one batch to the next while there is traffic: packets gather, and with the batch itself wait less than a
@@ -91,7 +94,14 @@ class Worker:
         self._pending = b""
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
-        self._relay = Relay(open_srtp_pairs(addresses, srtp_port), self._open_pair, timeout_s, suites)
+        further_port = srtp_port + FURTHER_PORTS if srtp_port else 0
+        self._relay = Relay(
+            open_srtp_pairs(addresses, srtp_port),
+            open_srtp_pairs(addresses, further_port),
+            self._open_pair,
+            timeout_s,
+            suites,
+        )
         for fd in self._relay.sockets:
             self._epoll.register(fd, select.EPOLLIN)
 
@@ -155,7 +165,13 @@ class Worker:
         now = time.monotonic()
         match request["op"]:
             case "open":
-                legs = self._relay.open(request["call"], request["secure"], request.get("families") or {}, now)
+                legs = self._relay.open(
+                    request["call"],
+                    request["secure"],
+                    request.get("families") or {},
+                    now,
+                    further=request.get("further", False),
+                )
                 for receiving in self._relay.calls[request["call"]].sockets:
                     self._epoll.register(receiving.port.fd, select.EPOLLIN)
                 return {side: protocol.encode(self._local(leg)) for side, leg in legs.items()}
@@ -213,7 +229,12 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--socket", required=True, help="Unix socket to connect to")
     parser.add_argument("--address", required=True, help="address to bind; one of each family, separated by a comma")
     parser.add_argument("--announce", help="address to announce for each, when another than it binds to")
-    parser.add_argument("--srtp-port", type=int, required=True, help="SRTP port, even; SRTCP has the next; 0 for any")
+    parser.add_argument(
+        "--srtp-port",
+        type=int,
+        required=True,
+        help="SRTP port, even, and the next three: SRTCP, and both for further streams; 0 for any",
+    )
     parser.add_argument("--rtp-ports", type=parse_ports, required=True, help="FIRST-LAST, for plain RTP legs")
     parser.add_argument("--timeout", type=float, required=True, help="seconds a leg may be unheard")
     parser.add_argument("--gather", type=float, default=GATHER_S, help="seconds packets may gather into a batch")

@@ -1,5 +1,5 @@
-"""SDP (RFC 4566) as far as one audio stream needs it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and answer
-(RFC 3264).
+"""SDP (RFC 4566) as far as streams of audio and text need it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and
+answer (RFC 3264).
 
 Values are frozen; `parse` raises only ValueError and `str()` writes.
 """
@@ -30,7 +30,15 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
 _FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s++((?:[0-9A-F]{2}:){31,63}[0-9A-F]{2})\s*+")
 _HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
 _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
-"""Attributes that say what the audio is. All others describe a transport, and ours is another one."""
+"""Attributes that say what the media is. All others describe a transport, and ours is another one."""
+
+
+class MediaType(StrEnum):
+    """What a stream carries, as its m= line says (RFC 4566 section 5.14): those that are relayed."""
+
+    AUDIO = "audio"
+    TEXT = "text"
+    """Real-time text (RFC 4103)."""
 
 
 class Direction(StrEnum):
@@ -165,7 +173,7 @@ class Media:
 
     @property
     def payload(self) -> tuple[Attribute, ...]:
-        """The attributes that describe the audio itself, payload numbers as the peer gave them."""
+        """The attributes that describe the media itself, payload numbers as the peer gave them."""
         return tuple(attribute for attribute in self.attributes if attribute.name in _KEPT)
 
     def __str__(self) -> str:

@@ -19,6 +19,8 @@ STOP_TIMEOUT_S = 3.0
 ANSWER_TIMEOUT_S = 2.0
 """A worker answers within a few milliseconds; one that takes so long hangs, and its calls hear nothing either."""
 LINE_LIMIT = 1 << 20
+PORTS = 4
+"""SRTP ports of one worker: RTP and RTCP of calls' first streams, and of further ones."""
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """A worker's memory is SRTP contexts that every 20 ms are all touched once: on huge pages that costs some 3 % less CPU
@@ -71,11 +73,11 @@ class MediaWorker:
     ) -> MediaWorker:
         """Start worker `index`, bound to `address` and announced as `announce`, and wait until its ports are open.
 
-        Worker k takes `srtp_port`+2k for SRTP and the next port for SRTCP (0: any free pair); plain RTP legs take even
-        ports from `rtp_ports`, both ends included, which workers may share. `timeout_s` is how long a leg may be
-        unheard before an event {"event": "timeout", "call", "leg"}. A worker that dies is told as {"event": "gone",
-        "worker", "calls": [...]}. Both come through `on_event`, in the event loop. `options` are further arguments of
-        the worker's command line. Raises WorkerGone when it does not come up.
+        Worker k takes `srtp_port`+4k for SRTP, the next port for SRTCP, and the two behind for further streams (0: any
+        free pairs); plain RTP legs take even ports from `rtp_ports`, both ends included, which workers may share.
+        `timeout_s` is how long a leg may be unheard before an event {"event": "timeout", "call", "leg"}. A worker that
+        dies is told as {"event": "gone", "worker", "calls": [...]}. Both come through `on_event`, in the event loop.
+        `options` are further arguments of the worker's command line. Raises WorkerGone when it does not come up.
         """
         path = run_directory / f"media-{index}.sock"
         path.unlink(missing_ok=True)
@@ -98,7 +100,7 @@ class MediaWorker:
                 "--announce",
                 announce,
                 "--srtp-port",
-                str(srtp_port + 2 * index if srtp_port else 0),
+                str(srtp_port + PORTS * index if srtp_port else 0),
             ),
             *("--rtp-ports", f"{rtp_ports[0]}-{rtp_ports[1]}", "--timeout", str(timeout_s), *options),
             stdin=asyncio.subprocess.DEVNULL,
@@ -138,18 +140,20 @@ class MediaWorker:
         return self._process.pid
 
     async def open(
-        self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None
+        self, call: str, *, secure: dict[str, bool], families: dict[str, int] | None = None, further: bool = False
     ) -> dict[str, LocalTransport]:
         """Reserve both legs of a call ("a" and "b"; True for SRTP) and say where their media must be sent.
 
-        `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. Raises
-        MediaError when the call exists or no port is free.
+        `families` (leg -> 4 or 6) chooses the address family of a leg on a worker with an address of each. `further` is
+        another stream beside a call's first, named by itself. Raises MediaError when the call exists or no port is
+        free.
         """
-        arguments: dict[str, Any] = {"call": call, "secure": secure}
+        arguments: dict[str, Any] = {"call": call, "secure": secure, "further": further}
         if families is not None:
             arguments["families"] = families
         result = await self._ask("open", arguments)
-        self._calls.add(call)
+        if not further:
+            self._calls.add(call)
         return {leg: LocalTransport(**local) for leg, local in result.items()}
 
     async def reopen(self, call: str, leg: str, *, secure: bool) -> tuple[LocalTransport, LegStats]:

@@ -80,6 +80,8 @@ class LegStats:
     """
 
     suite: str | None
+    media: str = "audio"
+    """What the leg carried, in SDP's words. The worker does not know; whoever asked it does."""
     keying: str = ""
     """How an SRTP leg got its keys: "SDES" (RFC 4568) or "DTLS-SRTP" (RFC 5764)."""
     first_secured_s: float | None = None
@@ -117,8 +119,10 @@ class WorkerLoad:
 
 
 # Requests: op, arguments -> result.
-#   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}}
+#   open    {call: str, secure: {"a": bool, "b": bool}, families?: {"a": 4|6, "b": 4|6}, further?: bool}
 #                                                           -> {"a": LocalTransport, "b": LocalTransport}   reserves both legs' ports
+#                                                           further: another stream beside a call's first, under a name of its own,
+#                                                           on other ports; nobody is told of its silence
 #   reopen  {call: str, leg: "a"|"b", secure: bool}         -> {"local": LocalTransport, "before": LegStats}
 #                                                           another peer takes the leg's place: new keys, new latch
 #   move    {call: str, leg: "a"|"b", to: str, to_leg: "a"|"b"} -> LegStats

@@ -70,6 +70,21 @@ def test_a_call_tells_what_was_encrypted_and_what_nobody_knows(bakery: Account, 
     assert "Niet overal versleuteld" in browser.get(links[-2]).text
 
 
+def test_a_call_with_text_tells_of_it_beside_its_speech(bakery: Account, signed_in: SignIn) -> None:
+    legs = call(1)["legs"]
+    put(call(1, legs=[*legs, *({**leg, "media": "text", "packets": 7, "mos": None} for leg in legs)]))
+    browser = signed_in(TECHNICAL)
+    (link,) = [
+        link.attributes["href"]
+        for link in browser.get("/mijn/gesprekken?month=2026-11").document.all("a")
+        if "/gesprek?" in link.attributes.get("href", "")
+    ]
+    page = browser.get(link)
+    for end in ("Van de beller naar onze centrale", "Van onze centrale naar wie gebeld werd"):
+        assert page.text.count(end) == 2 and page.text.count(f"{end}: getypte tekst") == 1
+    assert "7 pakketten" in page.text and "Goed" in page.text
+
+
 def test_calls_are_filtered_paged_and_taken_along_as_a_file(bakery: Account, signed_in: SignIn) -> None:
     put(*(call(n) for n in range(52)), call(55, to='=HYPERLINK("http://kwaad.example")'))
     browser = signed_in(OWNER)
