@@ -19,7 +19,6 @@ from media_node.probe.phone import Conversation, Phone, RequestRefused
 from media_node.probe.stream import Stream
 from tests.bench.edge_wire import DOMAIN, PASSWORD, trusting, username
 
-_TICKS = 100
 REFRESH = 120.0
 """Seconds in which each phone registers again."""
 
@@ -39,8 +38,13 @@ class Served:
     @property
     def cpu(self) -> float:
         """Seconds of processor time of the signalling alone."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return processor_seconds(self.pid)
+
+
+def processor_seconds(pid: int) -> float:
+    """What the scheduler gave the threads of a process that live: /proc counts ticks of 10 ms elsewhere."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
 @contextlib.asynccontextmanager
@@ -156,19 +160,22 @@ class Load:
             await phone.close()
 
 
-async def calls_per_cpu_second(calls: int, rate: float = 20, pairs: int = 20) -> float:
-    """Calls (INVITE, 180, 200, ACK, BYE, with keys, over TLS) per second of the signalling's processor time.
+async def calls_per_cpu_second(calls: int, rate: float, rounds: int) -> list[float]:
+    """Calls (INVITE, 180, 200, ACK, BYE, with keys, over TLS) per second of the signalling's processor time, `calls` a round.
 
     Raises RuntimeError when some failed.
     """
-    async with signalling(2 * pairs) as served:
+    pairs = 20 + int(rate / 2)
+    figures = []
+    async with signalling(2 * pairs, logged=True) as served:
         load = Load(served, pairs, rate, 0, audio=False)
         await load.connect()
         await load.run(20 / rate)
-        before, done = served.cpu, load.done
-        await load.run(calls / rate)
-        spent, made = served.cpu - before, load.done - done
+        for _ in range(rounds):
+            before, done = served.cpu, load.done
+            await load.run(calls / rate)
+            figures.append((load.done - done) / (served.cpu - before))
         await load.close()
-        if load.failed:
-            raise RuntimeError(f"{load.failed} calls failed: {load.reasons}")
-        return made / max(spent, 0.01)
+    if load.failed:
+        raise RuntimeError(f"{load.failed} calls failed: {load.reasons}")
+    return figures
