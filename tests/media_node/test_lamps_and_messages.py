@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import xml.etree.ElementTree as ElementTree
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,32 @@ async def test_a_lamp_shows_when_a_colleague_rings_talks_and_is_free_again(offic
     versions = [ElementTree.fromstring(each.body).get("version") for each in watcher.seen if each.method == "NOTIFY"]
     assert versions == [str(number) for number in range(len(versions))]
     assert not any(b"101" in each.body for each in watcher.seen if each.method == "NOTIFY"), "with whom is not told"
+
+
+async def test_a_lamp_stays_lit_while_the_relay_takes_its_time_at_the_answer(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with baresip and a real media worker: between the answer and the worker's word the lamp went out, for good."""
+    prompt = office.media.set
+
+    async def slow(*arguments: Any) -> None:
+        await asyncio.sleep(0.05)
+        await prompt(*arguments)
+
+    monkeypatch.setattr(office.media, "set", slow)
+    watcher, watched = await desk_phone(office, "103"), await desk_phone(office, "102", answers=lambda transaction: 180)
+    caller = await desk_phone(office, "101")
+    await ask(watcher, request(watcher, "SUBSCRIBE", "102", Event="dialog", Expires="600"))
+    await until(lambda: lamps(watcher) == [[]])
+    call = asyncio.ensure_future(caller.call("102"))
+    await until(lambda: lamps(watcher)[-1] == ["early"])
+    await watched._accept(watched.rang[0])
+    ours = await call
+    await until(lambda: lamps(watcher)[-1] == ["confirmed"])
+    await asyncio.sleep(0.1)
+    await ours.hang_up()
+    await until(lambda: lamps(watcher)[-1] == [])
+    assert lamps(watcher) == [[], ["early"], ["confirmed"], []]
 
 
 async def test_a_subscription_is_refreshed_and_ends(office: Office) -> None:

@@ -160,6 +160,7 @@ class Call:
         self.answered_at = self.clock.now()
         if by is not None and by.outside:
             self.answered_outside.append(by)
+        self.control.changed()
         self.began(self._record())
 
     def ways_out(self, customer: str) -> list[Destination]:

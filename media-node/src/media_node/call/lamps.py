@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from media_node.call.b2bua import Call
 from media_node.call.directory import Phone
+from media_node.call.plan import Side
 from media_node.call.routing import Hunting
 from media_node.sip.dialog import Dialog, OutOfOrder
 from media_node.sip.headers import Response
@@ -168,8 +169,9 @@ class Lamps:
             if call.answered_at is None:
                 states[call.plan.username] = (call.id, "initiator", "proceeding")
                 states |= dict.fromkeys(call.ringing(), (call.id, "recipient", "early"))
-            else:
-                for party in call.parties.values():
+            for side, party in call.parties.items():
+                # Who has just answered talks from then on, though its caller may hear of it a moment later.
+                if call.answered_at is not None or side is Side.B:
                     direction = "initiator" if call.plan.username == party.username else "recipient"
                     states[party.username] = (call.id, direction, "confirmed")
             for username, lamp in states.items():
