@@ -13,7 +13,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from media_node.sip.grammar import media_type
@@ -109,7 +109,7 @@ class CryptoAttribute:
         key = "|".join(filter(None, (self.key, self.lifetime, self.mki)))
         return " ".join((str(self.tag), self.suite, f"inline:{key}", *self.parameters))
 
-    @property
+    @cached_property
     def refusal(self) -> str | None:
         """Why this line is not used, or None.
 
@@ -152,7 +152,7 @@ class Media:
         """Whether an attribute of this name stands here."""
         return any(attribute.name == name for attribute in self.attributes)
 
-    @property
+    @cached_property
     def cryptos(self) -> list[CryptoAttribute]:
         """The readable crypto attributes, in the order they stand."""
         found = []
@@ -203,7 +203,9 @@ class Session:
         lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
         if not lines or lines[0].strip() != "v=0" or len(lines) > _MAX_LINES:
             raise ValueError("not a session description")
-        origin, connection, attributes, media = "", None, [], list[Media]()
+        origin, connection, media = "", None, list[Media]()
+        described: list[list[Attribute]] = [[]]
+        """The attributes of the session, and then of each stream."""
         for line in lines[1:]:
             kind, equals, value = line[:1], line[1:2], line[2:].strip()
             if equals != "=":
@@ -217,16 +219,14 @@ class Session:
                     connection = value
                 case "m":
                     media.append(_media(value))
+                    described.append([])
                 case "a":
                     name, colon, rest = value.partition(":")
-                    attribute = Attribute(name, rest if colon else None)
-                    if media:
-                        media[-1] = replace(media[-1], attributes=(*media[-1].attributes, attribute))
-                    else:
-                        attributes.append(attribute)
+                    described[-1].append(Attribute(name, rest if colon else None))
         if not origin or len(media) > _MAX_MEDIA:
             raise ValueError("no origin, or too many streams")
-        return cls(origin, connection, tuple(attributes), tuple(media))
+        streams = (replace(each, attributes=tuple(its)) for each, its in zip(media, described[1:], strict=True))
+        return cls(origin, connection, tuple(described[0]), tuple(streams))
 
     def __str__(self) -> str:
         lines = ["v=0", f"o={self.origin}", "s=-"]
@@ -338,9 +338,13 @@ def attached(message: Request | Response) -> Session | None:
     """The description a message carries, None without a body. Raises OtherBody, or ValueError for broken SDP."""
     if not message.body:
         return None
-    if media_type(message.headers.get("Content-Type") or "") != CONTENT_TYPE:
-        raise OtherBody("only SDP is understood")
-    return Session.parse(message.body)
+
+    def read(values: list[str]) -> Session:
+        if media_type(values[0] if values else "") != CONTENT_TYPE:
+            raise OtherBody("only SDP is understood")
+        return Session.parse(message.body)
+
+    return message.once("content-type", read)
 
 
 def attach(message: Request | Response, session: Session) -> None:

@@ -68,7 +68,9 @@ class ServerTransaction:
 
     request: Request
     connection: Connection
-    _run: _Runner
+    _layer: TransactionLayer
+    _run: _Runner | None = None
+    """None while nothing need be kept: see TransactionLayer."""
     tag: str = field(default_factory=lambda: secrets.token_hex(8))
     """Our tag in the responses to a request outside a dialog."""
     on_cancel: Callable[[Request], None] | None = None
@@ -91,6 +93,13 @@ class ServerTransaction:
         self.answered = response.code >= 200
         if self.answered:
             self.on_cancel = None
+        self._step(response)
+
+    def _step(self, response: Response) -> None:
+        if self._run is None and response.code >= 200:
+            self._layer.send_response(self.connection, response)
+            return
+        self._run = self._run or self._layer.keep(self)
         self._run.step(Respond(response))
 
     def retransmit(self, response: Response, on_give_up: Callable[[], None]) -> None:
@@ -109,7 +118,7 @@ class ServerTransaction:
         if asyncio.get_running_loop().time() >= deadline:
             on_give_up()
             return
-        self._run.step(Respond(response))
+        self._step(response)
         self._repeat(response, on_give_up, deadline, interval)
 
     def confirm(self) -> None:
@@ -233,7 +242,11 @@ class _Runner:
 
 
 class TransactionLayer:
-    """All transactions of this side. It is the receiver of its connections."""
+    """All transactions of this side. It is the receiver of its connections.
+
+    Over a reliable transport a request that is no INVITE comes once, and its transaction ends with the response (timer J is 0): one
+    that is answered at once is never kept.
+    """
 
     def __init__(self, user: TransactionUser, agent: str) -> None:
         self._user = user
@@ -383,24 +396,37 @@ class TransactionLayer:
             self._send(connection, reply(request, 503, to_tag=secrets.token_hex(8)))
             return
         _note_source(request, connection)
-        run = self._serve(connection, request)
-        transaction = ServerTransaction(request, connection, run)
+        transaction = ServerTransaction(request, connection, self)
         if request.method == "INVITE":
-            self._invites[key] = transaction
+            self.keep(transaction)
             transaction.respond(100)
+        elif not connection.transport.reliable:
+            self.keep(transaction)
         self._user.requested(transaction)
+        if transaction._run is None and not transaction.answered and not connection.closed:
+            self.keep(transaction)
+
+    def keep(self, transaction: ServerTransaction) -> _Runner:
+        """For the transaction: begins to keep it, until it has ended."""
+        connection, request = transaction.connection, transaction.request
+        if request.method == "INVITE":
+            self._invites[connection.number, server_key(request)] = transaction
+        run = transaction._run = self._serve(connection, request)
+        return run
+
+    def send_response(self, connection: Connection, response: Response) -> None:
+        """For a transaction that is not kept."""
+        self._send(connection, response)
 
     def resume(self, transaction: ServerTransaction, connection: Connection) -> None:
         """An INVITE whose connection was lost goes on over another one of its sender (RFC 5626): its last response goes there
         once more, and its CANCEL is understood from there.
         """
-        last = transaction._run.machine.last
+        last = transaction._run.machine.last if transaction._run is not None else None
         if transaction.connection is connection or last is None or last.code >= 300:
             return
-        transaction._run = self._serve(connection, transaction.request)
         transaction.connection = connection
-        self._invites[connection.number, server_key(transaction.request)] = transaction
-        transaction._run.step(Respond(last))
+        self.keep(transaction).step(Respond(last))
 
     def _serve(self, connection: Connection, request: Request) -> _Runner:
         """Begins a server transaction."""
