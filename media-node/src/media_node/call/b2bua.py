@@ -153,7 +153,7 @@ class Call:
         """
         for party in self.parties.values():
             party.close()
-        del self.answering, self.hunt, self.joining, self.renegotiation, self.transfers, self.supervision
+        del self.answering, self.hunt, self.joining, self.text, self.renegotiation, self.transfers, self.supervision
 
     def answered(self, by: Destination | None = None) -> None:
         """Somebody answered: the call is one that lasts."""
