@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from types import MappingProxyType, TracebackType
 
 from callvoip.process import die_with_parent, end
 from tests.support.node import DOMAIN, NodeUnderTest, TestAccount
+
+ROOT = Path(__file__).parents[2]
 
 
 class Linphone:
@@ -26,8 +29,11 @@ class Linphone:
         media: str = "srtp",
         sip: Mapping[str, object] = MappingProxyType({}),
         video: bool = False,
+        text: bool = False,
     ) -> None:
-        """`media` is its media_encryption (srtp, dtls), `sip` further settings of its section of that name."""
+        """`media` is its media_encryption (srtp, dtls), `sip` further settings of its section of that name. With `text` it is
+        linphone_text.py instead of linphonec.
+        """
         (directory / ".local/share/linphone").mkdir(parents=True)  # it does not make its own
         self._log = directory / "log"
         config = directory / "linphonerc"
@@ -47,6 +53,7 @@ verify_server_cn=0
 dns_srv_enabled=0
 [rtp]
 audio_rtp_port=-1
+text_rtp_port=-1
 [sound]
 playback_dev_id=none
 [proxy_0]
@@ -64,18 +71,22 @@ realm={DOMAIN}
 """
         )
         self._output = self._log.open("wb")
+        self._debug = directory / "debug"
+        linphonec = ["linphonec", *(["-C"] if video else []), "-c", str(config), "-d", "4", "-l", str(self._debug)]
+        own = [sys.executable, "-m", "tests.support.linphone_text", str(config), str(self._debug), str(microphone)]
         self._process = subprocess.Popen(
-            ["linphonec", *(["-C"] if video else []), "-c", str(config), "-d", "4", "-l", str(directory / "debug")],
+            own if text else linphonec,
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             env={"HOME": str(directory), "PATH": "/usr/bin:/bin", "TERM": "dumb"},
             preexec_fn=die_with_parent,
         )
-        self._debug = directory / "debug"
         self._heard = 0
-        self.command("soundcard use files")
-        self.command(f"play {microphone}")
+        if not text:
+            self.command("soundcard use files")
+            self.command(f"play {microphone}")
 
     def __enter__(self) -> Linphone:
         return self
