@@ -44,11 +44,14 @@ class ProvidersExchange(Provider):
     account: tuple[str, str] = ("", "")
     refuses: int = 0
     down: bool = False
+    says_what_it_has: bool = True
+    """Whether it says what it has to who asks (RFC 3261 section 10.2.3)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.held: dict[str, Held] = {}
         self.registers: list[Request] = []
+        self.asked: list[str] = []
         self._judge = Authenticator(DOMAIN)
 
     def requested(self, transaction: ServerTransaction) -> None:
@@ -60,7 +63,8 @@ class ProvidersExchange(Provider):
         if request.method != "REGISTER":
             super().requested(transaction)
             return
-        self.registers.append(request)
+        if request.headers.get("Contact") is not None:
+            self.registers.append(request)
         if self.account[0] and not self._admits(request):
             response = reply(request, 401, to_tag="x")
             now = asyncio.get_running_loop().time()
@@ -69,6 +73,14 @@ class ProvidersExchange(Provider):
             return
         if self.refuses:
             transaction.respond(self.refuses)
+            return
+        if request.headers.get("Contact") is None:
+            self.asked.append(request.to_address.uri.user or "")
+            response = reply(request, 200, to_tag="x")
+            there = [held.contact for held in self.held.values() if held.account == self.asked[-1]]
+            if self.says_what_it_has:
+                response.headers.setlist("Contact", [f"<{each}>;expires=60" for each in there])
+            transaction.send(response)
             return
         (contact,) = request.contact
         token = contact.uri.user or ""

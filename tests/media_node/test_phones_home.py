@@ -33,15 +33,15 @@ class House:
     phones: list[Baresip]
 
 
-@pytest.fixture
-def house(new_node: NodeFactory, tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(params=["tcp"])
+def house(new_node: NodeFactory, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
     microphone = tmp_path / "tone.wav"
     write_tone(microphone, [round(8000 * math.sin(2 * math.pi * 440 * n / 8000)) for n in range(8000 * 60)])
     answering = "<sip:voicemail@127.0.0.1;transport=udp>;regint=0;audio_codecs=pcma;answermode=auto"
     with Baresip(tmp_path / "voicemail", account=answering, microphone=microphone) as voicemail:
         uri = f"sip:voicemail@127.0.0.1:{voicemail.sip_port}"
         with Kamailio(tmp_path / "kamailio", domain=DOMAIN, voicemail=uri, voicemail_number=MENU) as exchange:
-            node = new_node(trunk=exchange.trunk)
+            node = new_node(trunk=exchange.trunk(request.param))
             known = accounts("abc234", 3)
             node.assign("abc234", known)
             phones: list[Baresip] = []
@@ -107,3 +107,15 @@ def test_its_voicemail_takes_what_nobody_answers_and_is_heard_by_its_number(hous
     second.wait_for("CALL_CLOSED")
     assert all(count > 100 for count in first.packets()), first.text()
     assert "AES_CM_128_HMAC_SHA1_80" in suites(house.node, 4)[0]
+
+
+@pytest.mark.parametrize("house", ["udp"], indirect=True)
+def test_an_exchange_that_restarted_without_a_word_knows_the_phones_again(house: House) -> None:
+    """Over UDP no connection tells; the node asks it whether it still knows them."""
+    wait_until(lambda: house.exchange.registered().count("AoR: abc234-") == 2)
+    house.exchange.restart()
+    wait_until(lambda: house.node.events("exchange has forgotten the phones"), 60)
+    wait_until(lambda: house.exchange.registered().count("AoR: abc234-") == 2)
+    first, second = house.phones
+    second.command("dial", "101")
+    talk(second, first)

@@ -78,6 +78,7 @@ class Event(StrEnum):
     TRUNK_UNREACHABLE = "trunk unreachable", Level.ERROR
     TRUNK_REACHABLE = "trunk reachable again"
     EMERGENCY_CHECK_FAILED = "112 would fail", Level.ERROR
+    HOME_FORGOT = "exchange has forgotten the phones", Level.WARNING
     HOME_REFUSED = "exchange refuses a registration", Level.ERROR
     LIMIT_REACHED = "customer limit reached", Level.WARNING
 

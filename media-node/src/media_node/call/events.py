@@ -37,6 +37,8 @@ class Branch:
     failed: Response | None = None
     abandoned: bool = False
     rings: bool = False
+    lost: bool = False
+    """Whether its connection is gone while it rings: the phone may come back."""
     updated: bool = False
     """Whether its media changed by an UPDATE after it was described: what the 2xx says of it is old."""
     early: dict[str, EarlyDialog] = field(default_factory=dict)
@@ -103,6 +105,13 @@ class FlowExpired:
     """A party's connection was lost, and nothing has come in its place for as long as a call waits."""
 
     party: Party
+
+
+@dataclass(frozen=True)
+class BranchExpired:
+    """A phone lost its connection while it rang, and has not come back."""
+
+    branch: Branch
 
 
 @dataclass(frozen=True)
@@ -185,6 +194,7 @@ Event = (
     | Lost
     | FlowResumed
     | FlowExpired
+    | BranchExpired
     | MediaSilent
     | PeerChecked
     | SessionTimerFired

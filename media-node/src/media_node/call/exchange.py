@@ -321,7 +321,8 @@ class Exchange:
         self._tell_home()
         for binding in self.registrar.lookup(phone.username, _now()):
             if binding.connection == connection.number:
-                for call in [each for each in self.calls.values() if each.has_party(phone.username)]:
+                name = phone.username
+                for call in [each for each in self.calls.values() if each.has_party(name) or name in each.ringing()]:
                     call.post(FlowResumed(phone.username, binding.instance, connection, binding.contact))
 
     def _tell_home(self) -> None:

@@ -28,6 +28,7 @@ from media_node.sip.message import reason as because
 from media_node.sip.message import tag
 from media_node.sip.reliable import rseq
 from media_node.sip.sdp import Direction, MediaType, attach, is_secure
+from media_node.sip.transaction import cancel
 from media_node.sip.transaction_layer import TransactionLayer
 from media_node.suites import Suite
 
@@ -96,6 +97,27 @@ class Fork:
         self.branches.remove(branch)
         self._invite(branch.target, dtls=True)
         return True
+
+    def has_lost(self, branch: Branch, response: Response) -> bool:
+        """Whether what rang was a phone, and its connection is gone."""
+        if response.code == 503 and branch.target.username and branch.target.connection.closed:
+            branch.lost = True
+        return branch.lost
+
+    def lost(self, username: str) -> list[Branch]:
+        """The branches of this account whose phones may come back."""
+        return [
+            each for each in self.branches if each.lost and each.failed is None and each.target.username == username
+        ]
+
+    def ring_again(self, branch: Branch, target: Target) -> None:
+        """A phone has come back over another connection: it stops ringing for the INVITE that it had, and rings for a new one."""
+        assert branch.client is not None  # noqa: S101 - it rang
+        stop = cancel(branch.client.request)
+        stop.headers.set("Reason", ELSEWHERE)
+        self.transactions.send_cancel(target.connection, stop)
+        self.branches.remove(branch)
+        self._invite(target)
 
     def answered(self, branch: Branch, response: Response) -> Party:
         """The party that a 2xx makes of a branch; acknowledged, and the others cancelled. Raises CallRefused."""

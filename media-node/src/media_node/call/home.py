@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ SOON: Final = 0.2
 """Seconds in which phones that come and go are told together."""
 INTERVAL: Final = 5.0
 """Seconds between looks at what is due."""
+LOOK_BACK: Final = 4.0
+"""Seconds, at least, between looks at whether the exchange still knows what it was told."""
+WITNESSES: Final = 3
+"""So many devices are asked after before all are told anew: one alone may have been removed by hand."""
 
 Flow = tuple[str, int, str]
 """A phone's account, the number of its connection, and its Contact."""
@@ -103,6 +108,10 @@ class Home:
     _tokens: dict[str, Upstream] = field(default_factory=dict)
     _syncing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _soon: bool = False
+    _was_up: bool = True
+    _looked_back: float = -LOOK_BACK
+    _tells: bool = True
+    """Whether it answers what it knows: not every exchange does."""
 
     @property
     def trunk(self) -> Trunk | None:
@@ -160,16 +169,69 @@ class Home:
             except (OSError, TimeoutError):
                 self.trunks().mark(trunk, False)
                 return
+            if not leaving:
+                await self._look_back(trunk, connection, now)
             due = [each for each in self._flows.values() if each.due(connection, now)]
-            room = asyncio.Semaphore(AT_A_TIME)
-
-            async def tell(upstream: Upstream) -> None:
-                async with room:
-                    await self._register(trunk, connection, upstream)
-
-            await asyncio.gather(*map(tell, due))
+            await self._tell(trunk, connection, due)
             for flow in [flow for flow, each in self._flows.items() if not each.wanted]:
                 self._tokens.pop(self._flows.pop(flow).token, None)
+
+    async def _tell(self, trunk: Trunk, connection: Connection, due: Iterable[Upstream]) -> None:
+        """Registers these, some at a time, so that an exchange that comes back is not met by all of them at once."""
+        room = asyncio.Semaphore(AT_A_TIME)
+
+        async def tell(upstream: Upstream) -> None:
+            async with room:
+                await self._register(trunk, connection, upstream)
+
+        await asyncio.gather(*map(tell, due))
+
+    async def _look_back(self, trunk: Trunk, connection: Connection, now: float) -> None:
+        """Whether the exchange has forgotten what it was told: it restarted, which over UDP no connection tells, or was away."""
+        came_back, self._was_up = trunk.up and not self._was_up, trunk.up
+        told = [each for each in self._flows.values() if each.wanted and each.over is connection and not each.failures]
+        if came_back:
+            self._tells = True
+            self._forgotten(told)
+        if came_back or not told or not self._tells or not trunk.up or now - self._looked_back < LOOK_BACK:
+            return
+        self._looked_back = now
+        lost: list[Upstream] = []
+        for witness in random.sample(told, min(WITNESSES, len(told))):
+            if not await self._is_forgotten(trunk, connection, witness):
+                break
+            lost.append(witness)
+        else:
+            await self._tell(trunk, connection, lost[:1])
+            if await self._is_forgotten(trunk, connection, lost[0]):
+                self._tells = False  # it says so of what it was told just now
+                return
+            self.log(Event.HOME_FORGOT, devices=len(told))
+            lost = told
+        self._forgotten(lost)
+
+    @staticmethod
+    def _forgotten(those: Iterable[Upstream]) -> None:
+        for each in those:
+            each.due_at = 0.0
+
+    async def _is_forgotten(self, trunk: Trunk, connection: Connection, witness: Upstream) -> bool:
+        """Whether the exchange says that it does not have this device: a REGISTER without a Contact asks what there is (RFC 3261
+        section 10.2.3).
+        """
+        query = self._request(trunk, connection, witness)
+        for name in ("Contact", "Path", "Expires"):
+            query.headers.remove(name)
+        query.headers.set("Call-ID", secrets.token_hex(16))
+        response = await self._ask(connection, query)
+        if (again := answer_challenge(trunk.settings, query, response)) is not None:
+            response = await self._ask(connection, again)
+        if not 200 <= response.code < 300:
+            return False
+        try:
+            return all(each.uri.user != witness.token for each in response.contact)
+        except ValueError:
+            return False
 
     def _compare(self, bindings: Iterable[Binding], directory: Directory, now: float) -> None:
         there: set[Flow] = set()

@@ -12,6 +12,7 @@ from media_node.call.directory import Phone
 from media_node.call.early import EarlyDialogs
 from media_node.call.events import (
     Branch,
+    BranchExpired,
     Cancelled,
     FlowExpired,
     FlowResumed,
@@ -27,8 +28,9 @@ from media_node.call.negotiation import LegMedia
 from media_node.call.party import Party
 from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
 from media_node.call.policy import Protection
-from media_node.call.refusals import CallRefused, Unreachable, described, refusal
+from media_node.call.refusals import Absent, CallRefused, Unreachable, described, refusal
 from media_node.call.relayed import Places
+from media_node.call.returning import Returning
 from media_node.call.session_timer import MIN_SE, IntervalTooSmall, SessionTimer
 from media_node.log import Event as LogEvent
 from media_node.sip.dialog import Dialog
@@ -54,6 +56,7 @@ class Hunt:
     destination: Destination | None = None
     """Who is rung, or about to be."""
     early: EarlyDialogs = field(init=False)
+    returning: Returning = field(init=False)
     _places: Places = field(default_factory=dict)
     """Our end of the called leg."""
     _secure: bool = False
@@ -62,6 +65,7 @@ class Hunt:
 
     def __post_init__(self) -> None:
         self.early = EarlyDialogs(self.call)
+        self.returning = Returning(self.call)
 
     async def begin(self) -> None:
         """Reads the caller's offer and reserves the media. Raises CallRefused."""
@@ -80,7 +84,7 @@ class Hunt:
         except ValueError as error:
             raise CallRefused(400, str(error)) from error
         if not plan.hunt:
-            raise CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
+            raise Absent("Not registered")
         self._secure = plan.hunt[0].secure
         offer = call.answering.offer
         secure = plan.caller_secure if offer is None else offer.secure
@@ -101,7 +105,7 @@ class Hunt:
         plan = self.call.plan
         waiting = deque(plan.hunt)
         fallbacks = {"busy": plan.busy, "no answer": plan.no_answer}
-        failure = CallRefused(480, "Not registered", Warning=warning("The called phone is not registered"))
+        failure: CallRefused = Absent("Not registered")
         while True:
             if self._redirected:
                 waiting.appendleft(self._redirected.popleft())
@@ -111,6 +115,8 @@ class Hunt:
                 if fallback is None:
                     # Anew: an error that a frame of its own traceback holds would wait for the collector.
                     raise CallRefused(failure.status, str(failure), **failure.headers)
+                if isinstance(failure, Absent):
+                    fallback = _because(fallback, "unavailable")
                 self.call.log(LogEvent.FORWARDED, call=self.call.id, reason=kind)
                 waiting.append(fallback)
             destination = waiting.popleft()
@@ -145,7 +151,7 @@ class Hunt:
         except CallRefused as refused:
             raise _Unanswered(refused) from refused
         if not targets:
-            raise _Unanswered(CallRefused(480, "Not registered", Warning=warning("The called phone is not registered")))
+            raise _Unanswered(Absent("Not registered"))
         trunk = targets[0].trunk
         if trunk is not None and trunk.srtp:
             destination = replace(destination, protection=Protection.REQUIRED)
@@ -196,8 +202,13 @@ class Hunt:
                     raise CallRefused(487, "Cancelled")
                 case FlowExpired(party) if party is call.parties[Side.A] and party.connection.closed:
                     raise CallRefused(487, "Caller's connection was lost")
+                case BranchExpired(branch):
+                    if (gone := self.returning.expired(self.fork, branch)) is not None:
+                        raise _Unanswered(gone)
                 case Lost() | FlowResumed():
                     call.supervision.happened(event)
+                    if isinstance(event, FlowResumed):
+                        await self.returning.registered(self.fork, event.username)
                 case Surrender(party=party) if not party.done():
                     party.set_result(None)
                 case Stop(reason, cause):
@@ -211,6 +222,8 @@ class Hunt:
         elif response.code < 300:
             await self._answered(fork, branch, response)
             return True
+        elif fork.has_lost(branch, response):
+            await self.returning.lost(fork, branch)
         else:
             if response.code < 400:
                 response = self._redirect(fork, branch, response)
@@ -314,8 +327,15 @@ class Hunt:
 
     def stop(self) -> None:
         """Nobody need ring any more."""
+        self.returning.stop()
         if self.fork is not None:
             self.fork.cancel()
+
+
+def _because(forwarded: Destination, reason: str) -> Destination:
+    """The same destination, forwarded to for another reason."""
+    *before, last = forwarded.diversions
+    return replace(forwarded, diversions=(*before, replace(last, reason=reason)))
 
 
 class _Unanswered(Exception):

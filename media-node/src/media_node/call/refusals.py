@@ -32,6 +32,13 @@ class Unreachable(CallRefused):
     unreachable = True
 
 
+class Absent(CallRefused):
+    """No phone of those who should ring is there."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(480, reason, Warning=warning("The called phone is not registered"))
+
+
 def described(message: Request | Response) -> Session | None:
     """The SDP a message carries, or None. Raises CallRefused for another body or broken SDP."""
     try:
