@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
-from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport, WorkerLoad, encode
+from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport, WorkerLoad
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
@@ -28,6 +27,8 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """
 
 Event = dict[str, Any]
+_encode: Final = json.JSONEncoder(default=vars).encode
+"""A message with values of worker_link/protocol.py in it."""
 
 
 class MediaError(Exception):
@@ -38,6 +39,57 @@ class WorkerGone(MediaError):
     """The worker process ended, hangs or did not start; its calls are lost."""
 
 
+class _Link(asyncio.Protocol):
+    """The Unix socket to a worker: JSON objects, one a line."""
+
+    def __init__(self, connected: asyncio.Future[_Link]) -> None:
+        self._connected = connected
+        self._transport: asyncio.Transport
+        self._pending = b""
+        self._worker: MediaWorker | None = None
+        self._lost = False
+
+    def belongs_to(self, worker: MediaWorker) -> None:
+        """Who hears what arrives, that the connection is lost too."""
+        self._worker = worker
+        self.data_received(b"")
+        if self._lost:
+            worker.lost()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Writes one object."""
+        self._transport.write(_encode(message).encode() + b"\n")
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+        self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: somebody has connected; only the first is the worker."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._connected.done():
+            transport.close()
+        else:
+            self._connected.set_result(self)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: octets arrived."""
+        self._pending += data
+        if self._worker is None:
+            return
+        *lines, self._pending = self._pending.split(b"\n")
+        if len(self._pending) > LINE_LIMIT:
+            self._transport.abort()
+        for line in lines:
+            self._worker.heard(json.loads(line))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone."""
+        self._lost = True
+        if self._worker is not None:
+            self._worker.lost()
+
+
 class MediaWorker:
     """One worker process and the Unix socket to it.
 
@@ -45,17 +97,20 @@ class MediaWorker:
     connection means gone, on either side.
     """
 
-    def __init__(self, index: int, process: asyncio.subprocess.Process, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, index: int, process: asyncio.subprocess.Process, link: _Link, on_event: Callable[[Event], None]
+    ) -> None:
         self.index = index
         self._process = process
+        self._link = link
         self._on_event = on_event
         self._ids = count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._calls: set[str] = set()
         self._stopping = False
         self._gone = False
-        self._writer: asyncio.StreamWriter
-        self._listener: asyncio.Task[None]
+        self._burial: asyncio.Task[None] | None = None
+        link.belongs_to(self)
 
     @classmethod
     async def start(
@@ -81,17 +136,9 @@ class MediaWorker:
         """
         path = run_directory / f"media-{index}.sock"
         path.unlink(missing_ok=True)
-        connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
-            asyncio.get_running_loop().create_future()
-        )
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if connected.done():
-                writer.close()
-            else:
-                connected.set_result((reader, writer))
-
-        server = await asyncio.start_unix_server(accept, path, limit=LINE_LIMIT)
+        loop = asyncio.get_running_loop()
+        connected: asyncio.Future[_Link] = loop.create_future()
+        server = await loop.create_unix_server(lambda: _Link(connected), path)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "media_node.media.worker", "--socket", str(path)),
             *(
@@ -124,10 +171,7 @@ class MediaWorker:
             server.close()
             path.unlink(missing_ok=True)
             ended.cancel()
-        worker = cls(index, process, on_event)
-        reader, worker._writer = connected.result()
-        worker._listener = asyncio.create_task(worker._listen(reader), name=f"media worker {index}")
-        return worker
+        return cls(index, process, connected.result(), on_event)
 
     @property
     def calls(self) -> int:
@@ -176,7 +220,7 @@ class MediaWorker:
 
         Raises MediaError for an unknown call or a wrong key.
         """
-        await self._ask("set", {"call": call, "leg": leg, "remote": encode(remote)})
+        await self._ask("set", {"call": call, "leg": leg, "remote": remote})
 
     async def stats(self, call: str) -> dict[str, LegStats]:
         """What both legs saw until now. Raises MediaError for an unknown call."""
@@ -195,52 +239,57 @@ class MediaWorker:
     async def stop(self) -> None:
         """End the process and wait for it. Calls still open end with it, without an event."""
         self._stopping = True
-        self._writer.close()
+        self._link.close()
         try:
             await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
-        await self._listener
+        if self._burial is not None:
+            await self._burial
 
     async def _ask(self, op: str, arguments: dict[str, Any]) -> Any:
         if self._gone or self._stopping:
             raise WorkerGone(f"media worker {self.index} is gone")
         number = next(self._ids)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
         self._waiting[number] = answer
+        late = loop.call_later(ANSWER_TIMEOUT_S, self._hangs, answer)
         try:
-            self._writer.write(json.dumps({"id": number, "op": op, **arguments}).encode() + b"\n")
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await answer
-        except TimeoutError as error:
-            self._kill()
-            raise WorkerGone(f"media worker {self.index} does not answer") from error
+            self._link.send({"id": number, "op": op, **arguments})
+            return await answer
         finally:
+            late.cancel()
             self._waiting.pop(number, None)
 
-    def _kill(self) -> None:
+    def _hangs(self, answer: asyncio.Future[Any]) -> None:
         """A process that hangs is ended as if it had died: all that follows from that follows."""
+        if not answer.done():
+            answer.set_exception(WorkerGone(f"media worker {self.index} does not answer"))
         if self._process.returncode is None and not self._stopping:
             self._process.kill()
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await reader.readline():
-                message = json.loads(line)
-                if "id" not in message:
-                    self._on_event(message)
-                elif (answer := self._waiting.get(message["id"])) is not None and not answer.done():
-                    if "error" in message:
-                        answer.set_exception(MediaError(message["error"]))
-                    else:
-                        answer.set_result(message["result"])
+    def heard(self, message: dict[str, Any]) -> None:
+        """For the link: the worker said this."""
+        if "id" not in message:
+            self._on_event(message)
+        elif (answer := self._waiting.get(message["id"])) is not None and not answer.done():
+            if "error" in message:
+                answer.set_exception(MediaError(message["error"]))
+            else:
+                answer.set_result(message["result"])
+
+    def lost(self) -> None:
+        """For the link: the worker will say nothing more."""
         self._gone = True
-        self._writer.close()
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_exception(WorkerGone(f"media worker {self.index} is gone"))
         calls, self._calls = sorted(self._calls), set()
         if not self._stopping:
-            await self._process.wait()
-            self._on_event({"event": "gone", "worker": self.index, "calls": calls})
+            self._burial = asyncio.get_running_loop().create_task(self._bury(calls))
+
+    async def _bury(self, calls: list[str]) -> None:
+        await self._process.wait()
+        self._on_event({"event": "gone", "worker": self.index, "calls": calls})
