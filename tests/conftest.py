@@ -1,8 +1,8 @@
-"""What every test shares: the settings of property tests, and the rules of tests/support/needs.py."""
+"""What every test shares: the settings of property tests, and the rules of tests/support/needs.py and workers.py."""
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.needs", "tests.support.promises", "tests.support.call_matrix"]
+pytest_plugins = ["tests.support.needs", "tests.support.workers", "tests.support.promises", "tests.support.call_matrix"]
 
 # A loaded machine is no counterexample; a fixture that is shared by all examples of a test is made for that.
 settings.register_profile(

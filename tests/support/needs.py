@@ -10,7 +10,6 @@ A whole file whose `pytestmark` requests `processes` is not even imported by `--
 import os
 import re
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,23 +50,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left = [item for item in items if is_fast(item) != ("fast" in wanted)]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if is_fast(item) == ("fast" in wanted)]
-    if config.getoption("dist", "no") == "loadgroup":
-        _group(items)
-
-
-def _group(items: list[pytest.Item]) -> None:
-    """Keep together what shares what it started, and begin with what takes longest (xdist's --dist=loadgroup)."""
-    files = Counter(item.path for item in items)
-    for item in items:
-        whole_system = "system" in getattr(item, "fixturenames", ()) and "e2e" in item.path.parts
-        shared = "e2e" if whole_system else "infra" if "template" in getattr(item, "fixturenames", ()) else None
-        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
-    items.sort(key=lambda item: (_rank(item.path), -files[item.path], str(item.path)))
-
-
-def _rank(path: Path) -> int:
-    folders = ("e2e", "local", "site", "media_node", "functions")
-    return next((rank for rank, name in enumerate(folders) if name in path.parts), len(folders))
 
 
 def is_fast(item: pytest.Item) -> bool:

@@ -36,7 +36,7 @@ CHECKS: Sequence[Mapping[str, list[str]]] = (
 
 PYTEST = [BIN + "pytest", "--quiet", "--durations=25", "--durations-min=0.1"]
 FAST = ["--fast", "--numprocesses=2", "--dist=worksteal", "-p", "no:schemathesis"]
-# Three at a time: most tests wait for processes and packets. tests/support/needs.py says which stay together.
+# Three at a time: most tests wait for processes and packets. tests/support/workers.py says which stay together.
 SLOW = ["--slow", "--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder"]
 # What --deep runs unless told what.
 HISTORIES = [f"tests/media_node/test_{name}_histories.py" for name in ("transaction", "registrar", "call")]
