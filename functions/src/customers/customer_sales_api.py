@@ -2,21 +2,25 @@
 
 import itertools
 from collections.abc import Mapping
+from datetime import datetime
 from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from customers import joins, sales_changes, service
+from customers import joins, line, numbers, sales_changes, service
 from customers.account import Account, Event
 from customers.contacts import ContactRefusedError
 from customers.environment import limits_to_item
 from customers.joining import CannotJoinError
 from customers.line import LineRefusedError
+from customers.number import NumberError, State
+from customers.number_store import UnknownNumberError
+from customers.numbers import NoPlanError
 from customers.phone import PriceNotAgreedError
 from customers.portal import registrations, views
 from customers.portal.problems import PROBLEMS
 from customers.preferences import DaysRefusedError, LimitRefusedError
-from customers.sales_changes import ACTIONS, FieldMissingError, UnknownActionError
+from customers.sales_changes import ACTIONS, GIVE_NUMBER, FieldMissingError, UnknownActionError
 from customers.states import Actor, Role
 from customers.store import Entry, UnknownCustomerError, store
 from shared import clock, colleague, http, problem
@@ -32,6 +36,16 @@ LONGEST_REASON = 1_000
 
 _STALE = Kind("customer-changed", HTTPStatus.PRECONDITION_FAILED, "De klant is intussen gewijzigd")
 _CANNOT_JOIN = Kind("cannot-join", HTTPStatus.CONFLICT, "Deze klanten kunnen niet worden samengevoegd")
+_NO_PLAN = Kind("no-plan", HTTPStatus.CONFLICT, "Er is geen belplan voor dit nummer")
+_NUMBER_STATES = {
+    State.FREE: "vrij",
+    State.WISHED: "door een andere klant gewenst",
+    State.RESERVED: "voor een andere klant gereserveerd",
+    State.PORTING_IN: "onderweg voor een andere klant",
+    State.ACTIVE: "van een andere klant",
+    State.PORTED_OUT: "naar een andere aanbieder",
+    State.BLOCKED: "nog niet weer vrij",
+}
 _PRICE = Kind("price-changed", HTTPStatus.CONFLICT, "De prijs is gewijzigd")
 
 app: APIGatewayHttpResolver = http.api(PROBLEMS)
@@ -74,6 +88,28 @@ def _cannot_join(error: CannotJoinError) -> Problem:
 def _line_refused(error: LineRefusedError) -> Problem:
     words = "Dit kan niet met dit nummer. Controleer de toestellen, de seconden (5 tot 120) en waarheen er doorgeschakeld wordt"
     return problem.invalid([FieldProblem(error.field, "invalid", words)]).problem
+
+
+@PROBLEMS.on(NoPlanError)
+def _no_plan(error: NoPlanError) -> Problem:
+    detail = (
+        "Elk belplan van deze klant heeft al een nummer. Laat de klant er eerst een belplan bij bestellen."
+        if error.plans
+        else "De klant heeft geen belplan. Een nummer zonder belplan gaat meteen weer terug."
+    )
+    return Problem(_NO_PLAN, detail)
+
+
+@PROBLEMS.on(UnknownNumberError)
+def _unknown_number(_: UnknownNumberError) -> Problem:
+    words = "Dit nummer is niet van ons, en deze klant neemt het niet mee. Vraag het bij beheer aan"
+    return problem.invalid([FieldProblem("number", "unknown", words)]).problem
+
+
+@PROBLEMS.on(NumberError)
+def _number_refused(error: NumberError) -> Problem:
+    words = f"Dit nummer kan nu niet in dienst: het is {_NUMBER_STATES[error.number.state]}"
+    return problem.invalid([FieldProblem("number", "invalid", words)]).problem
 
 
 @PROBLEMS.on(LimitRefusedError)
@@ -153,7 +189,10 @@ def post_change(customer_id: str) -> Response[str]:
             raise StaleCustomerError
         return sales_changes.carry_out(found, str(action), sent, who, now, why)
 
-    after = service.change(customer_id, change, now)
+    if action == GIVE_NUMBER:
+        after = _give_number(customer_id, sent.get("number"), seen, who, now, why)
+    else:
+        after = service.change(customer_id, change, now)
     logger.info("changed for a customer", extra={"customer_id": customer_id, "action": str(action)})
     count("ChangedBySales")
     return http.json_response(200, _view(after))
@@ -180,6 +219,17 @@ def post_join(customer_id: str) -> Response[str]:
     logger.info("customers judged", extra={"customer_id": customer_id, "other": other, "same": sent["same"]})
     count("ChangedBySales")
     return http.json_response(200, _view(after))
+
+
+def _give_number(customer_id: str, number: object, seen: int | None, who: Actor, now: datetime, why: str) -> Account:
+    """One transaction of the number and the customer, and so no change of the account alone."""
+    try:
+        wanted = line.e164(number if isinstance(number, str) else "")
+    except ValueError:
+        raise FieldMissingError("number") from None
+    if seen is not None and store().get(customer_id).version != seen:
+        raise StaleCustomerError
+    return numbers.give(wanted, customer_id, who, now, why)
 
 
 def _reason(sent: Mapping[str, object]) -> str:
@@ -234,7 +284,7 @@ def _view(account: Account) -> views.View:
         "callHistoryDays": account.environment.call_history_days,
         "joinedInto": customer.joined_into,
         "cost": views.cost(account, now),
-        "actions": sorted(ACTIONS),
+        "actions": sorted({*ACTIONS, GIVE_NUMBER}),
         "events": [_event(each) for each in reversed(history)],
     }
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from customers import line, numbers
-from customers.number import NumberError, State
+from customers.number import NumberError
+from customers.numbers import NoPlanError
 from customers.states import Actor, Role
 from customers.store import UnknownCustomerError, store
 from shared import clock
@@ -22,20 +23,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     who, now = Actor(Role.SALES, getpass.getuser()), clock.now()
     try:
-        wanted, account = line.e164(told.number), store().get(told.customer)
-        if not any(each.served and each.unit == "number" for each in account.products):
-            raise ValueError("the customer has no plan, and a number without one goes back")
+        wanted = line.e164(told.number)
+        store().get(told.customer)
         if numbers.find(wanted) is None:
             numbers.load([wanted], "number_desk", Actor(Role.OPERATOR, getpass.getuser()), now)
-        found = numbers.find(wanted)
-        if found is not None and found.state is State.FREE:
-            numbers.reserve(wanted, told.customer, who, now)
-        if all(each.number != wanted for each in account.environment.lines):
-            account = numbers.activate(wanted, told.customer, who, now)
+        account = numbers.give(wanted, told.customer, who, now)
     except UnknownCustomerError:
         print(f"There is no customer {told.customer!r}.", file=sys.stderr)
         return 1
-    except (NumberError, ValueError) as refused:
+    except (NumberError, NoPlanError, ValueError) as refused:
         print(f"{told.number} cannot be brought into service: {refused}", file=sys.stderr)
         return 1
     rings = next(each.rings for each in account.environment.lines if each.number == wanted)

@@ -19,6 +19,18 @@ from shared.telemetry import logger
 _ATTEMPTS = 8
 
 
+class NoPlanError(Exception):
+    """A number without a plan would go back at once: the customer has none, or each of its `plans` has its number."""
+
+    def __init__(self, plans: int) -> None:
+        super().__init__(
+            "each plan of the customer has its number"
+            if plans
+            else "the customer has no plan, and a number without one goes back"
+        )
+        self.plans = plans
+
+
 def _numbers() -> NumberStore:
     return NumberStore(store().table)
 
@@ -85,6 +97,12 @@ def activate(wanted: str, customer_id: str, who: Actor, now: datetime) -> Accoun
 
     Raises UnknownNumberError, NumberError (it is another's, or not reserved) or UnknownCustomerError.
     """
+    account = _activate(wanted, customer_id, who, now)
+    orders_behind.tell(account, now)
+    return account
+
+
+def _activate(wanted: str, customer_id: str, who: Actor, now: datetime, why: str = "") -> Account:
 
     def change(account: Account) -> Account:
         if any(each.number == wanted for each in account.environment.lines):
@@ -93,15 +111,30 @@ def activate(wanted: str, customer_id: str, who: Actor, now: datetime) -> Accoun
         made = Line(wanted, tuple(each.username for each in environment.phones[: line.RINGS_AT_FIRST]))
         phones = tuple(replace(each, number=each.number or wanted) for each in environment.phones)
         account = replace(account, environment=replace(environment, lines=(*environment.lines, made), phones=phones))
-        account = accounts.add_event(account, EventKind.NUMBER_ASSIGNED, who, now, number=wanted)
+        account = accounts.add_event(account, EventKind.NUMBER_ASSIGNED, who, now, why, number=wanted)
         return accounts.activate_ready(account, who, now)
 
     def move(found: Number) -> Number:
         return number.move(found, State.ACTIVE, who, now, customer_id=customer_id)
 
-    account = _with_customer(wanted, customer_id, move, change)
-    orders_behind.tell(account, now)
-    return account
+    return _with_customer(wanted, customer_id, move, change)
+
+
+def give(wanted: str, customer_id: str, who: Actor, now: datetime, why: str = "") -> Account:
+    """Bring a number of our blocks, or one that this customer brings along, into service for its plan; again changes nothing. The
+    table's stream completes the orders behind it.
+
+    Raises UnknownCustomerError, UnknownNumberError, NumberError, or NoPlanError when no plan lacks a number.
+    """
+    account = store().get(customer_id)
+    if any(each.number == wanted for each in account.environment.lines):
+        return account
+    plans = sum(each.quantity for each in account.products if each.served and each.unit == "number")
+    if len(account.environment.lines) >= plans:
+        raise NoPlanError(plans)
+    if _numbers().get(wanted).state in (State.FREE, State.WISHED):
+        reserve(wanted, customer_id, who, now, why)
+    return _activate(wanted, customer_id, who, now, why)
 
 
 def end(

@@ -115,6 +115,9 @@ def _limit(account: Account, sent: Fields, who: Actor, now: datetime) -> Account
     return preferences.limit(account, wanted, who, now)
 
 
+GIVE_NUMBER = "giveNumber"
+"""No change of the account alone, and so none of the table: numbers.give."""
+
 ACTIONS: Mapping[str, Action] = {
     "addPhones": _add_phones,
     "askForPasswords": _ask_for_passwords,

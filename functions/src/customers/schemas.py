@@ -2,7 +2,7 @@
 
 from customers.account import EventKind
 from customers.environment import Destination
-from customers.sales_changes import ACTIONS
+from customers.sales_changes import ACTIONS, GIVE_NUMBER
 from shared.openapi import Schema, a_list, an_object, more, optional
 
 
@@ -26,7 +26,9 @@ def schemas() -> Schema:
     )
     company = an_object(company=text, enterpriseNumber=text, vatId=text, id=text, country=text, kind=text)
     contact = an_object(id=text, name=text, email=text, telephone=text, roles=a_list(text))
-    change = an_object(action={"enum": sorted(ACTIONS)}, reason={"type": "string", "minLength": 1, "maxLength": 1000})
+    change = an_object(
+        action={"enum": sorted({*ACTIONS, GIVE_NUMBER})}, reason={"type": "string", "minLength": 1, "maxLength": 1000}
+    )
     return {
         "CustomerPage": an_object(
             items=a_list(entry), found=whole, complete=flag, customers=whole, phones=whole, monthlyCents=whole

@@ -34,6 +34,10 @@ export const ACTIONS = {
   resume: { label: "Blokkering opheffen" },
   dedicate: { label: "Eigen servers geven, die niemand anders bedienen" },
   share: { label: "Servers weer delen met anderen" },
+  giveNumber: {
+    label: "Nummer in dienst stellen bij een belplan",
+    fields: [{ name: "number", label: "Nummer, zoals +31 85 555 01 00" }],
+  },
   changeNumber: {
     label: "Nummer: wie er overgaat, en doorschakelen",
     of: "numbers",

@@ -210,7 +210,8 @@ def until(seen: Callable[[], Any], otherwise: str) -> Any:
         time.sleep(0.2)
 
 
-def told(found: Mapping[str, Any]) -> str:
-    """A record in a line: who called whom, and how each leg was secured."""
-    legs = [f"{leg['suite']} {leg['packets']} packets, {leg['plaintextPackets']} plaintext" for leg in found["legs"]]
-    return json.dumps({"from": found["from"], "to": found["to"], "legs": legs})
+def told(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a record says: who called whom, and how each leg was secured."""
+    names = ("keying", "suite", "packets", "plaintextPackets")
+    legs = [{name: leg[name] for name in names if name in leg} for leg in found["legs"]]
+    return {"from": found["from"], "to": found["to"], "beyond": found.get("beyond", ""), "legs": legs}

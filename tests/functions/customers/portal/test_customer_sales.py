@@ -1,12 +1,17 @@
 """What sales sees of customers and does for them: with who and why, mailed without the why."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from customers import fulfilment, numbers
 from customers.account import Account, EventKind
 from customers.product import State
+from customers.states import Actor, Role
 from customers.store import store
+from ordering.order import Order
+from tests.support.customers import NOW, prove
 from tests.support.functions import Api
 from tests.support.portal.bakery import BILLING, OWNER, TECHNICAL, Post, body
 
@@ -110,6 +115,36 @@ def test_a_value_that_cannot_be_is_told_by_its_field(shop: Account, action: str,
     told = do(action, **{**number, **fields})
     assert told.status in (404, 422), told.body
     assert store().get("bakker") == shop
+
+
+def test_sales_brings_a_number_into_service_for_a_plan_that_waits_for_it(
+    bakery: Account, post: Post, approved: Callable[..., Order]
+) -> None:
+    def order_plan(order_id: str) -> None:
+        fulfilment.fulfil(approved(order_id, "bakker", "plan"), NOW)
+        prove("bakker")
+
+    free, other = "+31855550144", "+31855550145"
+    numbers.load([free, other], "blok", Actor(Role.OPERATOR, "beheer"), NOW)
+    refused = do("giveNumber", number=free)
+    assert (refused.status, refused.json["title"]) == (409, "Er is geen belplan voor dit nummer")
+    order_plan("9876543210")
+    for wrong, status in (("085", 422), ("+31855559999", 422), (None, 422)):
+        assert do("giveNumber", number=wrong).status == status
+    assert do("giveNumber", version=1, number=free).status == 412, "somebody was quicker"
+    told = do("giveNumber", number="+31 85 555 01 44")
+    assert told.status == 200 and [each["number"] for each in told.json["numbers"]] == [free]
+    assert {each["state"] for each in told.json["products"]} == {"active"}
+    given = next(each for each in told.json["events"] if each["kind"] == "numberAssigned")
+    assert (given["why"], given["who"]["name"]) == ("klant belde", "verkoop@example.nl")
+    assert do("giveNumber", number=free).json["version"] == told.json["version"], "again changes nothing"
+    assert do("giveNumber", number=other).json["detail"].startswith("Elk belplan")
+    told_by_mail = [body(mail) for mail in post.deliver() if "nummer" in mail.subject.lower()]
+    assert told_by_mail and not any("klant belde" in text for text in told_by_mail)
+    order_plan("9876543211")
+    numbers.reserve(other, "slager", Actor(Role.SALES, "verkoop"), NOW)
+    taken = do("giveNumber", number=other)
+    assert (taken.status, taken.json["errors"][0]["field"]) == (422, "number")
 
 
 def test_two_customers_become_one_by_a_person_with_a_reason_and_a_mail(bakery: Account, post: Post) -> None:
