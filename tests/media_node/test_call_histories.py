@@ -55,6 +55,11 @@ class Office(RuleBasedStateMachine):
     def calling(self) -> list[Talk]:
         return [each for each in self.talks() if each.client is not None and not each.code]
 
+    @rule(which=st.integers(0, 9))
+    def somebody_takes_text_or_not_any_more(self, which: int) -> None:
+        phone = self.phones[which % len(self.phones)]
+        phone.types = not phone.types
+
     @rule(fates=st.lists(st.sampled_from(Fate), min_size=1, max_size=6))
     def weather_changes(self, fates: list[Fate]) -> None:
         self.office.weather.forecast(fates)

@@ -107,6 +107,29 @@ async def test_nothing_reaches_a_leg_before_its_keys(tmp_path: Path, made: list[
         assert (await call.stats())[1].drops == {"unanswered": 5}
 
 
+@pytest.mark.parametrize("first", ["audio", "text"])
+async def test_two_streams_of_one_phone_behind_nat_under_one_certificate_are_told_apart_by_the_nodes_ports(
+    tmp_path: Path, made: list[Phone], first: str
+) -> None:
+    a, b, typing, reading = DtlsPhone(), Phone(CM80), DtlsPhone(), Phone(CM80)
+    typing.context, typing.fingerprint = a.context, a.fingerprint
+    made += [a, b, typing, reading]
+    behind_nat = {"address": "10.0.0.7", "peer": "127.0.0.1"}
+    async with running_worker(tmp_path) as (worker, events):
+        streams = {"audio": Call(worker, a, b), "text": Call(worker, typing, reading, further=True)}
+        for stream in streams.values():
+            await stream.open()
+            await stream.describe(a_says=behind_nat)
+        for kind in (first, *(streams.keys() - {first})):
+            await handshake({"audio": a, "text": typing}[kind], streams[kind].a_at)
+        for stream in streams.values():
+            for _ in range(3):
+                assert stream.a_to_b()[1] is not None, "latched by what it sends"
+            stream.talk()
+            assert (await stream.stats())[0].keying == "DTLS-SRTP"
+        assert (await worker.load()).calls == 1 and not events
+
+
 @pytest.mark.parametrize("node_active", [False, True], ids=["phone-begins", "node-begins"])
 async def test_lost_flights_are_sent_again(tmp_path: Path, made: list[Phone], node_active: bool) -> None:
     a, b = DtlsPhone(node_active=node_active), Phone(CM80)

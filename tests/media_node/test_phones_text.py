@@ -8,8 +8,7 @@ import pytest
 
 from tests.support.desk import CUSTOMER, tone
 from tests.support.linphone import Linphone
-from tests.support.node import DOMAIN, accounts, wait_until
-from tests.support.node_factory import NodeFactory
+from tests.support.node import DOMAIN, NodeFactory, accounts, wait_until
 
 pytestmark = pytest.mark.needs("linphonec")
 

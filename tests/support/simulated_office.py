@@ -97,6 +97,7 @@ class SimulatedOffice:
         assert not self.media.unkeyed, "no leg without keys"
         assert not self.exchange._running.dialogs, "no dialog outlives its call"
         assert not self.loop.failures
+        assert not [fault for phone in self.phones for fault in phone.faults]
         assert not [fields for event, fields in self.log if event is Event.CALL_FAILED]
         assert len(self.records) == sum(event is Event.CALL_BEGINS for event, _ in self.log), "each call has its record"
         assert all(record.ended_at is not None and record.reason for record in self.records)

@@ -16,10 +16,12 @@ from media_node.sip.transport import Connection
 from tests.support.node import DOMAIN
 from tests.support.simulation import End
 
-_SDP = (
-    "v=0\r\no=- 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 40000 RTP/SAVP 8\r\n"
-    "a=rtpmap:8 PCMA/8000\r\na=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{key}\r\na={direction}\r\n"
+_SDP = "v=0\r\no=- 1 {version} IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n"
+_LINE = (
+    "m={kind} {port} RTP/SAVP {number}\r\na=rtpmap:{number} {codec}\r\n"
+    "a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:{key}\r\na={direction}\r\n"
 )
+_STREAMS = {"audio": (40000, 8, "PCMA/8000"), "text": (40002, 98, "t140/1000")}
 _CREDENTIALS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 
 
@@ -97,6 +99,7 @@ class Talk:
         def heard(response: Response) -> None:
             if 200 <= response.code < 300 and self.dialog is not None:
                 self.phone.acknowledge(self.dialog, sequence)
+                self.phone.compare(request, response)
 
         self.phone.layer.send(self.phone.end, request, heard)
 
@@ -110,6 +113,10 @@ class SimulatedPhone:
     source: str
     end: End = field(init=False)
     mood: str = "answers"
+    types: bool = True
+    """Whether it takes real-time text."""
+    faults: list[str] = field(default_factory=list)
+    """What was wrong with the answers to its offers."""
     talks: list[Talk] = field(default_factory=list)
     _sequence: int = 0
     _calls: int = 0
@@ -164,14 +171,43 @@ class SimulatedPhone:
         self, message: Request | Response, offer: Request | None = None, direction: str = "sendrecv"
     ) -> Request | Response:
         """Puts this phone's SDP into a message: the answer to an offer, where there is one."""
-        tag = 1
+        lines = [("audio", True, 1), ("text", self.types, 1)]
         if offer is not None and offer.body:
-            tag = Session.parse(offer.body).media[0].cryptos[0].tag
-        key = b64encode(f"{id(self):030d}".encode()[-30:]).decode()
-        body = _SDP.format(version=self._sequence, host=self.source, tag=tag, key=key, direction=direction)
+            lines = [
+                (
+                    each.kind,
+                    bool(each.port and (each.kind == "audio" or self.types)),
+                    each.cryptos[0].tag if each.cryptos else 1,
+                )
+                for each in Session.parse(offer.body).media
+            ]
+        body = _SDP.format(version=self._sequence, host=self.source)
+        for kind, taken, tag in lines:
+            port, number, codec = _STREAMS[kind]
+            key = b64encode(f"{kind}{id(self):030d}".encode()[-30:]).decode()
+            body += _LINE.format(
+                kind=kind,
+                port=port if taken else 0,
+                number=number,
+                codec=codec,
+                tag=tag,
+                key=key,
+                direction=direction,
+            )
         message.headers.set("Content-Type", "application/sdp")
         message.body = body.encode()
         return message
+
+    def compare(self, request: Request, response: Response) -> None:
+        """Holds an answer against its offer (RFC 3264 section 6): the same lines, none taken that was not offered, and none
+        without a key.
+        """
+        offer, answer = Session.parse(request.body), Session.parse(response.body)
+        if [each.kind for each in offer.media] != [each.kind for each in answer.media]:
+            self.faults.append(f"{answer} answers {offer}")
+        for ours, theirs in zip(offer.media, answer.media, strict=False):
+            if theirs.port and (not ours.port or not theirs.cryptos):
+                self.faults.append(f"{theirs} answers {ours}")
 
     def acknowledge(self, dialog: Dialog, sequence: int) -> None:
         """ACK."""
@@ -264,6 +300,7 @@ class SimulatedPhone:
                 dialog = talk.dialog or Dialog.as_client(request, response)
                 talk.dialog = dialog
                 self.acknowledge(dialog, request.cseq.sequence)
+                self.compare(request, response)
                 if talk.client is not None and talk.client._cancel:
                     talk.hang_up()
             elif response.code >= 300:

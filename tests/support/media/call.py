@@ -47,12 +47,13 @@ class Call:
     a: Phone
     b: Phone
     name: str = field(default_factory=lambda: f"call-{next(NUMBERS)}")
+    further: bool = False
     a_at: LocalTransport = field(init=False)
     b_at: LocalTransport = field(init=False)
 
     async def open(self, **families: int) -> Call:
         secure = {"a": self.a.leg().secure, "b": self.b.leg().secure}
-        where = await self.worker.open(self.name, secure=secure, families=families or None)
+        where = await self.worker.open(self.name, secure=secure, families=families or None, further=self.further)
         self.a_at, self.b_at = where["a"], where["b"]
         return self
 
