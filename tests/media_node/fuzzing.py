@@ -23,6 +23,8 @@ from media_node.sip.transaction import client_key, server_key
 HERE: Final = Path(__file__).parent
 CORPUS: Final = HERE / "corpus"
 TORTURE: Final = HERE / "torture"
+MESSAGES: Final = HERE / "messages"
+"""What phones, trunks and exchanges say, a message of each kind."""
 DICTIONARY: Final = HERE / "corpus.dict"
 DOMAIN: Final = "sip.example.nl"
 
@@ -118,10 +120,13 @@ class Edge:
         assert head.count(b"\r\n") == sum(len(response.headers.getlist(name)) for name in names)
 
 
-def seeds() -> list[bytes]:
-    """The messages of RFC 4475 and the corpus that was found by coverage."""
+def seeds(*folders: Path) -> list[bytes]:
+    """The messages of RFC 4475, one of each kind, and the corpus that was found by coverage; or what is in `folders`."""
     return [
-        path.read_bytes() for folder in (TORTURE, CORPUS) for path in sorted(folder.iterdir()) if path.suffix != ".md"
+        path.read_bytes()
+        for folder in folders or (TORTURE, MESSAGES, CORPUS)
+        for path in sorted(folder.iterdir())
+        if path.suffix != ".md"
     ]
 
 
@@ -132,13 +137,13 @@ def words() -> list[bytes]:
     return [line.encode().decode("unicode_escape").encode("latin-1") for line in quoted]
 
 
-def mutations(seed: int, number: int) -> Iterator[bytes]:
-    """Mutated messages, the same ones for the same seed."""
+def mutations(seed: int, number: int, *folders: Path, most: int = 6) -> Iterator[bytes]:
+    """Messages with up to `most` changes each, the same ones for the same seed."""
     chance = random.Random(seed)
-    sources, pieces = seeds(), words()
+    sources, pieces = seeds(*folders), words()
     for _ in range(number):
         data = bytearray(chance.choice(sources))
-        for _ in range(chance.randint(1, 6)):
+        for _ in range(chance.randint(1, most)):
             at = chance.randrange(len(data) + 1)
             match chance.randrange(8):
                 case 0:

@@ -69,7 +69,7 @@ def test_a_re_invite_may_move_the_peer() -> None:
     assert str(dialog.request("BYE", OURS).uri) == "sip:101@192.0.2.77"
 
 
-@pytest.mark.parametrize("contact", ["", "<sip:a@192.0.2.1>, <sip:b@192.0.2.1>"])
+@pytest.mark.parametrize("contact", ["", "<sip:a@192.0.2.1>, <sip:b@192.0.2.1>", "<p:a@192.0.2.1>"])
 def test_a_dialog_needs_exactly_one_contact(contact: str) -> None:
     with pytest.raises(ValueError, match="Contact"):
         Dialog.as_server(invite(1, contact), "ours")

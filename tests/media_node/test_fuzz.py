@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.media_node.fuzzing import Edge, mutations, seeds
+from media_node.sip.framing import PING, Framer
+from tests.media_node.fuzzing import CORPUS, MESSAGES, TORTURE, Edge, mutations, seeds
+from tests.media_node.fuzzing_inside import Inside
 
 
 def test_the_corpus_goes_through() -> None:
@@ -25,3 +27,31 @@ def test_mutated_messages_are_read_or_refused_and_nothing_else_happens(seed: int
         edge.stream(data)
         edge.packet(data)
     assert edge.taken > 10
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_however_octets_are_cut_the_messages_are_the_same(size: int) -> None:
+    for data in seeds(MESSAGES):
+        whole = list(Framer().feed(data))
+        assert whole
+        framer = Framer()
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert [frame for piece in pieces for frame in framer.feed(piece)] == whole
+
+
+def test_keep_alives_between_messages_are_no_part_of_them() -> None:
+    alone = [list(Framer().feed(data)) for data in seeds(MESSAGES)]
+    framer = Framer()
+    for data, frames in zip(seeds(MESSAGES), alone, strict=True):
+        assert list(framer.feed(b"\r\n\r\n" + data)) == [PING, *frames]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mutated_messages_of_a_known_phone_are_answered_and_calls_end_as_they_do(seed: int) -> None:
+    inside = Inside()
+    for data in [*(seeds() if seed == 0 else ()), *mutations(seed, 500, MESSAGES, TORTURE, CORPUS, most=2)]:
+        inside.message(data)
+    for data in mutations(seed, 700, MESSAGES, most=2):
+        inside.message(data)
+    inside.end()
+    assert inside.heard > 200

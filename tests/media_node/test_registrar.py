@@ -59,6 +59,11 @@ def test_too_short_a_lifetime_is_refused_with_the_shortest_that_is_not() -> None
     assert (refused.value.status, refused.value.min_expires) == (423, MIN_EXPIRES)
 
 
+def test_a_contact_that_no_call_can_be_sent_to_is_refused() -> None:
+    with pytest.raises(Rejected, match="no call can be sent to"):
+        Registrar().register(register("Contact: <mailto:x@example.nl>"), username=USER, connection=1, now=0)
+
+
 def test_zero_removes_one_binding_and_a_star_all() -> None:
     registrar = Registrar()
     for number in (1, 2):

@@ -102,7 +102,8 @@ class SimulatedOffice:
         assert len(self.records) == sum(event is Event.CALL_BEGINS for event, _ in self.log), "each call has its record"
         assert all(record.ended_at is not None and record.reason for record in self.records)
         for layer in (self.exchange.transactions, *(phone.layer for phone in self.phones)):
-            assert not layer._clients and not layer._servers and not layer._runs, "no transaction outlives its timers"
+            left = (layer._clients, layer._servers, layer._invites, layer._runs, layer._strange)
+            assert not any(left), "no transaction outlives its timers"
 
     def close(self) -> None:
         """Ends the world."""
@@ -129,7 +130,7 @@ class WatchedMedia(RulefulMedia):
 
     async def set(self, call: str, leg: str, remote: LegDescription) -> None:
         self._refuse()
-        if remote.crypto is None:
+        if remote.crypto is None and remote.dtls is None:
             self.unkeyed.append(call)
         await super().set(call, leg, remote)
 

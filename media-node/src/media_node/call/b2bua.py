@@ -153,7 +153,8 @@ class Call:
         """
         for party in self.parties.values():
             party.close()
-        del self.answering, self.hunt, self.joining, self.text, self.renegotiation, self.transfers, self.supervision
+        for name in [name for name, part in vars(self).items() if getattr(part, "call", None) is self]:
+            delattr(self, name)
 
     def answered(self, by: Destination | None = None) -> None:
         """Somebody answered: the call is one that lasts."""

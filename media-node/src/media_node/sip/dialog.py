@@ -112,4 +112,7 @@ def _target(message: Request | Response) -> URI:
     contacts = message.contact
     if len(contacts) != 1:
         raise ValueError("exactly one Contact is needed")
-    return contacts[0].uri
+    uri = contacts[0].uri
+    if uri.scheme not in ("sip", "sips", "tel"):
+        raise ValueError("a Contact that no request can be sent to")
+    return uri

@@ -188,6 +188,8 @@ class Registrar:
             raise Rejected(400, "Contact is not valid") from error
         if len(contacts) > MAX_BINDINGS:
             raise Rejected(400, "too many contacts")
+        if any(contact.uri.scheme not in ("sip", "sips") for contact in contacts):
+            raise Rejected(400, "a Contact that no call can be sent to")
         return [
             Binding(
                 username=username,

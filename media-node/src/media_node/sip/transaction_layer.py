@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from media_node.sip.grammar import URI, Address, Parameters, Via
 from media_node.sip.headers import Request, Response
@@ -49,6 +49,9 @@ MAX_OF_STRANGERS: Final = 5000
 """Transactions that are kept for peers who have shown no password: of one, and of all."""
 
 
+_K = TypeVar("_K")
+
+
 class TransactionUser(Protocol):
     """The transaction user. All methods are called in the event loop and must not block."""
 
@@ -69,6 +72,7 @@ class ServerTransaction:
     request: Request
     connection: Connection
     _layer: TransactionLayer
+    _key: Key
     _run: _Runner | None = None
     """None while nothing need be kept: see TransactionLayer."""
     tag: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -340,14 +344,20 @@ class TransactionLayer:
         run.strange = not run.connection.known
         self._strange += run.strange
 
-    def _ended(self, run: _Runner | None) -> None:
-        if run is None:
-            return
+    def _ended(self, run: _Runner) -> None:
         runs = self._runs.get(run.connection.number, set())
+        if run not in runs:
+            return
         runs.discard(run)
         if not runs:
             self._runs.pop(run.connection.number, None)
         self._strange -= run.strange
+
+    def _over(self, runs: dict[_K, _Runner], key: _K, run: _Runner) -> None:
+        """A transaction is over: it, and none that has come in its place."""
+        if runs.get(key) is run:
+            del runs[key]
+        self._ended(run)
 
     def _send(self, connection: Connection, message: Request | Response) -> bool:
         if self.trace is not None:
@@ -373,7 +383,7 @@ class TransactionLayer:
             connection,
             send=self._send,
             on_pass=on_pass,
-            on_end=lambda: self._ended(self._clients.pop(key, None)),
+            on_end=lambda: self._over(self._clients, key, run),
         )
         run.on_fail = on_fail
         run.on_over = client.let_go
@@ -395,8 +405,8 @@ class TransactionLayer:
         if not self._has_room(connection):
             self._send(connection, reply(request, 503, to_tag=secrets.token_hex(8)))
             return
-        _note_source(request, connection)
-        transaction = ServerTransaction(request, connection, self)
+        _note_source(request, connection)  # after `key`, which the Via of an old peer is part of
+        transaction = ServerTransaction(request, connection, self, key[1])
         if request.method == "INVITE":
             self.keep(transaction)
             transaction.respond(100)
@@ -409,9 +419,10 @@ class TransactionLayer:
     def keep(self, transaction: ServerTransaction) -> _Runner:
         """For the transaction: begins to keep it, until it has ended."""
         connection, request = transaction.connection, transaction.request
+        key = (connection.number, transaction._key)
         if request.method == "INVITE":
-            self._invites[connection.number, server_key(request)] = transaction
-        run = transaction._run = self._serve(connection, request)
+            self._invites[key] = transaction
+        run = transaction._run = self._serve(connection, request, key)
         return run
 
     def send_response(self, connection: Connection, response: Response) -> None:
@@ -428,9 +439,8 @@ class TransactionLayer:
         transaction.connection = connection
         self.keep(transaction).step(Respond(last))
 
-    def _serve(self, connection: Connection, request: Request) -> _Runner:
+    def _serve(self, connection: Connection, request: Request, key: tuple[int, Key]) -> _Runner:
         """Begins a server transaction."""
-        key = (connection.number, server_key(request))
         kind = InviteServer if request.method == "INVITE" else NonInviteServer
 
         def on_pass(message: Request | Response) -> None:
@@ -438,8 +448,9 @@ class TransactionLayer:
                 self._user.acknowledged(connection, message)
 
         def on_end() -> None:
-            self._ended(self._servers.pop(key, None))
-            self._invites.pop(key, None)
+            if self._servers.get(key) is run:
+                self._invites.pop(key, None)
+            self._over(self._servers, key, run)
 
         run = _Runner(
             kind(request, connection.transport.reliable), connection, send=self._send, on_pass=on_pass, on_end=on_end
@@ -459,7 +470,7 @@ class TransactionLayer:
             connection,
             send=self._send,
             on_pass=lambda message: None,
-            on_end=lambda: self._ended(self._servers.pop(key, None)),
+            on_end=lambda: self._over(self._servers, key, run),
         )
         self._servers[key] = run
         self._began(run)
