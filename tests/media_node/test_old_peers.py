@@ -36,7 +36,7 @@ def test_an_invite_without_a_branch_said_twice_is_one_and_nothing_of_it_is_left(
             for _ in range(2):
                 office.loop.do(lambda number=number: say(number))  # type: ignore[misc]
         layer = office.exchange.transactions
-        assert len(layer._runs[node.number]) == len(layer._servers) == layer._strange == 10
+        assert len(layer._runs[node.number]) == len(layer._servers) == len(layer._strangers) == 10
         assert [heard.count(code) for code in set(heard) - {100}] == [20]
         office.everything_ends()
     finally:

@@ -187,7 +187,7 @@ class Transactions(RuleBasedStateMachine):
             self.users_are_told_once()
         for layer in (self.client, self.server):
             assert not layer._clients and not layer._servers and not layer._invites and not layer._runs
-            assert layer._strange == 0
+            assert not layer._strangers
         assert all(asked.finals for asked in self.asked), "whoever asked is told, be it that nothing came"
         assert not [handle for handle in self.loop._scheduled if not handle.cancelled()]  # type: ignore[attr-defined]
 

@@ -102,7 +102,7 @@ class SimulatedOffice:
         assert len(self.records) == sum(event is Event.CALL_BEGINS for event, _ in self.log), "each call has its record"
         assert all(record.ended_at is not None and record.reason for record in self.records)
         for layer in (self.exchange.transactions, *(phone.layer for phone in self.phones)):
-            left = (layer._clients, layer._servers, layer._invites, layer._runs, layer._strange)
+            left = (layer._clients, layer._servers, layer._invites, layer._runs, layer._strangers)
             assert not any(left), "no transaction outlives its timers"
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Protocol, TypeVar
 
 from media_node.sip.grammar import URI, Address, Parameters, Via
@@ -184,7 +185,7 @@ def _nothing(*_: object) -> None:
 class _Runner:
     """One machine at work: performs its actions and wakes it."""
 
-    __slots__ = ("_on_end", "_send", "_timer", "connection", "machine", "on_fail", "on_over", "on_pass", "strange")
+    __slots__ = ("_on_end", "_send", "_timer", "connection", "machine", "on_fail", "on_over", "on_pass")
 
     def __init__(
         self,
@@ -204,7 +205,6 @@ class _Runner:
         """Called when nothing more will be passed on."""
         self._on_end = on_end
         self._timer: asyncio.TimerHandle | None = None
-        self.strange = False
 
     def start(self) -> None:
         if isinstance(self.machine, InviteClient | NonInviteClient):
@@ -240,9 +240,21 @@ class _Runner:
                 on_fail(action.cause)
         if failed:  # after what the peer did say has been passed on
             self.step(TransportFailed())
-        if ended:  # whoever was told holds this too, and a cycle would wait for the collector
-            self.on_over()
-            self.on_pass = self.on_fail = self.on_over = self._on_end = _nothing
+        if ended:
+            self._let_go()
+
+    def forget(self) -> None:
+        """Nothing more comes of it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._on_end()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whoever was told holds this too, and a cycle would wait for the collector."""
+        self.on_over()
+        self.on_pass = self.on_fail = self.on_over = self._on_end = _nothing
 
 
 class TransactionLayer:
@@ -260,8 +272,8 @@ class TransactionLayer:
         self._invites: dict[tuple[int, Key], ServerTransaction] = {}
         self._runs: dict[int, set[_Runner]] = {}
         """What runs over each connection."""
-        self._strange = 0
-        """Transactions that strangers began."""
+        self._strangers: dict[_Runner, None] = {}
+        """Transactions that strangers began, the oldest first."""
         self.trace: Trace | None = None
         """Where all messages are written too, masked."""
 
@@ -332,17 +344,27 @@ class TransactionLayer:
         self._user.lost(connection)
 
     def _has_room(self, connection: Connection) -> bool:
-        """Whether another transaction may be kept: a stranger's is answered and forgotten when he, or all of them, have
-        many that wait for an ACK.
-        """
+        """Whether another transaction may be kept: a stranger has few that wait for an ACK."""
         if connection.known:
             return True
-        return self._strange < MAX_OF_STRANGERS and len(self._runs.get(connection.number, ())) < MAX_OF_A_STRANGER
+        if len(self._runs.get(connection.number, ())) >= MAX_OF_A_STRANGER:
+            return False
+        return len(self._strangers) < MAX_OF_STRANGERS or self._make_room()
+
+    def _make_room(self) -> bool:
+        """The oldest stranger's transaction that only waits for an ACK is forgotten, so that a newcomer is always heard: he may be a
+        phone that lost its connection, or calls 112. The ACK, should it come, is then nobody's.
+        """
+        for run in islice(self._strangers, MAX_OF_A_STRANGER):
+            if run.machine.state is TransactionState.COMPLETED:
+                run.forget()
+                return True
+        return False
 
     def _began(self, run: _Runner) -> None:
         self._runs.setdefault(run.connection.number, set()).add(run)
-        run.strange = not run.connection.known
-        self._strange += run.strange
+        if not run.connection.known:
+            self._strangers[run] = None
 
     def _ended(self, run: _Runner) -> None:
         runs = self._runs.get(run.connection.number, set())
@@ -351,7 +373,7 @@ class TransactionLayer:
         runs.discard(run)
         if not runs:
             self._runs.pop(run.connection.number, None)
-        self._strange -= run.strange
+        self._strangers.pop(run, None)
 
     def _over(self, runs: dict[_K, _Runner], key: _K, run: _Runner) -> None:
         """A transaction is over: it, and none that has come in its place."""
