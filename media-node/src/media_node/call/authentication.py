@@ -143,8 +143,9 @@ class RequestAuthenticator:
         for nobody.
         """
         connection = transaction.connection
-        source = source_of(connection.peer.host)
-        if username in connection.accounts or (wait := self.lockout.wait(username, source, now)) is None:
+        if username in connection.accounts:
+            return False
+        if (wait := self.lockout.wait(username, source_of(connection.peer.host), now)) is None:
             return False
         self._warn(Event.LOCKED_OUT, connection.peer.host, now, reason=wait.reason.value, seconds=round(wait.seconds))
         transaction.respond(503, Retry_After=str(max(1, round(wait.seconds))))

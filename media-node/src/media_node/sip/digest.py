@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Final
 
 from media_node.sip.grammar import quoted
+from media_node.sip.message import token
 
 NONCE_LIFETIME: Final = 300.0
 """Seconds until a nonce is stale."""
@@ -240,7 +241,7 @@ class Authenticator:
         return Verdict.VALID
 
     def _nonce(self, now: float) -> str:
-        stamp = int(now * 1000).to_bytes(8, "big") + secrets.token_bytes(8)
+        stamp = int(now * 1000).to_bytes(8, "big") + bytes.fromhex(token())
         return urlsafe_b64encode(stamp + self._seal(stamp)).decode().rstrip("=")
 
     def _issued(self, nonce: str) -> float | None:

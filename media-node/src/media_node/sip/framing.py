@@ -115,10 +115,10 @@ class Framer:
 
 def content_length(head: bytes) -> int:
     """The Content-Length of a head. Raises FramingError when it is absent, repeated with another value, or out of bounds."""
-    values = set(_lengths(head))
-    if len(values) != 1:
+    values = list(_lengths(head))
+    if not values or values.count(values[0]) != len(values):
         raise FramingError("a stream needs exactly one Content-Length", head)
-    value = values.pop()
+    value = values[0]
     if not value.isdigit() or len(value) > 9:
         raise FramingError("Content-Length is not a number of octets", head)
     if int(value) > MAX_BODY:

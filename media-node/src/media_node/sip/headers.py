@@ -19,15 +19,24 @@ _COPIED: Final = (
 )
 """What a response has of its request (RFC 3261 section 8.2.6.2), and how many values of it."""
 _SHORT: Final = 64
+_REMEMBERED: Final = 1024
 _COMPACT: Final = {short: name.lower() for short, name in COMPACT_FORMS.items()}
 
 
-def _key(name: str) -> str:
-    """What a field is found by: its long name in lower case."""
-    return _short_names(name)[0] if len(name) <= _SHORT else name.lower()
+class _Keys(dict[str, str]):
+    """What fields are found by: their long names in lower case."""
+
+    def __missing__(self, name: str) -> str:
+        key = _names(name)[0]
+        if len(self) < _REMEMBERED and len(name) <= _SHORT:
+            self[name] = key
+        return key
 
 
-@lru_cache(maxsize=1024)
+_KEYS: Final = _Keys()
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _short_names(name: str) -> tuple[str, str, bool]:
     """What a field is found by, its name as it is written, and whether that is a token (RFC 3261 section 25.1)."""
     return _names(name)
@@ -49,6 +58,8 @@ class Headers(sipmessage.Headers):
         self._fields: dict[str, tuple[str, list[str]]] = {}
         self._parsed: dict[str, Any] = {}
         """What the values of a field were read as, until they change."""
+        self.repeated: list[str] = []
+        """The names, in lower case, of fields that were received more than once."""
 
     def read(self, lines: list[str]) -> bool:
         """Adds fields as they were received; False at a line without the name of a field before its colon."""
@@ -65,11 +76,12 @@ class Headers(sipmessage.Headers):
                 fields[key] = (shown, [value.strip(" \t")])
             else:
                 found[1].append(value.strip(" \t"))
+                self.repeated.append(key)
         return True
 
     def add(self, key: str, value: str) -> None:
         """Adds a value after those that stand there."""
-        lower = _key(key)
+        lower = _KEYS[key]
         self._parsed.pop(lower, None)
         found = self._fields.get(lower)
         if found is None:
@@ -87,17 +99,13 @@ class Headers(sipmessage.Headers):
 
     def get(self, key: str, default: str | None = None) -> str | None:
         """The first value, or `default`."""
-        found = self._fields.get(_key(key))
+        found = self._fields.get(_KEYS[key])
         return found[1][0] if found else default
 
     def getlist(self, key: str) -> list[str]:
         """All values; not to be changed."""
-        found = self._fields.get(_key(key))
+        found = self._fields.get(_KEYS[key])
         return found[1] if found else _NO_VALUES
-
-    def repeated(self) -> list[str]:
-        """The names, in lower case, of fields that have several values."""
-        return [key for key, (_, values) in self._fields.items() if len(values) > 1]
 
     def keys(self) -> list[str]:
         """The names as they were first written."""
@@ -113,7 +121,7 @@ class Headers(sipmessage.Headers):
 
     def setlist(self, key: str, values: list[str]) -> None:
         """These values in place of all; none takes the field out."""
-        lower = _key(key)
+        lower = _KEYS[key]
         self._parsed.pop(lower, None)
         if not values:
             self._fields.pop(lower, None)
@@ -122,10 +130,10 @@ class Headers(sipmessage.Headers):
         self._fields[lower] = (found[0] if found else key, values)
 
     def __getitem__(self, key: str) -> str:
-        return self._fields[_key(key)][1][0]
+        return self._fields[_KEYS[key]][1][0]
 
     def __contains__(self, key: str) -> bool:
-        return _key(key) in self._fields
+        return _KEYS[key] in self._fields
 
     def __str__(self) -> str:
         lines = [f"{name}: {value}\r\n" for name, values in self._fields.values() for value in values]
@@ -232,7 +240,8 @@ class _Message:
     @property
     def require(self) -> list[str]:
         """The option tags of Require."""
-        return tokens(self.headers.getlist("Require"))
+        values = self.headers.getlist("Require")
+        return tokens(values) if values else []
 
     @property
     def supported(self) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from media_node.sip.framing import END, MAX_BODY, MAX_HEAD, FramingError, content_length, has_length
@@ -96,11 +98,11 @@ def _unfold(head: bytes) -> list[str]:
         text = head.decode("utf-8")
     except UnicodeDecodeError:
         text = head.decode("latin-1")
-    ends = text.count("\r\n")
+    lines = text.split("\r\n")
+    ends = len(lines) - 1
     if text.count("\r") != ends or text.count("\n") != ends:
         # A lone CR or LF is a line end to some peers: copied into another message it would start a header of the sender's choosing.
         raise Malformed(400, "a lone CR or LF in a header")
-    lines = text.split("\r\n")
     if "\r\n " not in text and "\r\n\t" not in text:
         return lines
     unfolded: list[list[str]] = []
@@ -150,7 +152,7 @@ def _is_number(text: str) -> bool:
 def _check(message: Request | Response) -> None:
     """Raises KeyError for a field that is missing, ValueError or Malformed for one that is wrong."""
     headers = message.headers
-    for name in headers.repeated():
+    for name in headers.repeated:
         if name in _SINGLE:
             raise ValueError(f"{name} stands more than once")
     for name in ("Max-Forwards", "Content-Length", "Expires"):
@@ -191,6 +193,16 @@ def tag(address: Address) -> str:
     return value or ""
 
 
+def _tokens() -> Iterator[str]:
+    while True:
+        octets = secrets.token_hex(2048)
+        yield from (octets[position : position + 16] for position in range(0, len(octets), 16))
+
+
+token: Final = partial(next, _tokens())
+"""Eight random octets in hexadecimal, for tags, branches and Call-IDs, which all may see. The system is asked for many at a time."""
+
+
 def reply(request: Request, status: int, phrase: str = "", *, to_tag: str = "") -> Response:
     """A response to `request` with the headers section 8.2.6.2 copies; `to_tag` is added where To has no tag yet."""
     return _reply(request.headers, status, phrase, to_tag)
@@ -206,7 +218,7 @@ def reply_to_malformed(error: Malformed) -> Response | None:
         return None
     if (headers.get("CSeq") or "").upper().endswith("ACK"):
         return None
-    response = _reply(headers, error.status, "", secrets.token_hex(8))
+    response = _reply(headers, error.status, "", token())
     response.headers.set("Warning", warning(error.reason))
     return response
 

@@ -106,7 +106,9 @@ class Registrar:
             if new.expires_at > now:
                 after = _with_room((*after, new))
         self._set(username, after)
-        unused = {old.connection for old in before if old.connection not in self._users} - {connection}
+        unused = {each.connection for each in before if each.connection not in self._users} - {connection}
+        if not unused:
+            return Registration(after, doubtful=self._doubtful(after, wanted or []))
         replaced = unused & {old.connection for old in before for new in wanted or [] if old.same_phone(new)}
         return Registration(
             after, tuple(sorted(replaced)), tuple(sorted(unused - replaced)), self._doubtful(after, wanted or [])

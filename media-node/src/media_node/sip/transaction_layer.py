@@ -6,7 +6,6 @@ The state machines of transaction.py stay pure; this is where their actions happ
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from media_node.sip.grammar import URI, Address, Parameters, Via
 from media_node.sip.headers import Request, Response
-from media_node.sip.message import reply, tag
+from media_node.sip.message import reply, tag, token
 from media_node.sip.trace import Trace
 from media_node.sip.transaction import (
     T1,
@@ -76,7 +75,7 @@ class ServerTransaction:
     _key: Key
     _run: _Runner | None = None
     """None while nothing need be kept: see TransactionLayer."""
-    tag: str = field(default_factory=lambda: secrets.token_hex(8))
+    tag: str = field(default_factory=token)
     """Our tag in the responses to a request outside a dialog."""
     on_cancel: Callable[[Request], None] | None = None
     answered: bool = False
@@ -290,7 +289,7 @@ class TransactionLayer:
         `on_response` hears every response; silence and failure come as a 408 or 503 of our own.
         """
         here = connection.contact
-        branch = f"z9hG4bK{secrets.token_hex(12)}"
+        branch = f"z9hG4bK{token()}"
         parameters = Parameters(branch=branch, rport=None)
         request.via = [Via(connection.transport.value, here.host, here.port, parameters)]
         request.headers.set("User-Agent", self._agent)
@@ -308,7 +307,7 @@ class TransactionLayer:
                 connection.transport.value,
                 here.host,
                 here.port,
-                Parameters(branch=f"z9hG4bK{secrets.token_hex(12)}", rport=None),
+                Parameters(branch=f"z9hG4bK{token()}", rport=None),
             )
         ]
         self._send(connection, ack)
@@ -425,7 +424,7 @@ class TransactionLayer:
             self._user.acknowledged(connection, request)
             return
         if not self._has_room(connection):
-            self._send(connection, reply(request, 503, to_tag=secrets.token_hex(8)))
+            self._send(connection, reply(request, 503, to_tag=token()))
             return
         _note_source(request, connection)  # after `key`, which the Via of an old peer is part of
         transaction = ServerTransaction(request, connection, self, key[1])
@@ -497,7 +496,7 @@ class TransactionLayer:
         self._servers[key] = run
         self._began(run)
         invite = self._invites.get((connection.number, server_key(request, "INVITE")))
-        run.step(Respond(reply(request, 200 if invite else 481, to_tag=invite.tag if invite else secrets.token_hex(8))))
+        run.step(Respond(reply(request, 200 if invite else 481, to_tag=invite.tag if invite else token())))
         if invite is not None and not invite.answered:
             invite.cancelled = True
             if invite.on_cancel is not None:
@@ -514,6 +513,11 @@ def _note_source(request: Request, connection: Connection) -> None:
     carry.
     """
     (top, *others), peer = request.via, connection.peer
+    written = request.headers.getlist("Via")
+    if len(written) == 1 and not others and written[0].endswith(";rport") and "received" not in top.parameters:
+        # As nearly all phones write it.
+        request.headers.set("Via", f"{written[0]}={peer.port};received={peer.host}")
+        return
     changes: dict[str, str | None] = {}
     if "rport" in top.parameters:
         changes = {"rport": str(peer.port), "received": peer.host}
