@@ -2,7 +2,9 @@
 
     python tests/bench/fuzz.py [--runs 200000] [--live 20000] [--keep] [--json]
 
-`guided`: runs without an exception, how many inputs reach something new, and how much memory grew after the first tenth.
+`strangers`: what a stranger's messages go through; `phones`: what a known phone's do, in a whole exchange with calls, a tenth
+as many; `media`: datagrams to a relay with calls, a tenth as many. Of each: runs without an exception, how many inputs reach
+something new, and how much memory grew after the first tenth.
 `live`: messages sent by strangers over TLS while a registered phone sends OPTIONS: the longest it waited in milliseconds
 (`without` strangers too, which is the machine's own share), the processor time of the longest `turn` of the node's loop, what
 the node's memory grew by in MB, and whether it lives.
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,37 +32,54 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.edge import ELSEWHERE, STRANGERS, Watch, node
 from tests.bench.edge_wire import WirePhone, trusting
-from tests.media_node.fuzzing import CORPUS, DICTIONARY, TORTURE, Edge, mutations
+from tests.media_node.fuzzing import CORPUS, DICTIONARY, MESSAGES, TORTURE, Edge, mutations
+from tests.media_node.fuzzing_media import media_seeds
 
 MAX_LENGTH = 4096
+TARGETS = ("strangers", "phones", "media")
 
 
-def fuzz(arguments: list[str]) -> None:
+def fuzz(target: str, arguments: list[str]) -> None:
     """Runs the coverage-guided fuzzer in this process, and ends it."""
     import atheris
 
-    for name in [name for name in sys.modules if name.startswith(("media_node", "sipmessage", "tests.media_node"))]:
+    for name in [name for name in sys.modules if name.startswith(("media_node", "sipmessage", "tests."))]:
         del sys.modules[name]
     with atheris.instrument_imports(include=["media_node", "sipmessage"]):
         import media_node.sip.message  # noqa: F401
         from tests.media_node.fuzzing import Edge
-    edge = Edge()
+        from tests.media_node.fuzzing_inside import Inside
+        from tests.media_node.fuzzing_media import MediaEdge
 
-    def one(data: bytes) -> None:
-        edge.stream(data)
-        edge.packet(data)
+    def strangers() -> Callable[[bytes], None]:
+        edge = Edge()
 
-    atheris.Setup([sys.argv[0], *arguments], one)
+        def one(data: bytes) -> None:
+            edge.stream(data)
+            edge.packet(data)
+
+        return one
+
+    targets: dict[str, Callable[[], Callable[[bytes], None]]] = {
+        "strangers": strangers,
+        "phones": lambda: Inside().message,
+        "media": lambda: MediaEdge().datagram,
+    }
+    atheris.Setup([sys.argv[0], *arguments], targets[target]())
     atheris.Fuzz()
 
 
-def guided(runs: int, keep: bool) -> dict[str, Any]:
-    """The coverage-guided part, in a process of its own."""
+def guided(target: str, runs: int, keep: bool) -> dict[str, Any]:
+    """A coverage-guided part, in a process of its own."""
     with tempfile.TemporaryDirectory() as directory:
-        found = Path(directory, "found")
+        found, kinds = Path(directory, "found"), Path(directory, "kinds")
         found.mkdir()
+        kinds.mkdir()
+        for number, data in enumerate(media_seeds() if target == "media" else ()):
+            (kinds / str(number)).write_bytes(data)
+        corpora = {"media": [kinds], "phones": [MESSAGES, TORTURE], "strangers": [CORPUS, TORTURE, MESSAGES]}[target]
         command = [
-            *(sys.executable, __file__, "--fuzz", str(found), str(CORPUS), str(TORTURE)),
+            *(sys.executable, __file__, "--fuzz", target, str(found), *map(str, corpora)),
             *(f"-dict={DICTIONARY}", f"-max_len={MAX_LENGTH}", f"-atheris_runs={runs}", "-rss_limit_mb=600"),
             *("-timeout=5", "-print_final_stats=1", f"-artifact_prefix={directory}/"),
         ]
@@ -169,12 +189,13 @@ def live(number: int) -> dict[str, Any]:
 def main(arguments: list[str]) -> int:
     """Fuzz and print."""
     if arguments[:1] == ["--fuzz"]:
-        fuzz(arguments[1:])
+        fuzz(arguments[1], arguments[2:])
         return 0
     parser = argparse.ArgumentParser(
         prog="dev bench fuzz", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=200_000, help="inputs of the coverage-guided fuzzer; 0 for none")
+    parser.add_argument("--targets", nargs="*", choices=TARGETS, default=list(TARGETS), help="what is fuzzed")
     parser.add_argument("--live", type=int, default=20_000, help="messages to a running node; 0 for none")
     parser.add_argument("--keep", action="store_true", help="add what reached something new to the corpus")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -191,7 +212,9 @@ def main(arguments: list[str]) -> int:
                 edge.stream(data)
             figures["unguided"] = {"runs": options.runs, "seconds": round(time.monotonic() - began), "faults": []}
         else:
-            figures["guided"] = guided(options.runs, options.keep)
+            for target in options.targets:
+                share = 1 if target == "strangers" else 10
+                figures[target] = guided(target, options.runs // share, options.keep and share == 1)
     if options.live:
         figures["live"] = live(options.live)
     if options.json:
@@ -199,7 +222,7 @@ def main(arguments: list[str]) -> int:
     else:
         for name, each in figures.items():
             print(name, ", ".join(f"{key} {value}" for key, value in each.items() if value != ""))
-    faults = figures.get("guided", {}).get("faults") or figures.get("guided", {}).get("error")
+    faults = any(each.get("faults") or each.get("error") for each in figures.values())
     return 1 if faults or not figures.get("live", {"lives": True})["lives"] else 0
 
 

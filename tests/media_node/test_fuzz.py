@@ -10,6 +10,7 @@ import pytest
 from media_node.sip.framing import PING, Framer
 from tests.media_node.fuzzing import CORPUS, MESSAGES, TORTURE, Edge, mutations, seeds
 from tests.media_node.fuzzing_inside import Inside
+from tests.media_node.fuzzing_media import MediaEdge, media_mutations, media_seeds
 
 
 def test_the_corpus_goes_through() -> None:
@@ -55,3 +56,13 @@ def test_mutated_messages_of_a_known_phone_are_answered_and_calls_end_as_they_do
         inside.message(data)
     inside.end()
     assert inside.heard > 200
+
+
+def test_mutated_datagrams_move_no_media_and_are_counted_for_what_they_are() -> None:
+    edge = MediaEdge()
+    try:
+        for data in [*media_seeds(), *media_mutations(1, 400)]:
+            edge.datagram(data)
+        assert edge.relay.received > 10_000
+    finally:
+        edge.close()
