@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.support.site.npm import npm_packages
 
@@ -43,6 +44,12 @@ _WATCH = """
     for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__seen.shift += entry.value;
   }).observe({ type: "layout-shift", buffered: true });
   addEventListener("securitypolicyviolation", (event) => window.__seen.policy.push(`${event.effectiveDirective} ${event.blockedURI}`));
+"""
+# Once a visit, before the scripts of its first page run; the name lasts as long as the tab shows pages of one visit.
+_FORGET = """
+  if (location.protocol !== "about:" && !window.name) {
+    sessionStorage.clear(); localStorage.clear(); window.name = "visited";
+  }
 """
 
 
@@ -86,6 +93,60 @@ def axe_faults(page: Page) -> list[str]:
     return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in violations]
 
 
+@dataclass
+class _Tab:
+    """One tab of a browser, and what is noted of the page in it. Its cache is off, so each page costs what it costs the
+    first time.
+    """
+
+    context: BrowserContext
+    page: Page
+    url: str = ""
+    seen: Visit = field(default_factory=Visit)
+    loaded: list[float] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, browser: Browser, width: int, scheme: Scheme) -> _Tab:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            locale="nl-NL",
+            timezone_id="Europe/Amsterdam",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(10_000)
+        tab = cls(context, context.new_page())
+        tab.page.add_init_script(_FORGET)
+        tab.page.add_init_script(_WATCH)
+        tab.page.on("console", lambda message: tab.seen.console.append(f"{message.type}: {message.text}"))
+        tab.page.on("pageerror", lambda error: tab.seen.console.append(f"error: {error}"))
+        tab.page.on("request", lambda request: tab.requested(request.url))
+        wire = context.new_cdp_session(tab.page)
+        wire.on("Network.loadingFinished", lambda event: tab.loaded.append(event["encodedDataLength"]))
+        wire.send("Network.enable")
+        wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        return tab
+
+    def visit(self, url: str) -> Visit:
+        """Begin to note."""
+        self.url, self.seen, self.loaded = url, Visit(), []
+        return self.seen
+
+    def requested(self, url: str) -> None:
+        if not _is_own(url, self.url):
+            self.seen.foreign.append(url)
+
+    def empty(self) -> None:
+        """As new: nothing of the visit runs, and what it stored is forgotten before the next page reads it (`_FORGET`)."""
+        self.page.goto("about:blank")
+        self.page.evaluate("window.name = ''")
+        self.context.clear_cookies()
+        self.context.set_offline(False)
+
+
+_tabs: WeakKeyDictionary[Browser, dict[tuple[int, Scheme], _Tab]] = WeakKeyDictionary()
+
+
 @contextmanager
 def visited(
     browser: Browser,
@@ -99,30 +160,18 @@ def visited(
     """Open a page on a screen of `width` CSS pixels and look, after `prepare` brought it into the wanted state; it
     stays open meanwhile.
 
-    `enter` signs in first, unseen.
+    `enter` signs in first, unseen. Without it the tab is one that an earlier visit of this size left empty: starting one
+    takes more than a page does.
     """
-    context = browser.new_context(
-        viewport={"width": width, "height": 800},
-        color_scheme=scheme,
-        locale="nl-NL",
-        timezone_id="Europe/Amsterdam",
-        reduced_motion="reduce",
-    )
-    context.set_default_timeout(10_000)
+    tab = None if enter else _tabs.setdefault(browser, {}).pop((width, scheme), None)
+    tab = tab or _Tab.new(browser, width, scheme)
     try:
-        page, seen = context.new_page(), Visit()
+        page, seen = tab.page, tab.visit(url)
         if enter:
             enter(page)
-        page.add_init_script(_WATCH)
-        page.on("console", lambda message: seen.console.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: seen.console.append(f"error: {error}"))
-        page.on("request", lambda request: seen.foreign.extend([] if _is_own(request.url, url) else [request.url]))
-        wire = context.new_cdp_session(page)
-        loaded: list[float] = []
-        wire.on("Network.loadingFinished", lambda event: loaded.append(event["encodedDataLength"]))
-        wire.send("Network.enable")
+            seen = tab.visit(url)
         answer = page.goto(url)
-        seen.bytes, seen.requests = int(sum(loaded)), len(loaded)
+        seen.bytes, seen.requests = int(sum(tab.loaded)), len(tab.loaded)
         if prepare:
             prepare(page)
         if not page.evaluate(_PAINTED):
@@ -135,8 +184,14 @@ def visited(
         if answer is not None and answer.status >= 400:  # Chromium says so itself, and no page can help it
             seen.console = [line for line in seen.console if f"responded with a status of {answer.status}" not in line]
         yield page, seen
-    finally:
-        context.close()
+        if not enter:
+            tab.empty()
+            _tabs[browser][width, scheme] = tab
+            return
+    except BaseException:
+        tab.context.close()
+        raise
+    tab.context.close()
 
 
 def visit(browser: Browser, url: str, **options: Any) -> Visit:
@@ -146,7 +201,7 @@ def visit(browser: Browser, url: str, **options: Any) -> Visit:
 
 
 def _is_own(url: str, origin: str) -> bool:
-    return url.startswith("data:") or urlsplit(url)[:2] == urlsplit(origin)[:2]
+    return url.startswith(("data:", "about:")) or urlsplit(url)[:2] == urlsplit(origin)[:2]
 
 
 def markup_faults(documents: Mapping[str, str], directory: Path) -> dict[str, list[str]]:
