@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from OpenSSL import SSL
 
 from callvoip.phones.baresip import Baresip, talk
+from media_node.worker_link.protocol import LocalTransport
+from tests.media_node.fuzzing_media import media_seeds
 from tests.support.desk import CUSTOMER, Desks, desks
+from tests.support.media.dtls_phone import DtlsPhone
+from tests.support.media.phone import CM80, Phone
 from tests.support.node import DOMAIN, Aws, Certificates, accounts, wait_until
 from tests.support.wire import read
 
 pytestmark = pytest.mark.needs("baresip", "tshark", "ss")
 
+ELSEWHERE = "127.0.0.77"
+"""Where strangers are."""
 CONTACTS = ["module_app contact.so"]
 CAMERA = ["module vp8.so", "module fakevideo.so", "video_source fakevideo,nil", "video_display fakevideo,nil"]
 
@@ -250,3 +260,51 @@ def test_the_wire_shows_no_fault(made: Office) -> None:
     reading = read(made.desks.captured(), made.desks.node.address, made.desks.keys)
     assert reading.counts["sip"] > 10, reading.counts
     assert reading.faults == []
+
+
+def strangers(address: str, ended: threading.Event) -> int:
+    """Try to be the phone until `ended`: handshakes with a certificate of their own, records that belong to none, RTP in clear and
+    under a key of their own, from many ports. How much media came back.
+    """
+    hello, ports, media = media_seeds(), range(20000, 20004), 0
+    with contextlib.ExitStack() as stack:
+        impostors = [stack.enter_context(contextlib.closing(DtlsPhone(address=ELSEWHERE))) for _ in range(4)]
+        liar = stack.enter_context(contextlib.closing(Phone(CM80, ELSEWHERE)))
+        while not ended.is_set():
+            for impostor in impostors:
+                for port in ports:
+                    at = LocalTransport(address=address, rtp_port=port, rtcp_port=port, fingerprint="")
+                    with contextlib.suppress(TimeoutError, SSL.Error, AssertionError):
+                        impostor.shake_hands(at, patience=0.05)
+                    for datagram in (*hello, liar.protect(liar.next()), bytes(liar.next())):
+                        impostor.send_raw(at, datagram)
+                        liar.send_raw(at, datagram)
+            for each in (*impostors, liar):
+                each.rtp.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while datagram := each.rtp.recv(2048):
+                        media += 128 <= datagram[0] <= 191
+    return media
+
+
+@pytest.mark.parametrize("dtls_calls", [True, False], ids=["it-calls", "it-is-called"])
+def test_strangers_at_the_ports_of_a_phone_that_is_keyed_by_dtls_get_and_give_no_media(
+    office: Office, dtls_calls: bool
+) -> None:
+    """ES2025-01 (CVE-2025-53399) and the race for the handshake (ES2023-03), with a phone that is not ours."""
+    caller, called = (office.dtls, office.camera) if dtls_calls else (office.camera, office.dtls)
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(strangers, office.desks.node.address, ended)
+        try:
+            caller.command("dial", "101" if dtls_calls else "104")
+            talk(caller, called)
+        finally:
+            ended.set()
+    assert heard.result() == 0
+    for phone in (caller, called):
+        assert all(count > 50 for count in phone.packets()), phone.text()
+    record = office.last_record()
+    legs = record["legs"]
+    assert isinstance(legs, list) and record["reason"] == "completed"
+    assert all(leg["packets"] > 50 and leg["plaintextPackets"] == 0 for leg in legs)

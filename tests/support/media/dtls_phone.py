@@ -34,8 +34,8 @@ class DtlsPhone(Phone):
     datagrams get lost.
     """
 
-    def __init__(self, *suites: Suite, node_active: bool = False) -> None:
-        super().__init__(None)
+    def __init__(self, *suites: Suite, node_active: bool = False, address: str = "127.0.0.1") -> None:
+        super().__init__(None, address)
         self.suites = suites or (CM80,)
         self.node_active = node_active
         self.lose: Callable[[int], bool] = lambda number: False
