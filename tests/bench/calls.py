@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from media_node.probe.phone import Conversation, Phone, RequestRefused
 from media_node.probe.stream import Stream
 from tests.bench.edge_wire import DOMAIN, PASSWORD, trusting, username
+from tests.bench.wire_calls import WirePhone, call_for
 
+PHONES = 200
 REFRESH = 120.0
 """Seconds in which each phone registers again."""
 
@@ -165,17 +168,19 @@ async def calls_per_cpu_second(calls: int, rate: float, rounds: int) -> list[flo
 
     Raises RuntimeError when some failed.
     """
-    pairs = 20 + int(rate / 2)
     figures = []
-    async with signalling(2 * pairs, logged=True) as served:
-        load = Load(served, pairs, rate, 0, audio=False)
-        await load.connect()
-        await load.run(20 / rate)
+    async with signalling(PHONES, logged=True) as served:
+        phones = [WirePhone(number) for number in range(PHONES)]
+        context = trusting()
+        for phone in phones:
+            await phone.connect(served.port, context)
+        await call_for(phones, rate, 1)  # whatever is made at the first of a kind
         for _ in range(rounds):
-            before, done = served.cpu, load.done
-            await load.run(calls / rate)
-            figures.append((load.done - done) / (served.cpu - before))
-        await load.close()
-    if load.failed:
-        raise RuntimeError(f"{load.failed} calls failed: {load.reasons}")
+            before = served.cpu
+            done, wrong = await call_for(phones, rate, calls / rate)
+            figures.append(done / (served.cpu - before))
+            if wrong:
+                raise RuntimeError(f"{len(wrong)} calls failed: {Counter(wrong)}")
+        for phone in phones:
+            phone.close()
     return figures
