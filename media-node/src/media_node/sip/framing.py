@@ -63,7 +63,7 @@ class Framer:
         Then FramingError if the rest cannot be a message.
         """
         self._buffer += data
-        while (frame := self._next()) is not None:
+        while self._buffer and (frame := self._next()) is not None:
             yield frame
 
     def _next(self) -> bytes | KeepAlive | None:

@@ -235,10 +235,6 @@ class Address(sipmessage.Address):
         return cls(uri, name, parameters), position
 
     def __str__(self) -> str:
-        return self._text
-
-    @cached_property
-    def _text(self) -> str:
         name = quoted(self.name) + " " if self.name else ""
         return f"{name}<{self.uri}>{self.parameters}"
 

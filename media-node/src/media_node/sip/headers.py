@@ -117,7 +117,10 @@ class Headers(sipmessage.Headers):
 
     def set(self, key: str, value: str) -> None:
         """One value in place of all."""
-        self.setlist(key, [value])
+        lower = _KEYS[key]
+        self._parsed.pop(lower, None)
+        found = self._fields.get(lower)
+        self._fields[lower] = (found[0] if found else key, [value])
 
     def setlist(self, key: str, values: list[str]) -> None:
         """These values in place of all; none takes the field out."""

@@ -66,6 +66,7 @@ class Direction(StrEnum):
         }[sends, receives]
 
 
+_KEY_LENGTHS: Final = {each.value: each.key_length for each in Suite}
 _DIRECTIONS: Final = {each.value: each for each in Direction}
 _REVERSED: Final = {Direction.SENDONLY: Direction.RECVONLY, Direction.RECVONLY: Direction.SENDONLY}
 
@@ -115,14 +116,14 @@ class CryptoAttribute:
 
         Only whole, protected, authenticated streams with one key of full length pass.
         """
-        if self.suite not in tuple(Suite):
+        if (needed := _KEY_LENGTHS.get(self.suite)) is None:
             return f"suite {self.suite[:40]} is not supported"
         try:
             length = len(b64decode(self.key + "=" * (-len(self.key) % 4), validate=True))
         except (Base64Error, ValueError):
             return "the key is not base64"
-        if length != Suite(self.suite).key_length:
-            return f"the key has {length} octets, {self.suite} needs {Suite(self.suite).key_length}"
+        if length != needed:
+            return f"the key has {length} octets, {self.suite} needs {needed}"
         if self.mki:
             return "a master key identifier is not supported"
         for parameter in self.parameters:

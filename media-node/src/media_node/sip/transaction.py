@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final, NamedTuple
 
-from media_node.sip.grammar import CSeq
+from media_node.sip.grammar import CSeq, Via
 from media_node.sip.headers import Request, Response
 from media_node.sip.message import tag
 from media_node.sip.transaction_tables import (
@@ -251,18 +251,18 @@ class Key(NamedTuple):
 
 def client_key(message: Request | Response) -> Key:
     """The key of a client transaction: branch of the top Via and method of the CSeq."""
-    return Key(_branch(message), message.cseq.method)
+    return Key(_branch(message, message.via[0]), message.cseq.method)
 
 
 def server_key(request: Request, method: str = "") -> Key:
     """The key of a server transaction. An ACK belongs to its INVITE; `method` asks for another one, as CANCEL does."""
     top = request.via[0]
     method = method or request.method
-    return Key(_branch(request), "INVITE" if method == "ACK" else method, f"{top.host.lower()}:{top.port or ''}")
+    return Key(_branch(request, top), "INVITE" if method == "ACK" else method, f"{top.host.lower()}:{top.port or ''}")
 
 
-def _branch(message: Request | Response) -> str:
-    branch = message.via[0].parameters.get("branch") or ""
+def _branch(message: Request | Response, top: Via) -> str:
+    branch = top.parameters.get("branch") or ""
     if branch.startswith(_COOKIE) and branch != _COOKIE:
         return str(branch)
     # RFC 2543 peers do not make branches unique: section 17.2.3 then compares these fields instead.
