@@ -1,4 +1,4 @@
-"""baresip at five desks: what offices do with calls, through a real node, and what the wire shows of it."""
+"""baresip at four desks: what offices do with calls, through a real node, and what the wire shows of it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,11 @@ CAMERA = ["module vp8.so", "module fakevideo.so", "video_source fakevideo,nil", 
 
 @dataclass
 class Office:
-    """`camera` (101) offers video; `manual` (102) is answered by hand; `early` (103) sends early media;
-    `dtls` (104) knows only DTLS; `plain` (105) has no SRTP.
-    """
+    """`camera` (101) offers video; `manual` (102) is answered by hand; `dtls` (104) knows only DTLS; `plain` (105) has no SRTP."""
 
     desks: Desks
     camera: Baresip
     manual: Baresip
-    early: Baresip
     dtls: Baresip
     plain: Baresip
     seen: int = 0
@@ -49,7 +46,7 @@ class Office:
     @property
     def phones(self) -> tuple[Baresip, ...]:
         """All of them."""
-        return self.camera, self.manual, self.early, self.dtls, self.plain
+        return self.camera, self.manual, self.dtls, self.plain
 
     def idle(self) -> None:
         """Ends what is left of the test before."""
@@ -78,7 +75,6 @@ def made(aws: Aws, certificates: Certificates, tmp_path_factory: pytest.TempPath
             desk,
             desk.baresip(known[0], settings=[*CONTACTS, *CAMERA], contact=f'"collega" <sip:102@{DOMAIN}>'),
             desk.baresip(known[1], answers="manual", settings=CONTACTS, contact=f'"collega" <sip:101@{DOMAIN}>'),
-            desk.baresip(known[2], answers="early"),
             desk.baresip(known[3], media="dtls_srtp"),
             desk.baresip(known[4], media=""),
         )
@@ -139,20 +135,6 @@ def test_messages_digits_and_hold_in_one_call(office: Office) -> None:
         if line in ("a=sendonly", "a=inactive", "a=sendrecv")
     ]
     assert offers[-1] == "a=sendrecv" and len(offers) >= 2
-    assert all(count > 50 for count in caller.packets())
-
-
-@pytest.mark.feature("early-media", clients=("baresip",))
-def test_early_media_is_heard_before_the_answer(office: Office) -> None:
-    caller, called = office.manual, office.early
-    caller.command("dial", "103")
-    caller.wait_for("CALL_PROGRESS")
-    wait_until(lambda: re.search(r"stream: incoming rtp for 'audio' established", caller.text()))
-    called.command("accept")
-    caller.wait_for("CALL_ESTABLISHED")
-    time.sleep(1)
-    caller.command("hangup")
-    called.wait_for("CALL_CLOSED")
     assert all(count > 50 for count in caller.packets())
 
 

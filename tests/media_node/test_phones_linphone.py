@@ -48,6 +48,7 @@ class Office:
         """Ends what is left of the test before."""
         for phone in (self.first, self.second, self.third):
             phone.command("terminate all")
+            phone.forget()
         for other in (self.provider, self.fourth):
             other.command("hangup")
         node = self.desks.node
@@ -135,6 +136,14 @@ def test_early_media_digits_hold_and_a_message_in_one_call(office: Office) -> No
     assert all(leg["packets"] > 50 and leg["plaintextPackets"] == 0 for leg in legs)
 
 
+@pytest.mark.feature("early-media", clients=("baresip", "linphone"))
+def test_a_baresip_hears_its_early_media(office: Office) -> None:
+    office.fourth.command("dial", "102")
+    office.fourth.wait_for("CALL_PROGRESS")
+    office.fourth.wait_for("CALL_RTPESTAB")
+    assert "CALL_ESTABLISHED" not in [event["type"] for event in office.fourth.events]
+
+
 @pytest.mark.feature("delayed-offer", "dtmf-info", "100rel", "timer", clients=("linphone",))
 def test_an_offer_in_the_ack_and_digits_by_info(office: Office) -> None:
     caller, called = office.first, office.third
@@ -160,6 +169,8 @@ def test_three_ring_one_answers_and_transfers(office: Office) -> None:
     office.call_in()
     for phone in (office.first, office.second, office.third):
         phone.says("incoming call")
+    office.provider.wait_for("CALL_RTPESTAB")  # early media of one of them is heard outside
+    assert "CALL_ESTABLISHED" not in [event["type"] for event in office.provider.events]
     office.second.command("answer")
     office.second.says("connected")
     for phone in (office.first, office.third):

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +17,7 @@ from callvoip.process import end
 from tests.support.desk import CUSTOMER, Desks, desks
 from tests.support.node import DOMAIN, Aws, Certificates, TestAccount, accounts, wait_until
 from tests.support.sipp import (
+    Script,
     acknowledge_in_dialog,
     answer,
     audio,
@@ -42,27 +41,6 @@ _NOTIFIED = ("-aa",)
 """sipp answers each NOTIFY by itself, as several may come at once."""
 _VIDEO = "m=video 6002 RTP/SAVP 96\na=rtpmap:96 H264/90000\n"
 _FAX = "v=0\no=sipp 1 2 IN IP4 [local_ip]\ns=-\nc=IN IP4 [local_ip]\nt=0 0\nm=image 6004 udptl t38\n"
-
-
-@dataclass
-class Script:
-    """A running sipp."""
-
-    process: subprocess.Popen[str]
-    file: Path
-
-    def ended(self) -> str:
-        """Waits for its end: its messages."""
-        return went_well(self.process, self.file)
-
-    def said(self) -> str:
-        """Its messages so far."""
-        log = self.file.with_suffix(".log")
-        return log.read_text() if log.exists() else ""
-
-    def end(self) -> None:
-        """Ends it at once."""
-        end(self.process, 5)
 
 
 @dataclass

@@ -132,6 +132,27 @@ async def test_an_exchange_that_tells_each_phone_it_knows_reaches_the_device(off
         assert told.body == SUMMARY
 
 
+async def test_a_text_message_of_the_exchange_reaches_the_device_and_names_who_wrote(office: Office) -> None:
+    async with exchange(office) as own:
+        phone = await desk_phone(office, "101")
+        await until(lambda: bool(of(own, "101")))
+        held = own.held[of(own, "101")[0]]
+        for body, code in ((b"uw pakket is er", 200), (b"x" * 5000, 413)):
+            request = Request("MESSAGE", URI.parse(held.contact), body)
+            request.headers.set("Max-Forwards", "70")
+            request.headers.set("Route", held.path)
+            request.from_address = Address(URI("sip", DOMAIN, user="+31301112233"), parameters=Parameters(tag="1"))
+            request.to_address = Address(URI("sip", DOMAIN, user=held.account))
+            request.headers.set("Call-ID", f"m-{code}")
+            request.cseq = CSeq(1, "MESSAGE")
+            request.headers.set("Content-Type", "text/plain")
+            assert (await own.transactions.ask(own.connection, request)).code == code
+        (message,) = [each for each in phone.seen if each.method == "MESSAGE"]
+        assert message.body == b"uw pakket is er"
+        assert message.from_address.uri.user == "+31301112233"
+        assert message.max_forwards == 69
+
+
 async def test_without_an_exchange_there_is_no_voicemail_and_the_phone_is_told(office: Office) -> None:
     phone = await desk_phone(office, "101")
     response = await subscribes(phone, a_subscribe(phone))

@@ -7,8 +7,9 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from callvoip.phones.baresip import free_port
 from callvoip.process import die_with_parent, end
@@ -60,18 +61,19 @@ request_route {{
         sl_send_reply("404", "Not here");
         exit;
     }}
-    if (is_method("REGISTER|INVITE|SUBSCRIBE")) {{
+    if (is_method("REGISTER|INVITE|SUBSCRIBE|MESSAGE") && !({trusted})) {{
         if (!pv_www_authenticate("$td", "{password}", "0")) {{ www_challenge("$td", "0"); exit; }}
         if ($au != "{account}") {{ sl_send_reply("403", "Only the edge"); exit; }}
         consume_credentials();
     }}
     if (is_method("REGISTER")) {{
         if ($tU =~ "-209$") {{ sl_send_reply("403", "Not known here"); exit; }}
-        save("location", "0x04");
+        save("location");
         exit;
     }}
     record_route();
-    if (is_method("INVITE") && $rU == "{voicemail}") {{ $ru = "{voicemail_uri}"; t_relay(); exit; }}
+{reaches}
+    if (is_method("SUBSCRIBE") && $hdr(Event) =~ "message-summary") {{ $ru = "{mailbox}"; t_relay(); exit; }}
     if (!lookup("location")) {{
         xlog("L_INFO", "nobody at $rU\\n");
         route(VOICEMAIL);
@@ -97,10 +99,29 @@ failure_route[NOBODY] {{
 """
 
 
+def _rule(dialled: str, to: str) -> str:
+    """What it does with one number of its own."""
+    if to.startswith("sip:"):
+        return f'    if (is_method("INVITE") && $rU == "{dialled}") {{ $ru = "{to}"; t_relay(); exit; }}'
+    return f'    if (is_method("INVITE") && $rU == "{dialled}") {{ $rU = "{to}"; }}'
+
+
 class Kamailio:
     """A running exchange; `voicemail` is the SIP URI of who takes calls that nobody answers."""
 
-    def __init__(self, directory: Path, *, domain: str, voicemail: str, voicemail_number: str = "1233") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        domain: str,
+        voicemail: str,
+        reaches: Mapping[str, str] = MappingProxyType({}),
+        mailbox: str = "",
+        trusted: Sequence[int] = (),
+    ) -> None:
+        """`reaches` are what it can be asked for beside its accounts, each with a SIP URI, or an account's name; `mailbox` is
+        the SIP URI of who tells about new messages; `trusted` are UDP ports on 127.0.0.1 of who shows no account.
+        """
         directory.mkdir(parents=True)
         self.directory, self.port = directory, free_port()
         self.log = directory / "log"
@@ -112,8 +133,10 @@ class Kamailio:
                 account=ACCOUNT,
                 password=PASSWORD,
                 directory=directory,
-                voicemail=voicemail_number,
                 voicemail_uri=voicemail,
+                mailbox=mailbox or voicemail,
+                trusted=" || ".join(f"$sp == {port}" for port in trusted) or "$sp == 0",
+                reaches="\n".join(_rule(dialled, to) for dialled, to in reaches.items()),
             )
         )
         self._start()

@@ -120,6 +120,10 @@ realm={DOMAIN}
         self._heard = match.end()
         return match
 
+    def forget(self) -> None:
+        """Lets the next `says` begin with what comes from now on."""
+        self._heard = len(self.printed())
+
     def printed(self) -> str:
         """Everything it printed."""
         return self._log.read_text(errors="replace")

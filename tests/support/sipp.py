@@ -7,11 +7,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from callvoip.phones.baresip import free_port
-from callvoip.process import die_with_parent
+from callvoip.process import die_with_parent, end
 from tests.support.node import DOMAIN, TestAccount
 
 _STUNNEL = """foreground = yes
@@ -219,3 +220,24 @@ def went_well(running: subprocess.Popen[str], file: Path, timeout: float = 60) -
     wrong = errors.read_text() if errors.exists() else ""
     assert running.returncode == 0, f"{said[-500:]}\n{wrong[-1500:]}\n{messages[-5000:]}"
     return messages
+
+
+@dataclass
+class Script:
+    """A running sipp."""
+
+    process: subprocess.Popen[str]
+    file: Path
+
+    def ended(self) -> str:
+        """Waits for its end: its messages."""
+        return went_well(self.process, self.file)
+
+    def said(self) -> str:
+        """Its messages so far."""
+        log = self.file.with_suffix(".log")
+        return log.read_text() if log.exists() else ""
+
+    def end(self) -> None:
+        """Ends it at once."""
+        end(self.process, 5)

@@ -22,12 +22,12 @@ from media_node.call.liveness import answers
 from media_node.call.messages import Messages
 from media_node.call.outside import Outside
 from media_node.call.party import ALLOW, SUPPORTED
-from media_node.call.plan import MediaPlane, Side
+from media_node.call.plan import MediaPlane, Side, Target
 from media_node.call.record import CallRecord
 from media_node.call.registration import Registrations
 from media_node.call.routing import Hunting
 from media_node.call.running import RunningCalls
-from media_node.call.trunk import Trunk, Trunks
+from media_node.call.trunk import Trunk, Trunks, trunk_caller
 from media_node.call.trunk_settings import TrunkSettings
 from media_node.call.waiting import Waiting
 from media_node.log import Event, Log, silent
@@ -232,6 +232,8 @@ class Exchange:
                 self._invites.invite(transaction)
             case "OPTIONS":
                 transaction.respond(200, Allow=ALLOW, Accept="application/sdp", Supported=SUPPORTED)
+            case "MESSAGE" if self._message_of_home(transaction):
+                pass
             case "MESSAGE" | "SUBSCRIBE":
                 self._to_colleague(transaction)
             case "NOTIFY" if self._waiting.notified(transaction):
@@ -280,6 +282,18 @@ class Exchange:
             self._lamps.subscribe(transaction, caller, colleague)
         else:
             self._running.spawn(self._messages.deliver(transaction, caller, colleague))
+
+    def _message_of_home(self, transaction: ServerTransaction) -> bool:
+        """A text message of the provider's own exchange; False when it is another's."""
+        device = self.home.reached(transaction.connection, transaction.request)
+        phone = self.directory.phone(device.username) if device is not None else None
+        connection = self._running.connections.get(device.connection) if device is not None else None
+        if device is None or phone is None or connection is None:
+            return False
+        target = Target(device.contact, connection, device.username, device.instance)
+        sender = self.home.shown(trunk_caller(transaction.request), phone)
+        self._messages.deliver_to_device(transaction, sender, phone, target)
+        return True
 
     def _is_theirs(self, transaction: ServerTransaction, username: str) -> bool:
         """Whether a request over another connection comes from this account; it is answered when not."""

@@ -1,8 +1,11 @@
-"""Text messages between colleagues (RFC 3428): passed on to each device of the called phone, and kept nowhere."""
+"""Text messages between colleagues, to each device of the called phone, and from the provider's own exchange, to one device
+(RFC 3428): passed on, and kept nowhere.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,10 +40,6 @@ class Messages:
         if len(request.body) > MAX_BODY:
             transaction.respond(413)
             return
-        hops = request.max_forwards
-        if hops == 0:
-            transaction.respond(483)
-            return
         destination: Destination = self.hunting.phone(to)
         try:
             targets = await self.control.targets(destination)
@@ -49,6 +48,24 @@ class Messages:
             return
         if not targets:
             transaction.respond(480, Warning=warning("The phone is not registered"))
+            return
+        self._pass_on(
+            transaction, Address(self.hunting.uri(sender.extension), request.from_address.name), destination, targets
+        )
+
+    def deliver_to_device(self, transaction: ServerTransaction, sender: Address, phone: Phone, target: Target) -> None:
+        """One of the provider's own exchange, to one device."""
+        if len(transaction.request.body) > MAX_BODY:
+            transaction.respond(413)
+            return
+        self._pass_on(transaction, sender, self.hunting.phone(phone), (target,))
+
+    def _pass_on(
+        self, transaction: ServerTransaction, sender: Address, to: Destination, targets: Sequence[Target]
+    ) -> None:
+        hops = transaction.request.max_forwards
+        if hops == 0:
+            transaction.respond(483)
             return
         failures: list[Response] = []
 
@@ -62,14 +79,14 @@ class Messages:
                     transaction.respond(480 if code in (401, 407, 408, 503) else code)
 
         for target in targets:
-            copy = self._copy(request, sender, destination, target, (MAX_FORWARDS if hops is None else hops) - 1)
+            copy = self._copy(transaction.request, sender, to, target, (MAX_FORWARDS if hops is None else hops) - 1)
             self.transactions.send(target.connection, copy, heard)
 
-    def _copy(self, request: Request, sender: Phone, to: Destination, target: Target, hops: int) -> Request:
+    @staticmethod
+    def _copy(request: Request, sender: Address, to: Destination, target: Target, hops: int) -> Request:
         copy = Request("MESSAGE", target.uri, request.body)
         copy.headers.set("Max-Forwards", str(hops))
-        name = request.from_address.name
-        copy.from_address = Address(self.hunting.uri(sender.extension), name, Parameters(tag=secrets.token_hex(8)))
+        copy.from_address = Address(sender.uri, sender.name, Parameters(tag=secrets.token_hex(8)))
         copy.to_address = to.to_address or Address(target.uri)
         copy.headers.set("Call-ID", secrets.token_hex(16))
         copy.cseq = CSeq(1, "MESSAGE")
