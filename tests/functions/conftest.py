@@ -5,7 +5,6 @@ events.
 import importlib
 import multiprocessing
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from io import StringIO
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.functions import TABLES, Api, Context, create_tables, dynamodb_local_running, forget
+from tests.support.functions import REGION, Api, Context, Tables, dynamodb_local_running, forget
 from tests.support.own_data import DATA
 
 
@@ -26,15 +25,20 @@ def dynamodb_local(processes: None) -> Iterator[str]:
         yield endpoint
 
 
+@pytest.fixture(scope="session")
+def tables(dynamodb_local: str) -> Tables:
+    """Empty tables, to be emptied after each test."""
+    return Tables(dynamodb_local)
+
+
 @pytest.fixture
-def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The environment that infra/ gives the functions, with empty tables of this test's own."""
-    suffix = uuid.uuid4().hex[:12]
+def environment(dynamodb_local: str, tables: Tables, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The environment that infra/ gives the functions, with empty tables."""
     values = {
         "AWS_ENDPOINT_URL_DYNAMODB": dynamodb_local,
-        "AWS_REGION": "eu-central-1",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-        "AWS_ACCESS_KEY_ID": suffix,  # DynamoDB Local keeps the tables of each key apart
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": tables.key,
         "AWS_SECRET_ACCESS_KEY": "local",
         "FLEET_NAME": "test",
         "LAUNCH_TEMPLATE_ID": "lt-0123456789abcdef0",
@@ -48,17 +52,13 @@ def environment(dynamodb_local: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
         "POWERTOOLS_TRACE_DISABLED": "true",
         "DATA_DIR": str(DATA),
         "VIEWS_DIR": str(Path(__file__).parent / "views"),
-        **{name: f"{name.lower()}-{suffix}" for name in TABLES},
+        **tables.names,
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     forget()
-    from shared import dynamodb
-
-    create_tables(dynamodb.client(), values)
     yield
-    for name in TABLES:
-        dynamodb.client().delete_table(TableName=values[name])
+    tables.empty()
     forget()
 
 

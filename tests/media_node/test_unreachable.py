@@ -33,6 +33,14 @@ from tests.support.simulated_office import SimulatedOffice
 from tests.support.simulated_phone import Talk
 
 
+@pytest.fixture(autouse=True)
+def _only_of_this_test() -> Iterator[None]:
+    """What other tests and all modules left is no garbage of ours, and a collection need not look through it."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @contextmanager
 def kept() -> Iterator[Counter[str]]:
     """What a collection finds of the node's after the block: types, and code whose frames are held."""

@@ -1,4 +1,4 @@
-"""What the tests of the site share: one build a session, the origin that serves it, and a browser."""
+"""What the tests of the site share: one build a run, the origin that serves it, and a browser."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from callvoip.build import index
 from shared import html, settings
-from tests.support.site.build import build
+from tests.support.site.build import built
 from tests.support.site.measure import CHROMIUM, QUIET
 from tests.support.site.origin import Origin, serve
 
@@ -16,10 +15,7 @@ from tests.support.site.origin import Origin, serve
 @pytest.fixture(scope="session")
 def site(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
-    destination = tmp_path_factory.mktemp("site")
-    build(destination)
-    index(destination)
-    return destination
+    return built(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

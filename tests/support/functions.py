@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import boto3
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from callvoip.aws import dynamodb_local as local_dynamodb
@@ -71,6 +72,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "CDR_TABLE": {},
     "CUSTOMERS_TABLE": {"GlobalSecondaryIndexes": [BY_LIST]},
 }
+REGION = "eu-central-1"
+_FEW = 100
 HANDLERS = (
     "ordering.prices_api",
     "ordering.orders_api",
@@ -104,9 +107,37 @@ def dynamodb_local_running() -> Iterator[str]:
     raise RuntimeError("DynamoDB Local does not start")
 
 
-def create_tables(client: Any, names: Mapping[str, str]) -> None:
+class Tables:
+    """Tables in a DynamoDB Local, under a key of their own: it keeps the tables of each key apart.
+
+    `names` are by the variables of the functions' environment.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.key = uuid.uuid4().hex[:12]
+        self.names = {name: f"{name.lower()}-{self.key}" for name in TABLES}
+        self._client: Any = boto3.client(
+            "dynamodb", REGION, endpoint_url=endpoint, aws_access_key_id=self.key, aws_secret_access_key="local"
+        )
+        create_tables(self._client, self.names)
+
+    def empty(self) -> None:
+        """Delete what a test left: its items, or with many of them the table, which takes as long as a hundred."""
+        for variable, name in self.names.items():
+            left = self._client.scan(TableName=name, ProjectionExpression="pk, sk", Limit=_FEW + 1)["Items"]
+            if len(left) > _FEW:
+                self._client.delete_table(TableName=name)
+                create_tables(self._client, self.names, [variable])
+                continue
+            for begin in range(0, len(left), 25):
+                wanted = [{"DeleteRequest": {"Key": item}} for item in left[begin : begin + 25]]
+                assert not self._client.batch_write_item(RequestItems={name: wanted})["UnprocessedItems"]
+
+
+def create_tables(client: Any, names: Mapping[str, str], wanted: Iterable[str] = TABLES) -> None:
     """Make the empty tables; `names` are by the variables of the functions' environment."""
-    for variable, extra in TABLES.items():
+    for variable in wanted:
+        extra = TABLES[variable]
         attributes = {
             key["AttributeName"]
             for key in (

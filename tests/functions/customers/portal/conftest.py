@@ -24,15 +24,13 @@ from tests.support.portal.bakery import (
     with_number,
 )
 from tests.support.portal.browser import Browser
-from tests.support.site.build import build
+from tests.support.site.build import built
 
 
 @pytest.fixture(scope="session")
 def portal_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Hugo makes."""
-    destination = tmp_path_factory.mktemp("site")
-    build(destination)
-    return destination
+    """The built site."""
+    return built(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
