@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench.edge import ELSEWHERE, STRANGERS, Watch, node
 from tests.bench.edge_wire import WirePhone, trusting
-from tests.media_node.fuzzing import CORPUS, DICTIONARY, MESSAGES, TORTURE, Edge, mutations
+from tests.media_node.fuzzing import CORPUS, DICTIONARY, MESSAGES, TORTURE, Edge, mutations, seeds
 from tests.media_node.fuzzing_media import media_seeds
 
 MAX_LENGTH = 4096
@@ -106,7 +106,7 @@ def minimise(found: Path) -> None:
     inputs = [path.read_bytes() for folder in (CORPUS, found) for path in folder.iterdir()]
     reached = [(data, _steps(data)) for data in sorted(set(inputs), key=len)]
     missing = set().union(*(steps for _, steps in reached)) - set().union(
-        *(_steps(path.read_bytes()) for path in TORTURE.glob("*.dat"))
+        *(_steps(data) for data in seeds(TORTURE, MESSAGES))
     )
     kept: list[bytes] = []
     while missing:

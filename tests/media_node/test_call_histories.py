@@ -164,6 +164,32 @@ class Forks(Office):
             self.somebody_answers(second)
         self.the_dust_settles()
 
+    @precondition(lambda self: all(talk.ended or talk.code >= 300 for talk in self.talks()))
+    @rule(
+        order=st.permutations(range(3)),
+        number=st.integers(1, 3),
+        first=st.sampled_from([0.3, 1, 20]),
+        apart=st.sampled_from([0, 0.01, 0.03, 0.3]),
+    )
+    def a_fork_as_it_goes(self, order: list[int], number: int, first: float, apart: float) -> None:
+        """All devices ring, and one or more answer, all but together: one call stands until somebody hangs up."""
+        caller, *devices = self.phones
+        for phone in devices:
+            if phone.end.closed:
+                self.comes_back(phone)
+            phone.mood = "rings"
+        self.office.media.refusals = 0
+        self.the_caller_calls()
+        self.office.loop.wait(first)
+        answered = False
+        for device in order[:number]:
+            for talk in devices[device].talks[-1:]:
+                answered = answered or (talk.server is not None and not talk.server.answered)
+                self.office.loop.do(lambda talk=talk: talk.phone.answer(talk))  # type: ignore[misc]
+            self.office.loop.wait(apart)
+        self.the_dust_settles()
+        assert not answered or caller.talks[-1].stands, "who was answered is in a call"
+
     @rule()
     def the_dust_settles(self) -> None:
         caller, *devices = self.phones
