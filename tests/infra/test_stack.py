@@ -9,6 +9,7 @@ import pytest
 
 from callvoip.paths import ROOT
 from tests.support.functions import BY_LIST, BY_STATE
+from tests.support.infra import Template
 
 
 @pytest.fixture(scope="session")
@@ -454,16 +455,26 @@ trunk_networks = ["192.0.2.0/28", "198.51.100.7"]
 """
 
 
-def test_plain_rtp_comes_from_the_trunks_networks_and_alarms_go_to_the_operator(synthesise, tmp_path):
-    done = synthesise(tmp_path, operations=OPERATIONS)
+@pytest.fixture(scope="module")
+def operated(synthesise, tmp_path_factory) -> Template:
+    """The template of a provider with a certificate of its domain, trunks and somebody who hears alarms."""
+    output = tmp_path_factory.mktemp("cdk.out")
+    done = synthesise(
+        output,
+        "--certificate-arn=arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
+        operations=OPERATIONS,
+    )
     assert done.returncode == 0, done.stderr
-    resources = json.loads((tmp_path / "Callvoip.template.json").read_text())["Resources"].values()
-    [group] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::EC2::SecurityGroup"]
+    return Template(json.loads((output / "Callvoip.template.json").read_text()), output, output)
+
+
+def test_plain_rtp_comes_from_the_trunks_networks_and_alarms_go_to_the_operator(operated):
+    [group] = operated.resources("AWS::EC2::SecurityGroup").values()
     rtp = {
         rule["CidrIp"] for rule in group["SecurityGroupIngress"] if (rule["FromPort"], rule["ToPort"]) == (21000, 22999)
     }
     assert rtp == {"192.0.2.0/28", "198.51.100.7/32"}
-    [subscription] = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::SNS::Subscription"]
+    [subscription] = operated.resources("AWS::SNS::Subscription").values()
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "beheer@example.nl")
 
 
@@ -511,16 +522,10 @@ def test_user_data_holds_no_secret(template):
     assert "PRIVATE KEY" not in text and "resolve:secretsmanager" not in text
 
 
-def test_the_sites_own_domain_needs_a_certificate(template, synthesise, tmp_path):
+def test_the_sites_own_domain_needs_a_certificate(template, operated):
     [plain] = template.resources("AWS::CloudFront::Distribution").values()
     assert "Aliases" not in plain["DistributionConfig"]
-    done = synthesise(
-        tmp_path,
-        "--certificate-arn=arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555",
-    )
-    assert done.returncode == 0, done.stderr
-    body = json.loads((tmp_path / "Callvoip.template.json").read_text())
-    [named] = [r["Properties"] for r in body["Resources"].values() if r["Type"] == "AWS::CloudFront::Distribution"]
+    [named] = operated.resources("AWS::CloudFront::Distribution").values()
     assert len(named["DistributionConfig"]["Aliases"]) == 1
     assert named["DistributionConfig"]["ViewerCertificate"]["MinimumProtocolVersion"] == "TLSv1.2_2021"
 

@@ -36,8 +36,8 @@ CHECKS: Sequence[Mapping[str, list[str]]] = (
 
 PYTEST = [BIN + "pytest", "--quiet", "--durations=25", "--durations-min=0.1"]
 FAST = ["--fast", "--numprocesses=2", "--dist=worksteal", "-p", "no:schemathesis"]
-# Three at a time: most tests wait for processes and packets. tests/support/workers.py says which stay together.
-SLOW = ["--slow", "--numprocesses=3", "--dist=loadgroup", "--no-loadscope-reorder"]
+# Four at a time: most tests wait for processes and packets. tests/support/workers.py says which stay together.
+SLOW = ["--slow", "--numprocesses=4", "--dist=loadgroup", "--no-loadscope-reorder"]
 # What --deep runs unless told what.
 HISTORIES = [f"tests/media_node/test_{name}_histories.py" for name in ("transaction", "registrar", "call")]
 COVERAGE = ["--cov", "--cov-report=term:skip-covered", "--cov-report=html:build/coverage"]
