@@ -16,9 +16,11 @@ import pytest_asyncio
 
 from media_node.call.exchange import Exchange
 from media_node.sip import transport
+from media_node.sip.digest import answer
 from media_node.sip.listener import listen_tls, server_context
 from media_node.sip.transaction_layer import MAX_OF_A_STRANGER
 from tests.support.node import DOMAIN, Certificates
+from tests.support.office import CUSTOMER, PASSWORD, Office
 
 TORTURE = Path(__file__).parent / "torture"
 OPTIONS = (
@@ -191,6 +193,35 @@ async def test_a_body_that_never_comes_is_not_waited_for_for_ever(wire: Wire, mo
     monkeypatch.setattr(transport, "MESSAGE_TIMEOUT", 0.3)
     wire.send(_read("invalid_clerr"))
     assert await wire.responses_until_closed() == MINES["invalid_clerr"]
+
+
+OF_A_PHONE = {"invalid_baddate": 404, "valid_esc01": 404, "valid_longreq": 404, "valid_mpart01": 404}
+"""Where a phone that has registered is not asked for a password: nobody is called that."""
+
+
+async def test_a_phone_that_is_registered_is_answered_the_same_and_stays_so(office: Office) -> None:
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", office.port, ssl=office.certificates.client_context(), server_hostname=DOMAIN
+    )
+    phone, username = Wire(reader, writer), f"{CUSTOMER}-101"
+    register = OPTIONS.replace(b"OPTIONS", b"REGISTER").replace(b"sip:x@", f"sip:{username}@".encode())
+    register = register.replace(b"To: <sip:", f"To: <sip:{username}@".encode())
+    phone.send(register.replace(b"Max", b"Contact: <sip:x@192.0.2.1>\r\nMax"))
+    status, headers = await phone.response()
+    assert status == 401
+    given = answer(
+        headers["WWW-Authenticate"], username=username, password=PASSWORD, method="REGISTER", uri=f"sip:{DOMAIN}"
+    )
+    head = f"Contact: <sip:x@192.0.2.1>\r\nAuthorization: {given}\r\nMax".encode()
+    phone.send(register.replace(b"Max", head).replace(b"CSeq: 1", b"CSeq: 2").replace(b"after", b"again"))
+    assert (await phone.response())[0] == 200
+    for name, status in (KEPT | OF_A_PHONE).items():
+        data = _read(name)
+        phone.send(data if b"\r\n\r\n" in data else data + b"\r\n")
+        if status != NOTHING:
+            assert (name, (await phone.response())[0]) == (name, status)
+    assert len(office.exchange.registrar.lookup(username, 0)) == 1
+    writer.close()
 
 
 METHODS = ("REGISTER", "INVITE", "OPTIONS", "BYE", "UPDATE", "INFO", "SUBSCRIBE", "MESSAGE", "REFER", "NOTIFY", "PRACK")
