@@ -36,6 +36,9 @@ from tests.bench.edge_wire import DOMAIN, PASSWORD, WirePhone, trusting, usernam
 
 SUBJECTS = ("node", "kamailio")
 ACCOUNTS = 2000
+_AT_ONCE = 60
+"""Registrations that sipp has under way at most: the node takes 120 messages of a stranger's connection at once, and each round's
+connection is a stranger's until its first password."""
 _KAMAILIO = """#!KAMAILIO
 debug=0
 log_stderror=no
@@ -226,7 +229,7 @@ def register(subject: Subject, port: int, options: list[str], number: int, rate:
     """Registrations per second of the subject's processor time. Raises RuntimeError when some failed."""
     before = subject.cpu
     command = [
-        *("sipp", f"127.0.0.1:{port}", *options, "-t", "t1", "-r", str(rate), "-m", str(number), "-l", str(rate)),
+        *("sipp", f"127.0.0.1:{port}", *options, "-t", "t1", "-r", str(rate), "-m", str(number), "-l", str(_AT_ONCE)),
         *("-auth_uri", DOMAIN, "-nostdin", "-timeout", "120", "-timeout_error"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=Path(options[1]).parent)

@@ -289,9 +289,9 @@ class Invites:
     def _is_merged(self, transaction: ServerTransaction) -> bool:
         """The same INVITE by two ways (section 8.2.2.2)."""
         request = transaction.request
-        identity = (request.call_id, tag(request.from_address), request.cseq.sequence)
+        identity, call_id = (tag(request.from_address), request.cseq.sequence), request.call_id
         return any(
-            (first.call_id, tag(first.from_address), first.cseq.sequence) == identity
+            first.call_id == call_id and (tag(first.from_address), first.cseq.sequence) == identity
             for first in (call.transaction.request for call in self.running.calls.values())
         )
 

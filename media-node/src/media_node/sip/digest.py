@@ -141,17 +141,17 @@ def parameters(value: str) -> dict[str, str]:
     if scheme.lower() != "digest" or len(rest) > _MAX_LENGTH:
         raise ValueError("not Digest credentials")
     found: dict[str, str] = {}
-    position = 0
+    position = number = 0
     while position < len(rest):
         parameter = _PARAMETER.match(rest, position)
         if parameter is None:
             raise ValueError("broken Digest parameters")
         name, string, bare = parameter.groups()
-        key = name.lower()
-        if key in found:
-            raise ValueError(f"{key} stands twice")
-        found[key] = bare if string is None else _ESCAPE.sub(r"\1", string) if "\\" in string else string
+        found[name.lower()] = bare if string is None else _ESCAPE.sub(r"\1", string) if "\\" in string else string
+        number += 1
         position = parameter.end()
+    if len(found) != number:
+        raise ValueError("a parameter stands twice")
     return found
 
 
