@@ -148,6 +148,24 @@ async def test_a_re_invite_without_an_offer_is_offered_text(office: Office) -> N
     assert kinds(theirs.heard) == [("audio", True), ("text", True)]
 
 
+async def test_text_goes_on_with_a_phone_that_lost_its_connection(office: Office) -> None:
+    first, _, ours, theirs = await connected(office)
+    first.patient = True
+    first.connection.close()
+    (call,) = office.exchange.calls.values()
+    await until(lambda: any(party.connection.closed for party in call.parties.values()))
+    await first.connect("127.0.0.1", office.port, office.certificates.client_context())
+    await first.register()
+    ours.connection = first.connection
+    assert at(office, call.id)
+    before = theirs.text_line
+    await theirs.change(Direction.SENDONLY)
+    assert kinds(ours.heard) == kinds(theirs.heard) == [("audio", True), ("text", True)]
+    assert before is not None and theirs.text_line is not None and before.port == theirs.text_line.port
+    await theirs.hang_up()
+    assert (await office.record()).reason == "completed"
+
+
 # Several phones.
 
 

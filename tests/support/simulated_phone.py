@@ -113,6 +113,8 @@ class SimulatedPhone:
     source: str
     end: End = field(init=False)
     mood: str = "answers"
+    supported: str = ""
+    """The option tags of its REGISTER."""
     types: bool = True
     """Whether it takes real-time text."""
     faults: list[str] = field(default_factory=list)
@@ -141,6 +143,8 @@ class SimulatedPhone:
             made = self._request("REGISTER", URI("sip", DOMAIN), self._identity, f"reg-{self.device}", self._sequence)
             made.headers.set("Contact", f'<{self.contact.uri}>;+sip.instance="<urn:x:{id(self)}>"')
             made.headers.set("Expires", str(expires))
+            if self.supported:
+                made.headers.set("Supported", self.supported)
             return made
 
         response = await self.layer.ask(self.end, request())
@@ -148,10 +152,10 @@ class SimulatedPhone:
             response = await self.layer.ask(self.end, self._with_credentials(request(), response))
         return response
 
-    def call(self, dialled: str, replaces: str = "") -> Talk:
+    def call(self, dialled: str | URI, replaces: str = "") -> Talk:
         """Sends an INVITE."""
         self._calls += 1
-        uri = URI("sip", DOMAIN, user=dialled)
+        uri = dialled if isinstance(dialled, URI) else URI("sip", DOMAIN, user=dialled)
         request = self._request("INVITE", uri, uri, f"call-{self._calls}-{self.device}", 1)
         request.contact = [self.contact]
         if replaces:

@@ -9,6 +9,7 @@ from media_node.probe.phone import SUITES, Conversation
 from media_node.probe.phone import Phone as Handset
 from media_node.probe.stream import Stream as Voice
 from media_node.sip.sdp import Attribute, CryptoAttribute, Direction, Media, Session
+from media_node.sip.transport import Connection
 from media_node.suites import Suite
 from media_node.worker_link.protocol import LocalTransport
 from tests.support.media.phone import Phone as MediaPhone
@@ -124,6 +125,8 @@ class Types:
     types = True
     types_in_clear = False
     """Whether its text has no keys though its speech has."""
+    patient = False
+    """Whether it keeps its calls when it loses its connection."""
 
     async def _conversation(self: Handset, voice: int) -> Conversation:  # type: ignore[misc]
         stream = Voice(voice)
@@ -134,6 +137,10 @@ class Types:
 
 class TextPhone(Types, DeskPhone):
     """A desk phone with text."""
+
+    def lost(self, connection: Connection) -> None:
+        if not self.patient:
+            super().lost(connection)
 
 
 class TextProvider(Types, Provider):

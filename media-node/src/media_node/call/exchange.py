@@ -42,7 +42,7 @@ from media_node.suites import SUITES, Suite
 AGENT: Final = "media-node"
 LAST_WORDS: Final = 0.5
 """Seconds in which the answer to a BYE is sent."""
-_EXTENSIONS: Final = frozenset({"replaces", "timer", "100rel"})
+_EXTENSIONS: Final = frozenset({"replaces", "timer", "100rel", "gruu"})
 """Option tags that a request may require (RFC 3261 section 19.2), in lower case."""
 
 
@@ -118,6 +118,7 @@ class Exchange:
         self._registrations = Registrations(
             self.domain,
             self.registrar,
+            hunting.gruus,
             self._authenticator,
             self._registered,
             self.log,

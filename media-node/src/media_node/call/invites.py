@@ -96,13 +96,16 @@ class Invites:
         request = transaction.request
         dialled, hidden = hides(request.uri.user or "")
         dialled = emergency_number(request.uri) or dialled
+        device = self.hunting.gruus.device(request.uri)
+        if device is not None:
+            dialled = device.username or "-"
         occupancy = self._occupancy(caller.customer_id)
 
         def routed(*, home: bool) -> Decision:
             ways_out = bool(self.outside.trunks)
             return route(self.directory(), caller, dialled, trunk=ways_out, occupancy=occupancy, home=home)
 
-        decision = routed(home=self.outside.home_is_up)
+        decision = routed(home=self.outside.home_is_up and device is None)
         by_exchange = decision if isinstance(decision, ToHome) else None
         if by_exchange is not None:
             decision = routed(home=False)
@@ -117,7 +120,7 @@ class Invites:
                 self._refuse(transaction, decision, caller.customer_id)
                 return
             case ToPhone(phone):
-                hunt = (self.hunting.phone(phone),)
+                hunt = (self.hunting.phone(phone, device=device),)
                 called, colleague = phone.extension, True
             case ToNumber(environment, number):
                 hunt, busy, no_answer = self.hunting.number(environment, number)

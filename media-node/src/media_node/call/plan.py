@@ -12,6 +12,7 @@ from media_node.call.record import Kind, kind
 from media_node.call.trunk_settings import TrunkSettings
 from media_node.sip.dialog import Dialog
 from media_node.sip.grammar import URI, Address
+from media_node.sip.gruu import Device
 from media_node.sip.transport import Connection
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 
@@ -84,6 +85,8 @@ class Destination:
     """Who is rung when the exchange cannot be had."""
     flow: int | None = None
     """The one connection over which a phone is rung, None for all of its devices."""
+    device: Device | None = None
+    """The one device that is rung, as a GRUU names it; None for all."""
     tried: frozenset[str] = frozenset()
     """Trunks by name that did not take this call."""
 

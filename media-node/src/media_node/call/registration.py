@@ -12,6 +12,7 @@ from typing import Any, Final
 from media_node.call.authentication import REGISTRAR, Refused, RequestAuthenticator
 from media_node.call.directory import Environment, Phone
 from media_node.log import Event, Log, mask_address
+from media_node.sip.gruu import OPTION_TAG, Gruus
 from media_node.sip.message import warning
 from media_node.sip.registrar import Binding, Registrar, Registration, Rejected
 from media_node.sip.transaction_layer import ServerTransaction
@@ -60,6 +61,7 @@ class Registrations:
 
     domain: str
     registrar: Registrar
+    gruus: Gruus
     authenticator: RequestAuthenticator
     registered: Callable[[Phone, Connection], None]
     log: Log
@@ -199,8 +201,13 @@ class Registrations:
         )
         self._connections[connection.number] = connection
         if done.bindings:
-            lifetimes = (f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}" for each in done.bindings)
-            transaction.respond(200, Contact=", ".join(lifetimes))
+            named = OPTION_TAG in request.supported or OPTION_TAG in request.require
+            contacts = (
+                f"<{each.contact}>;expires={max(1, round(each.expires_at - now))}"
+                f"{self.gruus.parameters(each) if named else ''}"
+                for each in done.bindings
+            )
+            transaction.respond(200, Contact=", ".join(contacts))
             self._note(phone, transaction)
             self.registered(phone, connection)
         else:

@@ -9,6 +9,7 @@ from media_node.call.plan import MAX_DIVERSIONS, NO_ANSWER, Destination, Diversi
 from media_node.call.policy import Decision, Occupancy, Protection, Refusal, ToHome, ToNumber, ToPhone, ToTrunk, route
 from media_node.call.refusals import CallRefused
 from media_node.sip.grammar import URI, Address
+from media_node.sip.gruu import Device, Gruus
 from media_node.sip.message import warning
 
 
@@ -17,18 +18,22 @@ class Hunting:
 
     def __init__(self, domain: str) -> None:
         self._domain = domain
+        self.gruus = Gruus(domain)
 
     def uri(self, user: str) -> URI:
         """Somebody in our domain."""
         return URI("sip", self._domain, user=user)
 
-    def phone(self, phone: Phone, diversions: tuple[Diversion, ...] = ()) -> Destination:
-        """One phone of a customer, on all devices that share its account."""
+    def phone(
+        self, phone: Phone, diversions: tuple[Diversion, ...] = (), *, device: Device | None = None
+    ) -> Destination:
+        """One phone of a customer, on all devices that share its account or on this one."""
         return Destination(
             to_address=Address(self.uri(phone.extension)),
             phones=(phone.username,),
             protection=ToPhone(phone).protection,
             diversions=diversions,
+            device=device,
         )
 
     def outside(
@@ -109,6 +114,11 @@ class Hunting:
         diversions = (*before, Diversion(self.uri(by.number or by.extension), reason)) if reason else before
         if len(diversions) > MAX_DIVERSIONS:
             raise CallRefused(482, "Forwarded too often", Warning=warning("This call has been forwarded too often"))
+        device = self.gruus.device(to)
+        if device is not None:
+            if (phone := directory.colleague(by, device.username)) is None:
+                raise CallRefused(404, "No such device")
+            return self.phone(phone, diversions, device=device)
         decision = route(directory, by, to.user or "", trunk=trunk, occupancy=Occupancy(), home=home)
         return self._destination(directory, decision, diversions, by.customer_id)
 

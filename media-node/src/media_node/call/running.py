@@ -90,7 +90,9 @@ class RunningCalls:
                 Target(binding.contact, self.connections[binding.connection], username, binding.instance)
                 for username in destination.phones
                 for binding in self.registrar.lookup(username, _now())
-                if binding.connection in self.connections and destination.flow in (None, binding.connection)
+                if binding.connection in self.connections
+                and destination.flow in (None, binding.connection)
+                and (destination.device is None or destination.device.is_at(binding))
             )
         targets, connection = await self.outside.targets(destination)
         self.connections[connection.number] = connection
