@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 
 import pytest
 
+from media_node.call.directory import Directory
 from media_node.probe.phone import SUITES
 from media_node.sip.sdp import Direction, Session, attach
-from tests.support.media.call import running_worker
 from tests.support.node import DOMAIN
-from tests.support.office import Office, RulefulMedia, invite, trunks, until
-from tests.support.text_phone import TextConversation, TextPhone, TextProvider, text_phone
+from tests.support.office import Office, RulefulMedia, environment, invite, trunks, until
+from tests.support.text_phone import TextConversation, TextProvider, connected, text_phone
 
 
 def at(office: Office, call: str) -> bool:
     """Whether the worker relays text of a call."""
     return f"{call}/text" in office.media.secure
-
-
-async def connected(
-    office: Office, *, caller: bool = True, called: bool = True
-) -> tuple[TextPhone, TextPhone, TextConversation, TextConversation]:
-    """A call from 101 to 102, of phones that know text or not."""
-    second, first = await text_phone(office, "102", types=called), await text_phone(office, "101", types=caller)
-    ours = await first.call("102")
-    theirs = await second.answered()
-    assert isinstance(ours, TextConversation) and isinstance(theirs, TextConversation)
-    return first, second, ours, theirs
 
 
 def kinds(session: Session | None) -> list[tuple[str, bool]]:
@@ -284,47 +271,20 @@ async def test_a_trunk_gets_text_only_if_its_answer_takes_it(office: Office, sec
         assert [bool(leg.suite) for leg in record.legs] == [True, secure] * (1 + takes)
 
 
-# Its packets.
-
-
-@pytest.mark.usefixtures("processes")
-async def test_two_phones_type_to_each_other_and_a_lost_packet_is_made_up_for(office: Office, tmp_path: Path) -> None:
-    async with running_worker(tmp_path) as (worker, events):
-        office.exchange.media = lambda: worker
-        _, _, ours, theirs = await connected(office)
-        for text in ("Goede", "mid", "dag", " \N{EURO SIGN}", ""):
-            ours.type(text)
-            theirs.type(text.upper())
-        await asyncio.sleep(0.2)
-        assert theirs.read() == "Goedemiddag \N{EURO SIGN}"
-        assert ours.read() == "GOEDEMIDDAG \N{EURO SIGN}"
-        lost = ours.typist.type(" Een")
-        del lost  # it never reaches the node, or the other phone
-        ours.type(" twee")
-        ours.type(" drie")
-        assert theirs.read() == "Goedemiddag \N{EURO SIGN} Een twee drie"
-        packet = theirs.text.receive(0.1)
-        assert packet is None
-        (call,) = office.exchange.calls
-        stats = await worker.stats(f"{call}/text")
-        assert (stats["a"].received, stats["a"].lost, stats["b"].sent, stats["b"].received) == (7, 1, 7, 5)
-        # What strangers and copies send in clear, or forged, reaches nobody and is counted.
-        clear = bytes(ours.typist.type("geheim"))
-        forged = bytes(12) + os.urandom(40)
-        for datagram in (clear, clear, bytes([0x80, 100]) + forged):
-            ours.text.send_raw(ours.text_at, datagram)
-        ours.type("!")
-        theirs.read()
-        stats = await worker.stats(f"{call}/text")
-        assert stats["a"].plaintext == 2, stats["a"].drops
-        assert sum(stats["a"].drops.values()) == 3
-        assert not events, "text is silent as long as nobody types"
-        await ours.hang_up()
-        await until(lambda: bool(office.records))
-        typed = [leg for leg in office.records[0].legs if leg.media == "text"]
-        assert [(leg.suite, leg.keying, leg.plaintext) for leg in typed] == [
-            ("AES_CM_128_HMAC_SHA1_80", "SDES", 2),
-            ("AES_CM_128_HMAC_SHA1_80", "SDES", 0),
-        ]
-        assert all(leg.mos is None for leg in typed)
-        assert not (await worker.load()).calls
+async def test_phones_of_a_customer_without_srtp_type_in_clear_on_ports_of_their_own(office: Office) -> None:
+    office.exchange.assign(Directory((environment(encrypted=False),)))
+    second, first = [await text_phone(office, extension, suites=()) for extension in ("102", "101")]
+    ours = await first.call("102")
+    theirs = await second.answered()
+    assert isinstance(ours, TextConversation) and isinstance(theirs, TextConversation)
+    assert ours.heard is not None and theirs.heard is not None
+    lines = [line for each in (ours.heard, theirs.heard) for line in each.media]
+    assert [line.protocol for line in lines] == ["RTP/AVP"] * 4
+    assert len({line.port for line in lines}) == 4, "a pair for each leg of each stream"
+    await ours.hang_up()
+    assert [(leg.media, leg.suite) for leg in (await office.record()).legs] == [
+        ("audio", None),
+        ("audio", None),
+        ("text", None),
+        ("text", None),
+    ]

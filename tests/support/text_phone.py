@@ -157,3 +157,14 @@ async def text_phone(
     await phone.connect("127.0.0.1", office.port, office.certificates.client_context())
     await phone.register()
     return phone
+
+
+async def connected(
+    office: Office, *, caller: bool = True, called: bool = True
+) -> tuple[TextPhone, TextPhone, TextConversation, TextConversation]:
+    """A call from 101 to 102, of phones that know text or not."""
+    second, first = await text_phone(office, "102", types=called), await text_phone(office, "101", types=caller)
+    ours = await first.call("102")
+    theirs = await second.answered()
+    assert isinstance(ours, TextConversation) and isinstance(theirs, TextConversation)
+    return first, second, ours, theirs

@@ -80,6 +80,15 @@ class Call:
 
 async def call_between(worker: MediaWorker, a: Phone, b: Phone, **descriptions: dict[str, Any]) -> Call:
     """An answered call between two phones."""
-    call = await Call(worker, a, b).open()
+    return await _answered(Call(worker, a, b), **descriptions)
+
+
+async def text_between(worker: MediaWorker, a: Phone, b: Phone) -> Call:
+    """A further stream of an answered call."""
+    return await _answered(Call(worker, a, b, further=True))
+
+
+async def _answered(call: Call, **descriptions: dict[str, Any]) -> Call:
+    await call.open()
     await call.describe(**descriptions)
     return call
