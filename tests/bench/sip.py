@@ -1,6 +1,6 @@
 """Registrations per second of processor time, and memory of a registered phone, beside Kamailio in one run.
 
-    python tests/bench/sip.py [--registrations 1000] [--rate 250] [--rounds 5] [--phones 5000] [--calls 300] [--json]
+    python tests/bench/sip.py [--registrations 500] [--rate 250] [--rounds 5] [--phones 5000] [--calls 150] [--json]
 
 Both end TLS themselves with the same certificate, ask for the same digest (MD5, which is what sipp can), keep the contact in
 memory, and answer a 401 and a 200. sipp speaks TCP to a stunnel that speaks TLS to either, in short rounds by turns, so that what
@@ -275,11 +275,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="dev bench sip", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--registrations", type=int, default=1000, help="a round")
+    parser.add_argument("--registrations", type=int, default=500, help="a round")
     parser.add_argument("--rate", type=int, default=250, help="registrations a second")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--phones", type=int, default=5000, help="phones whose memory is measured; 0 for none")
-    parser.add_argument("--calls", type=int, default=300, help="calls a round, by the node alone; 0 for none")
+    parser.add_argument("--calls", type=int, default=150, help="calls a round, by the node alone; 0 for none")
     parser.add_argument("--call-rate", type=int, default=50, help="calls a second")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args(arguments)
