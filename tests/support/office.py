@@ -297,6 +297,15 @@ class Provider(DeskPhone):
         return connection
 
 
+OUTSIDE = "+31301112233"
+"""A number beyond the trunk."""
+
+
+def provider(**options: Any) -> Provider:
+    """The other end of a trunk that speaks plain RTP."""
+    return Provider("provider", "", DOMAIN, (), **options)
+
+
 class _Deaf:
     """Accepts and hears nothing, as a peer that hangs."""
 

@@ -16,7 +16,7 @@ from media_node.sip.digest import Algorithm, Authenticator, Credentials, Verdict
 from media_node.sip.gate import source_of
 from media_node.sip.grammar import URI
 from media_node.sip.headers import Request
-from media_node.sip.lockout import Lockout
+from media_node.sip.lockout import Lockout, Wait
 from media_node.sip.message import reply, warning
 from media_node.sip.rates import Throttle
 from media_node.sip.transaction_layer import ServerTransaction
@@ -95,14 +95,19 @@ class RequestAuthenticator:
             return None
         stale = False
         if credentials is not None:
-            if not emergency and not again and self._has_to_wait(transaction, credentials.username, now):
-                return None
             name = credentials.username
+            wait = None if emergency or again else self._wait(transaction.connection, name, now)
+            if wait is not None and not wait.proven:
+                self._make_wait(transaction, wait, now)
+                return None
             account = self.directory().phone(name) or self.trunk_account(name) or former(name)
             verdict = self._judge(credentials, request, account, now)
             if verdict is Verdict.VALID and account is not None:
                 self._succeeded(transaction, credentials, now)
                 return account
+            if wait is not None and verdict is not Verdict.STALE:
+                self._make_wait(transaction, wait, now)
+                return None
             if verdict is Verdict.MALFORMED:
                 transaction.respond(400, Warning=warning("the credentials are for another request"))
                 return None
@@ -138,18 +143,18 @@ class RequestAuthenticator:
         in_time = phone.previous_until is not None and datetime.now(UTC) < phone.previous_until
         return bool(phone.previous_ha1) and in_time and self._rotated.get(phone.username) != _fingerprint(phone.ha1)
 
-    def _has_to_wait(self, transaction: ServerTransaction, username: str, now: float) -> bool:
-        """Whether too many wrong passwords were tried; a phone on a connection where it has shown the right one waits
+    def _wait(self, connection: Connection, username: str, now: float) -> Wait | None:
+        """How long to wait after too many wrong passwords; a phone on a connection where it has shown the right one waits
         for nobody.
         """
-        connection = transaction.connection
         if username in connection.accounts:
-            return False
-        if (wait := self.lockout.wait(username, source_of(connection.peer.host), now)) is None:
-            return False
-        self._warn(Event.LOCKED_OUT, connection.peer.host, now, reason=wait.reason.value, seconds=round(wait.seconds))
+            return None
+        return self.lockout.wait(username, source_of(connection.peer.host), now)
+
+    def _make_wait(self, transaction: ServerTransaction, wait: Wait, now: float) -> None:
+        host = transaction.connection.peer.host
+        self._warn(Event.LOCKED_OUT, host, now, reason=wait.reason.value, seconds=round(wait.seconds))
         transaction.respond(503, Retry_After=str(max(1, round(wait.seconds))))
-        return True
 
     def _trust(self, connection: Connection, account: str) -> None:
         """The connection is a known phone's from now on; of an account's many connections only the newest are."""

@@ -2,7 +2,8 @@
 
 Three counts, each a rate with a back-off that doubles and is forgotten again: of one account from one source (a phone with an old
 password), of one source (a stranger who tries many accounts), and of one account from sources where it never succeeded (many strangers
-who try one). Where an account has succeeded lately, only the first count concerns it: no stranger locks a customer's phone out.
+who try one). Where an account has succeeded lately, only the first count concerns it, and only its wrong passwords: no stranger locks a
+customer's phone out.
 """
 
 from __future__ import annotations
@@ -82,10 +83,13 @@ class Failures(Generic[K]):
 
 @dataclass(frozen=True)
 class Wait:
-    """How long, and for whose failures."""
+    """How long, and for whose failures. `proven`: the account has succeeded from this source lately, so the right password is
+    let in all the same; a stranger beside the phone, behind the same router, would lock it out otherwise.
+    """
 
     seconds: float
     reason: Reason
+    proven: bool = False
 
 
 @dataclass(eq=False)
@@ -100,14 +104,15 @@ class Lockout:
     def wait(self, account: str, source: str, now: float) -> Wait | None:
         """How long this account has to wait at this source before its password is looked at, or None."""
         seconds, reason = self._phones.wait((account, source), now), Reason.PHONE
-        if not self._is_proven(account, source, now):
+        proven = self._is_proven(account, source, now)
+        if not proven:
             for others, of in (
                 (self._sources.wait(source, now), Reason.SOURCE),
                 (self._accounts.wait(account, now), Reason.ACCOUNT),
             ):
                 if others > seconds:
                     seconds, reason = others, of
-        return Wait(seconds, reason) if seconds > 0 else None
+        return Wait(seconds, reason, proven) if seconds > 0 else None
 
     def failed(self, account: str, source: str, now: float) -> None:
         """A wrong password, or an account that does not exist."""
