@@ -1,5 +1,4 @@
-"""SDP (RFC 4566) as far as streams of audio and text need it, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and
-answer (RFC 3264).
+"""SDP (RFC 4566) of audio and text, keyed by SDES (RFC 4568) or DTLS (RFC 5763), by offer and answer (RFC 3264).
 
 Values are frozen; `parse` raises only ValueError and `str()` writes.
 """
@@ -25,8 +24,6 @@ _MAX_LINES: Final = 400
 _LONGEST_IPV4: Final = 15
 _MAX_MEDIA: Final = 16
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]++")
-"""Our order: the 80-bit tag first, since a 32-bit tag lets false packets through at scale; then what only some offer.
-"""
 _FINGERPRINT: Final = re.compile(r"(?i)(sha-256|sha-384|sha-512)\s++((?:[0-9A-F]{2}:){31,63}[0-9A-F]{2})\s*+")
 _HEX_LENGTH: Final = {"sha-256": 95, "sha-384": 143, "sha-512": 191}
 _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
@@ -34,11 +31,10 @@ _KEPT: Final = ("rtpmap", "fmtp", "ptime", "maxptime")
 
 
 class MediaType(StrEnum):
-    """What a stream carries, as its m= line says (RFC 4566 section 5.14): those that are relayed."""
+    """What a stream that is relayed carries, as its m= line says (RFC 4566 section 5.14); text is that of RFC 4103."""
 
     AUDIO = "audio"
     TEXT = "text"
-    """Real-time text (RFC 4103)."""
 
 
 class Direction(StrEnum):
