@@ -62,11 +62,8 @@ def sign_in(page: Page, url: str, post: Post) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1440])
-def test_no_page_has_a_fault(
-    shop: Account, post: Post, portal_site: Path, chromium: Browser, width: int, tmp_path: Path
-) -> None:
+def test_no_page_has_a_fault(shop: Account, post: Post, portal_site: Path, chromium: Browser, width: int) -> None:
     dynamodb.client().put_item(TableName=settings.cdr_table(), Item=dynamodb.marshal(call(1)))
-    pictures = Path(os.environ["SCREENSHOTS"]) if os.environ.get("SCREENSHOTS") else tmp_path
     scheme: Scheme = "dark" if width == 360 else "light"
     context = chromium.new_context(locale="nl-NL", viewport={"width": width, "height": 900}, color_scheme=scheme)
     page, faults = context.new_page(), []
@@ -77,19 +74,25 @@ def test_no_page_has_a_fault(
             page.goto(f"{url}/mijn/{path}")
             expect(page.locator("h1"), path).to_have_count(1)
             faults += _faults(page, path)
-            page.screenshot(path=pictures / f"{width}-{path.replace('/', '_').partition('?')[0]}.png", full_page=True)
+            picture(page, f"{width}-{path.replace('/', '_').partition('?')[0]}")
         page.goto(f"{url}/mijn/telefoons/bakker-201")
         page.select_option("#make", "linphone")
         page.click("#provision")
         faults += _faults(page, "provisioning")
-        page.screenshot(path=pictures / f"{width}-provisioning.png", full_page=True)
+        picture(page, f"{width}-provisioning")
         page.goto(f"{url}/mijn/telefoons/bakker-201")
         page.click("#rotate")
         expect(page.locator("[data-copy]").first).to_be_visible(timeout=30_000)
         faults += _faults(page, "passwords")
-        page.screenshot(path=pictures / f"{width}-passwords.png", full_page=True)
+        picture(page, f"{width}-passwords")
     context.close()
     assert not faults
+
+
+def picture(page: Page, name: str) -> None:
+    """For who wants to look: SCREENSHOTS names a directory."""
+    if directory := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(directory) / f"{name}.png", full_page=True)
 
 
 def _faults(page: Page, path: str) -> list[str]:
