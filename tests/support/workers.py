@@ -12,8 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 # One local system for all, and one synthesised template.
 _TOGETHER = ("e2e", "infra")
-# It stops a node, so it has a system of its own.
-_APART = ("e2e/test_failover.py",)
+# The one ends a node, the other moves the clock and stands in for the provider: each has a system of its own.
+_APART = ("e2e/test_failover.py", "e2e/test_customer_life.py")
 # What takes a minute or more begins first, the longest at the head: no worker is left alone with it at the end.
 FIRST = (
     *(
