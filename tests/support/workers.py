@@ -16,20 +16,24 @@ _TOGETHER = ("e2e", "infra")
 _APART = ("e2e/test_failover.py", "e2e/test_customer_life.py")
 # What takes a minute or more begins first, the longest at the head: no worker is left alone with it at the end.
 FIRST = (
-    *(
-        "e2e",
-        "infra",
-        "e2e/test_failover.py",
-        "site/test_accessibility.py",
-        "local/test_data.py",
-        "local/test_system.py",
-    ),
-    *(
-        "media_node/test_phones_baresip.py",
-        "media_node/test_phones_linphone.py",
-        "media_node/test_phones_called.py",
-        "media_node/test_phones.py",
-    ),
+    "infra",
+    "e2e",
+    "e2e/test_customer_life.py",
+    "e2e/test_failover.py",
+    "local/test_data.py",
+    "site/test_accessibility.py",
+    "media_node/test_phones.py",
+    "media_node/test_phones_baresip.py",
+    "media_node/test_phones_linphone.py",
+    "media_node/test_phones_called.py",
+    "media_node/test_phones_home.py",
+    "media_node/test_node.py",
+    "local/test_system.py",
+    "site/test_console.py",
+    "functions/customers/portal/test_screens.py",
+    "functions/customers/portal/test_firefox.py",
+    "site/test_consent.py",
+    "site/test_form_page.py",
 )
 
 
