@@ -111,6 +111,27 @@ def test_a_stale_challenge_says_so() -> None:
     assert all(parameters(value)["stale"] == "true" for value in Authenticator(REALM).challenges(0, stale=True))
 
 
+def test_a_challenge_without_a_qop_is_answered_without_one() -> None:
+    """Seen with sipp as a trunk, which refused a qop that it had not offered. The figures are RFC 2069's, with its erratum."""
+    challenge = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c"'
+    given = answer(challenge, username="Mufasa", password="CircleOfLife", method="GET", uri="/dir/index.html")
+    assert given.response == "1949323746fe6a43ef61f9606e7febea"
+    assert parameters(str(given)).keys() == {"username", "realm", "nonce", "uri", "response", "opaque", "algorithm"}
+
+
+@pytest.mark.parametrize("qop", ["auth", "auth-int, auth", "AUTH"])
+def test_of_several_qops_the_known_one_is_used(qop: str) -> None:
+    given = answer(
+        f'Digest realm="r", nonce="n", qop="{qop}"', username="u", password="p", method="INVITE", uri="sip:x"
+    )
+    assert parameters(str(given))["qop"] == "auth" and parameters(str(given))["nc"] == "00000001"
+
+
+def test_a_qop_that_is_not_known_is_no_reason_to_guess() -> None:
+    with pytest.raises(ValueError, match="auth-int"):
+        answer('Digest realm="r", nonce="n", qop="auth-int"', username="u", password="p", method="INVITE", uri="sip:x")
+
+
 def test_credentials_survive_being_written_and_read() -> None:
     given = credentials(Authenticator(REALM))
     assert Credentials.parse(str(given)) == given

@@ -60,6 +60,26 @@ FEATURES: Final = {
 }
 
 
+TRUNKS: Final = {
+    "trunk-several": "several, tried in their order",
+    "trunk-udp": "over UDP",
+    "trunk-tcp": "over TCP",
+    "trunk-tls": "over TLS, its name checked",
+    "trunk-digest": "asks for an account (401), and verifies what it is shown",
+    "trunk-options": "asked by OPTIONS whether it is there, beside the calls",
+    "trunk-silent": "says nothing to a call: the next has it",
+    "trunk-sdes": "SRTP by SDES as far as the trunk",
+    "trunk-dtls": "SRTP by DTLS as far as the trunk",
+    "trunk-rtp": "RTP where it has no SRTP, and the record says so",
+    "trunk-identity": "is told the customer's number (P-Asserted-Identity), and who asked not to be shown (Privacy: id)",
+    "trunk-screening": "a phone that says it is another number is shown as its customer's",
+    "trunk-e164": "numbers as they are dialled in NL and BE reach it in E.164",
+    "trunk-account": "calls in over a connection of its own, with its account",
+    "trunk-unknown": "a stranger does not call in: not from another address, not with a wrong password",
+}
+TRUNK_CLIENTS: Final = ("baresip", "sipp", "kamailio")
+
+
 class Seen(StrEnum):
     """What a cell says."""
 

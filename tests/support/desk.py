@@ -54,7 +54,14 @@ class Desks:
         return phone
 
     def baresip(
-        self, account: TestAccount, *, media: str = "srtp-mand", answers: str = "auto", more: str = "", **options: Any
+        self,
+        account: TestAccount,
+        *,
+        media: str = "srtp-mand",
+        answers: str = "auto",
+        more: str = "",
+        name: str = "",
+        **options: Any,
     ) -> Baresip:
         """A baresip; `media` is its mediaenc, `more` further parameters of its account."""
         line = (
@@ -62,7 +69,7 @@ class Desks:
             f'outbound="sip:{self.node.address}:5061;transport=tls";regint=60;mediaenc={media};audio_codecs=pcma,pcmu;'
             f"answermode={answers}{more}"
         )
-        directory, trusted = self.directory / f"baresip-{account.extension}", self.node.certificates.ca_file
+        directory, trusted = self.directory / (name or f"baresip-{account.extension}"), self.node.certificates.ca_file
         return self.keep(Baresip(directory, account=line, microphone=self.microphone, ca_file=trusted, **options))
 
     def linphone(self, account: TestAccount, **options: Any) -> Linphone:

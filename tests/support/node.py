@@ -194,12 +194,14 @@ def assignment(
     credentials: bool = True,
     domain: str = DOMAIN,
     numbers: Sequence[dict[str, Any]] = (),
+    country: str = "NL",
 ) -> dict[str, Any]:
     """An ASSIGNMENT as the reconciler writes it, or with its credentials handed out."""
     return {
         "environmentId": customer,
         "customerId": customer,
         "encrypted": encrypted,
+        "country": country,
         "calls": 10,
         "version": version,
         "phones": [

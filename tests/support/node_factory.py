@@ -134,6 +134,7 @@ directory = "{home}/state"
                     "AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata,
                     "AWS_ACCESS_KEY_ID": "test",
                     "AWS_SECRET_ACCESS_KEY": "test",
+                    "SSL_CERT_FILE": str(certificates.ca_file),  # whom it believes of trunks over TLS
                 }
                 | (key_log(home, keylog) if keylog is not None else {}),
                 config=config,

@@ -75,7 +75,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Credentials:
-    """The parameters of an Authorization header that count here."""
+    """The parameters of an Authorization header that count here; without a `count` those of RFC 2069, which has no qop."""
 
     username: str
     realm: str
@@ -124,11 +124,12 @@ class Credentials:
             "uri": self.uri,
             "response": self.response,
         }
-        strings |= {"cnonce": self.cnonce} | ({"opaque": self.opaque} if self.opaque else {})
+        strings |= {name: value for name, value in (("cnonce", self.cnonce), ("opaque", self.opaque)) if value}
         return (
             "Digest "
             + ", ".join(f"{name}={quoted(value)}" for name, value in strings.items())
-            + f", algorithm={self.algorithm}, qop=auth, nc={self.count}"
+            + f", algorithm={self.algorithm}"
+            + (f", qop=auth, nc={self.count}" if self.count else "")
         )
 
 
@@ -158,15 +159,24 @@ def parameters(value: str) -> dict[str, str]:
 def answer(challenge: str, *, username: str, password: str, method: str, uri: str, count: int = 1) -> Credentials:
     """A client's credentials for a challenge.
 
-    Raises ValueError for a broken challenge or an algorithm that is not known here.
+    What was asked without a qop is answered without one, as many a trunk does (RFC 2617 section 3.2.2: a client shall not
+    send what the server did not offer). Raises ValueError for a broken challenge, or an algorithm or a qop that is not known
+    here.
     """
     asked = parameters(challenge)
     if not {"realm", "nonce"} <= asked.keys():
         raise ValueError("a challenge needs realm and nonce")
     algorithm = Algorithm(asked.get("algorithm", "MD5").upper())
-    cnonce, nc = secrets.token_hex(8), f"{count:08x}"
     realm, nonce = asked["realm"], asked["nonce"]
-    response = _response(algorithm, algorithm.ha1(username, realm, password), nonce, nc, cnonce, method, uri)
+    ha1 = algorithm.ha1(username, realm, password)
+    if "qop" not in asked:
+        cnonce = nc = ""
+        response = algorithm.hash(f"{ha1}:{nonce}:{_ha2(algorithm, method, uri)}")
+    elif "auth" in (each.strip().lower() for each in asked["qop"].split(",")):
+        cnonce, nc = secrets.token_hex(8), f"{count:08x}"
+        response = _response(algorithm, ha1, nonce, nc, cnonce, method, uri)
+    else:
+        raise ValueError(f"qop {asked['qop']} is not known here")
     return Credentials(username, realm, nonce, uri, response, algorithm, cnonce, nc, asked.get("opaque", ""))
 
 
