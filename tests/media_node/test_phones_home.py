@@ -165,6 +165,7 @@ def ended(phone: Baresip) -> bool:
 
 
 @pytest.mark.feature("exchange", "call", clients=("baresip", "kamailio"))
+@pytest.mark.feature("trunk-digest", "trunk-tcp", "trunk-options", clients=("kamailio",))
 def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House) -> None:
     there = house.exchange.registered()
     assert len(re.findall(r"Path: <sip:[0-9a-f]{24}@\S+;lr>", there)) == 4, there
@@ -175,6 +176,7 @@ def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House)
     # The call passes the node twice: from the phone to the exchange, and from the exchange to the other phone.
     assert [set(legs) for legs in house.suites(2)] == [{"AES_CM_128_HMAC_SHA1_80", "none"}] * 2
     assert "nobody at" not in house.exchange.text()
+    assert not house.desks.node.events("trunk unreachable"), "it answers each OPTIONS"
 
 
 @pytest.mark.feature("voicemail", clients=("baresip", "kamailio"))
