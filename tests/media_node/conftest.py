@@ -29,7 +29,8 @@ from tests.support.node import (
     wait_until,
 )
 from tests.support.node_factory import node_factory
-from tests.support.office import Office, RulefulMedia, environment
+from tests.support.office import Office, environment
+from tests.support.ruleful_media import RulefulMedia
 
 # The machine is shared with other tests: how long an example takes says nothing.
 

@@ -18,7 +18,6 @@ from tests.support.office import (
     NUMBER,
     DeskPhone,
     Office,
-    RulefulMedia,
     ask,
     desk_phone,
     environment,
@@ -30,6 +29,7 @@ from tests.support.office import (
     users,
     with_number,
 )
+from tests.support.ruleful_media import RulefulMedia
 
 # Forks.
 

@@ -24,7 +24,8 @@ from media_node.sip.listener import listen_tls, server_context
 from media_node.sip.sdp import Direction
 from media_node.sip.transaction_layer import ServerTransaction
 from tests.support.node import DOMAIN, Certificates
-from tests.support.office import CUSTOMER, PASSWORD, Office, RulefulMedia, environment
+from tests.support.office import CUSTOMER, PASSWORD, Office, environment
+from tests.support.ruleful_media import RulefulMedia
 
 EXTENSIONS = ("101", "102", "103", "104")
 LOST = (OSError, TimeoutError, RequestRefused, RuntimeError, ValueError)

@@ -10,7 +10,8 @@ from media_node.call.directory import Directory
 from media_node.probe.phone import SUITES
 from media_node.sip.sdp import Direction, Session, attach
 from tests.support.node import DOMAIN
-from tests.support.office import Office, RulefulMedia, environment, invite, trunks, until
+from tests.support.office import Office, environment, invite, trunks, until
+from tests.support.ruleful_media import RulefulMedia
 from tests.support.text_phone import TextConversation, TextProvider, connected, text_phone
 
 

@@ -16,7 +16,8 @@ from media_node.sip.transport import Transport
 from media_node.worker_link.client import MediaError
 from media_node.worker_link.protocol import LegDescription, LegStats, LocalTransport
 from tests.support.node import DOMAIN
-from tests.support.office import CUSTOMER, PASSWORD, RulefulMedia, environment
+from tests.support.office import CUSTOMER, PASSWORD, environment
+from tests.support.ruleful_media import RulefulMedia
 from tests.support.simulated_phone import SimulatedPhone
 from tests.support.simulation import End, SimulatedLoop, Weather, wire
 
