@@ -29,6 +29,7 @@ PHONES = 5
 TALK_SECONDS = 5
 TONE_HZ = 400
 ANOTHER_PROVIDERS_NUMBER = "0205550123"
+AS_A_TRUNK_HAS_IT = "+31205550123"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def customer(browser: Browser, system: LocalSystem, told: set[str]) -> Customer:
             attributes = [row.get_attribute(f"data-{name}") or "" for name in ("extension", "username", "password")]
             assert all(attributes)
             accounts[attributes[0]] = SipAccount(*attributes)
-        told |= {ANOTHER_PROVIDERS_NUMBER, *(account.password for account in accounts.values())}
+        told |= {ANOTHER_PROVIDERS_NUMBER, AS_A_TRUNK_HAS_IT, *(account.password for account in accounts.values())}
 
         for name in ("telefoons.txt", "yealink-201.cfg", "snom-201.xml"):
             with page.expect_download() as download:
@@ -221,7 +222,7 @@ def test_a_call_to_another_provider_is_encrypted_as_far_as_the_exchange(
     with (
         Baresip(
             tmp_path / "trunk",
-            account=f"<sip:{ANOTHER_PROVIDERS_NUMBER}@127.0.0.1>;regint=0;audio_codecs=pcma;answermode=auto",
+            account=f"<sip:{AS_A_TRUNK_HAS_IT}@127.0.0.1>;regint=0;audio_codecs=pcma;answermode=auto",
             microphone=microphone,
             sip_port=trunk_port,
         ) as trunk,
