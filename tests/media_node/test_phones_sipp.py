@@ -4,16 +4,14 @@ shows of it.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from callvoip.phones.baresip import Baresip, free_port
-from callvoip.process import end
 from tests.support.desk import CUSTOMER, Desks, desks
 from tests.support.node import DOMAIN, Aws, Certificates, TestAccount, accounts, wait_until
 from tests.support.sipp import (
@@ -149,20 +147,6 @@ def made(aws: Aws, certificates: Certificates, tmp_path_factory: pytest.TempPath
 def office(made: Office) -> Office:
     made.idle()
     return made
-
-
-@contextlib.contextmanager
-def on_the_trunk(office: Office, text: str) -> Iterator[Callable[[], str]]:
-    """sipp as the trunk, which also answers OPTIONS; gives what it has logged."""
-    office.files += 1
-    file = office.desks.directory / f"trunk{office.files}.xml"
-    file.write_text(text)
-    more = ("-p", str(office.trunk), "-i", "127.0.0.1")
-    running = sipp(file, 0, called="", calls=1000, transport="u1", more=more)
-    try:
-        yield lambda: file.with_suffix(".log").read_text() if file.with_suffix(".log").exists() else ""
-    finally:
-        end(running, 5)
 
 
 @pytest.mark.feature("call", "100rel", "timer", "dtmf-info", "t38", "video", "hold", clients=("sipp",))
@@ -504,6 +488,40 @@ def test_it_sends_a_call_on(office: Office) -> None:
     office.auto.command("hangup")
     office.manual.wait_for("CALL_CLOSED")
     assert "SIP/2.0 302" in phone.said()
+
+
+@pytest.mark.feature("emergency", clients=("sipp",))
+def test_112_needs_no_password(office: Office) -> None:
+    """Neither registered nor asked: a phone that is known. The emergency services are sipp too."""
+    file = office.desks.directory / "emergency.xml"
+    asked = '<nop next="end"/>\n<label id="asked"/>\n' + answer("200 OK") + '<label id="end"/>\n'
+    file.write_text(
+        scenario(
+            "emergency",
+            receive("OPTIONS", optional="true", next="asked"),
+            receive("INVITE"),
+            answer("200 OK", audio(secure=False)),
+            receive("ACK"),
+            receive("BYE"),
+            acknowledge_in_dialog(),
+            asked,
+        )
+    )
+    more = ("-p", str(office.trunk), "-i", "127.0.0.1")
+    services = Script(sipp(file, 9, called="", calls=1000, transport="u1", more=more), file)
+    office.ours.append(services)
+    call = scenario(
+        "in need",
+        office.call("112", body=audio(), challenge=False),
+        receive(180, optional="true"),
+        receive(200),
+        office.request("ACK", 1, to="112"),
+        pause(500),
+        office.request("BYE", 2, to="112"),
+        receive(200),
+    )
+    office.start(call, to="112").ended()
+    assert "INVITE sip:112@" in services.said() and "Priority: emergency" in services.said()
 
 
 def test_the_wire_shows_no_fault(made: Office) -> None:

@@ -218,7 +218,7 @@ def test_a_trunk_is_told_the_customers_number_and_numbers_in_e164(last: Ways) ->
     assert asked.startswith("INVITE sip:+3223456789@"), "the same digits in another country"
 
 
-@pytest.mark.feature("trunk-screening", clients=("sipp",))
+@pytest.mark.feature("trunk-screening", "trunk", clients=("sipp",))
 def test_a_phone_that_says_it_is_another_is_shown_as_its_customer(last: Ways) -> None:
     spoofing, false = last.known[1], "+31201234567"
     text = challenged(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -65,7 +65,7 @@ TRUNKS: Final = {
     "trunk-udp": "over UDP",
     "trunk-tcp": "over TCP",
     "trunk-tls": "over TLS, its name checked",
-    "trunk-digest": "asks for an account (401), and verifies what it is shown",
+    "trunk-digest": "asks for an account, with a qop and without",
     "trunk-options": "asked by OPTIONS whether it is there, beside the calls",
     "trunk-silent": "says nothing to a call: the next has it",
     "trunk-sdes": "SRTP by SDES as far as the trunk",
@@ -77,7 +77,37 @@ TRUNKS: Final = {
     "trunk-account": "calls in over a connection of its own, with its account",
     "trunk-unknown": "a stranger does not call in: not from another address, not with a wrong password",
 }
-TRUNK_CLIENTS: Final = ("baresip", "sipp", "kamailio")
+TRUNK_CLIENTS: Final = {"baresip": "baresip", "sipp": "sipp", "kamailio": "Kamailio"}
+
+
+@dataclass(frozen=True)
+class Lack:
+    """That a client cannot do a thing at all: `why`, and the word that would stand in one of its files if it could."""
+
+    why: str
+    word: str = ""
+    files: tuple[str, ...] = ()
+
+
+_BARESIP: Final = ("/usr/bin/baresip", "/lib/x86_64-linux-gnu/libre.so.0", "/usr/lib/baresip/modules/*.so")
+_LINPHONE: Final = ("/lib/x86_64-linux-gnu/liblinphone.so.10", "/lib/x86_64-linux-gnu/libbellesip.so.1")
+LACKS: Final = {
+    ("delayed-offer", "baresip"): Lack(
+        "baresip 1.0 always makes an offer; sipp's call without one reaches it all the same"
+    ),
+    ("100rel", "baresip"): Lack("not in baresip 1.0", "PRACK", _BARESIP),
+    ("timer", "baresip"): Lack("not in baresip 1.0", "Session-Expires", _BARESIP),
+    ("attended", "baresip"): Lack("not in baresip 1.0", "Replaces", _BARESIP),
+    ("t38", "baresip"): Lack("no fax in baresip 1.0", "udptl", _BARESIP),
+    ("lamps", "baresip"): Lack("baresip 1.0 lights none; its calls light those of others", "dialog-info", _BARESIP),
+    ("t38", "linphone"): Lack("no fax in linphone 5.1", "udptl", _LINPHONE),
+    ("mwi", "linphone"): Lack("not in linphone 5.1", "message-summary", _LINPHONE),
+    ("lamps", "linphone"): Lack("linphone 5.1 lights none; its calls light those of others", "dialog-info", _LINPHONE),
+    ("dtls", "sipp"): Lack("Debian's sipp is built without TLS and DTLS", "DTLS", ("/usr/bin/sipp",)),
+    ("dtmf-events", "sipp"): Lack("Debian's sipp has no SRTP to send them by", "srtp", ("/usr/bin/sipp",)),
+    ("lamps", "kamailio"): Lack("the node's own: the exchange has no part in them"),
+}
+"""What is known not to be there, which is not the same as not tried. Where there is a word, a test looks for it."""
 
 
 class Seen(StrEnum):
@@ -86,6 +116,7 @@ class Seen(StrEnum):
     YES = "yes"
     FAILED = "**failed**"
     SKIPPED = "not run"
+    CANNOT = "cannot"
     NO_TEST = ""
 
 
@@ -111,7 +142,10 @@ def marks(item: pytest.Item) -> tuple[Cell, ...]:
         for client in mark.kwargs["clients"]
     )
     unknown = [
-        name for cell in cells for name, known in zip(cell, (FEATURES, CLIENTS), strict=True) if name not in known
+        name
+        for cell in cells
+        for name, known in zip(cell, (FEATURES | TRUNKS, CLIENTS), strict=True)
+        if name not in known
     ]
     if unknown:
         raise ValueError(f"{item.nodeid}: {', '.join(unknown)} stands in no row or column of calls-matrix.md")
@@ -124,22 +158,29 @@ def page(outcomes: Iterable[Outcome], day: str) -> str:
     for outcome in outcomes:
         for cell in outcome.cells:
             cells.setdefault(cell, []).append(outcome)
-    rows = [
-        f"| {label} | " + " | ".join(_cell(cells.get((feature, client), [])) for client in CLIENTS) + " |"
-        for feature, label in FEATURES.items()
-    ]
     tests = sorted({outcome.test for found in cells.values() for outcome in found})
     return "\n".join(
         [
             "# Features of calls, and with what they were seen",
             "",
             f"Written by `python -m tests.support.call_matrix` on {day} from a run of the tests below, which use programs that others",
-            "wrote, over real sockets. *yes* is a test that passed; *not run* one that was left out; an empty cell has no test.",
+            "wrote, over real sockets. *yes* is a test that passed; *not run* one that was left out; *cannot* tells why below; an",
+            "empty cell has no test. `test_phones_baresip.py`, `test_phones_linphone.py`, `test_phones_sipp.py`, `test_phones_home.py`",
+            "and `test_phones_trunks.py` end with a look at the wire: what tshark finds in all SIP, SDP, RTP and RTCP of their run,",
+            "TLS opened with the node's keys, and what the rules of `tests/support/sip_sanity.py` find, which is nothing.",
             "What our own phones show beside that stands in [call-features.md](call-features.md).",
             "",
-            "| feature | " + " | ".join(CLIENTS.values()) + " |",
-            "| --- |" + " --- |" * len(CLIENTS),
-            *rows,
+            "## As phones, and Kamailio as the exchange behind the node",
+            "",
+            *_table(FEATURES, CLIENTS, cells),
+            "",
+            *(f"- *{FEATURES[feature]}*, {CLIENTS[client]}: {lack.why}." for (feature, client), lack in LACKS.items()),
+            "",
+            "## As trunks",
+            "",
+            *_table(TRUNKS, TRUNK_CLIENTS, cells),
+            "",
+            "## The tests",
             "",
             *(f"- `{test}`" for test in tests),
             "",
@@ -147,11 +188,20 @@ def page(outcomes: Iterable[Outcome], day: str) -> str:
     )
 
 
-def _cell(outcomes: list[Outcome]) -> str:
+def _table(
+    features: Mapping[str, str], clients: Mapping[str, str], cells: Mapping[Cell, list[Outcome]]
+) -> Iterator[str]:
+    yield "| feature | " + " | ".join(clients.values()) + " |"
+    yield "| --- |" + " --- |" * len(clients)
+    for feature, label in features.items():
+        yield f"| {label} | " + " | ".join(_cell((feature, client), cells) for client in clients) + " |"
+
+
+def _cell(cell: Cell, cells: Mapping[Cell, list[Outcome]]) -> str:
     for seen in (Seen.FAILED, Seen.YES, Seen.SKIPPED):
-        if any(each.seen is seen for each in outcomes):
+        if any(each.seen is seen for each in cells.get(cell, ())):
             return seen.value
-    return Seen.NO_TEST.value
+    return Seen.CANNOT.value if cell in LACKS else Seen.NO_TEST.value
 
 
 class Recorder:
