@@ -128,6 +128,25 @@ class Transactions(RuleBasedStateMachine):
         transactions = self.answerer.open()
         self.loop.do(lambda: self.answerer.answer(transactions[which % len(transactions)], code))
 
+    @precondition(lambda self: not self.near.closed)
+    @rule(
+        method=st.sampled_from(["INVITE", "INVITE", "OPTIONS"]),
+        code=st.sampled_from([200, 200, 486]),
+        lost=st.integers(0, 4),
+    )
+    def what_is_answered_is_heard_whatever_is_lost(self, method: str, code: int, lost: int) -> None:
+        self.weather.fates.clear()
+        self.ask(method, acknowledges=True)
+        self.loop.wait(2)
+        ours = f"call{len(self.asked) - 1}"
+        (transaction,) = [each for _, each in self.answerer.heard if each.request.call_id == ours]
+        self.weather.forecast([Fate.LOST] * lost)
+        self.loop.do(lambda: self.answerer.answer(transaction, code))
+        self.loop.wait(25)
+        assert set(self.asked[-1].finals) == {code}, "the answer itself, and no timeout"
+        if method == "INVITE" and code == 200:
+            assert transaction._unconfirmed is None and ours in self.answerer.acknowledged_calls
+
     @rule(seconds=st.sampled_from([0.01, 0.05, 0.5, 1, 4, 5, 31.9, 32.1]))
     def time_passes(self, seconds: float) -> None:
         self.loop.wait(seconds)

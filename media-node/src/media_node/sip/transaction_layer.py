@@ -155,7 +155,9 @@ class ClientTransaction:
             self._send_cancel()
 
     def heard(self, response: Response) -> None:
-        """For the endpoint: passes a response on."""
+        """For the endpoint: passes a response on. After the final one only a 2xx that is repeated, and not what became of an ACK."""
+        if self._final and not 200 <= response.code < 300:
+            return
         self._final = self._final or response.code >= 200
         if response.code < 200 and not self._provisional:
             self._provisional = True
