@@ -9,8 +9,9 @@ import pytest
 from media_node.call.directory import Directory
 from media_node.probe.phone import SUITES
 from media_node.sip.sdp import Direction, Session, attach
+from media_node.sip.transaction_layer import ServerTransaction
 from tests.support.node import DOMAIN
-from tests.support.office import Office, environment, invite, trunks, until
+from tests.support.office import Office, environment, invite, refused, trunks, until
 from tests.support.ruleful_media import RulefulMedia
 from tests.support.text_phone import TextConversation, TextProvider, connected, text_phone
 
@@ -76,6 +77,33 @@ async def test_text_in_clear_is_refused_beside_encrypted_speech(office: Office, 
     await until(lambda: not at(office, call))
     await ours.hang_up()
     assert [leg.media for leg in (await office.record()).legs] == ["audio", "audio"]
+
+
+@pytest.mark.parametrize("knows", ["SDES", "DTLS", "nothing"])
+async def test_a_phone_that_refuses_an_offer_for_its_text_is_asked_again_without(office: Office, knows: str) -> None:
+    offers: list[Session] = []
+
+    def answers(transaction: ServerTransaction) -> int:
+        offers.append(Session.parse(transaction.request.body))
+        keyed = {"SDES": bool(offers[-1].media[0].cryptos), "DTLS": not offers[-1].media[0].cryptos}.get(knows, False)
+        return 200 if keyed and len(offers[-1].media) == 1 else 488
+
+    suites = () if knows == "DTLS" else SUITES
+    called = await text_phone(office, "102", types=False, suites=suites, answers=answers)
+    caller = await text_phone(office, "101")
+    call = asyncio.ensure_future(caller.call("102"))
+    if knows == "SDES":
+        conversation = await call
+        assert kinds(conversation.heard) == [("audio", True), ("text", False)]  # type: ignore[attr-defined]
+        await conversation.hang_up()
+    elif knows == "nothing":
+        assert (await refused(call)).code == 488
+    else:
+        await until(lambda: len(offers) == 4)
+        call.cancel()
+        await called.close()
+    tried = [(bool(offer.media[0].cryptos), len(offer.media)) for offer in offers]
+    assert tried == [(True, 2), (False, 2), (True, 1), (False, 1)][: 3 if knows == "SDES" else 4]
 
 
 # What changes while they talk.

@@ -86,16 +86,32 @@ class Fork:
         failures = [each.failed for each in self.branches if each.failed is not None]
         return best(failures) if len(failures) == len(self.branches) else None
 
-    def again_with_dtls(self, branch: Branch, response: Response) -> bool:
-        """Invites a phone that knows no SDES once more, if this response says so: perhaps it knows DTLS
-        (docs/decisions/0023).
+    def again(self, branch: Branch, response: Response) -> bool:
+        """Invites once more, in another way, whoever this response says could not take the first: by DTLS, without text,
+        or with credentials. Each way is tried once.
         """
+        return (
+            self._again_with_dtls(branch, response)
+            or self._again_without_text(branch, response)
+            or self._again_with_credentials(branch, response)
+        )
+
+    def _again_without_text(self, branch: Branch, response: Response) -> bool:
+        """Some refuse the whole offer for a line that they do not know, instead of that line."""
+        if response.code not in UNACCEPTABLE or not _offers_text(branch):
+            return False
+        self.branches.remove(branch)
+        self._invite(branch.target, text=False)
+        return True
+
+    def _again_with_dtls(self, branch: Branch, response: Response) -> bool:
+        """Perhaps a phone that knows no SDES knows DTLS (docs/decisions/0023)."""
         if not _knows_no_sdes(branch, response):
             return False
         if response.code < 300:
             self.decline(branch, response, because(488, "Another way of keying is offered"))
         self.branches.remove(branch)
-        self._invite(branch.target, dtls=True)
+        self._invite(branch.target, dtls=True, text=_offers_text(branch))
         return True
 
     def has_lost(self, branch: Branch, response: Response) -> bool:
@@ -154,7 +170,7 @@ class Fork:
             party.acknowledge(branch.client.request)
             party.bye(reason)
 
-    def again_with_credentials(self, branch: Branch, response: Response) -> bool:
+    def _again_with_credentials(self, branch: Branch, response: Response) -> bool:
         """Answers a trunk's challenge, once (section 22.3); False when there is nothing to answer it with."""
         trunk, client = branch.target.trunk, branch.client
         if trunk is None or client is None or (again := answer_challenge(trunk, client.request, response)) is None:
@@ -163,9 +179,10 @@ class Fork:
         self._send(Branch(branch.target, branch.media, branch.offered), again)
         return True
 
-    def _invite(self, target: Target, *, dtls: bool = False) -> None:
+    def _invite(self, target: Target, *, dtls: bool = False, text: bool = True) -> None:
         media = LegMedia(dict(self.places), self.invitation.suites)
-        offered = media.offer(self.offer, secure=self.destination.secure, dtls=dtls, directions=self.directions)
+        offer = self.offer if text else Description(self.offer.audio)
+        offered = media.offer(offer, secure=self.destination.secure, dtls=dtls, directions=self.directions)
         request = Request("INVITE", target.uri)
         request.headers.set("Max-Forwards", str(self.invitation.max_forwards))
         outside = (
@@ -264,6 +281,10 @@ _CAUSES: Final = {"user-busy": 486, "no-answer": 408, "unavailable": 480, "uncon
 
 def _with_reason(party: URI, reason: str) -> str:
     return f"{party}?Reason=SIP%3Bcause%3D{_CAUSES.get(reason, 302)}"
+
+
+def _offers_text(branch: Branch) -> bool:
+    return any(line.kind == MediaType.TEXT for line in branch.offered.media)
 
 
 def _knows_no_sdes(branch: Branch, response: Response) -> bool:

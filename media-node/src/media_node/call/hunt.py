@@ -217,7 +217,7 @@ class Hunt:
     async def _heard(self, fork: Fork, branch: Branch, response: Response) -> bool:
         if response.code < 200:
             await self._progress(branch, response)
-        elif fork.again_with_dtls(branch, response) or fork.again_with_credentials(branch, response):
+        elif fork.again(branch, response):
             pass
         elif response.code < 300:
             await self._answered(fork, branch, response)

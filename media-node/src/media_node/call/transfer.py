@@ -214,7 +214,7 @@ class Transfers:
         if response.code < 200:
             if response.code > 100:
                 self._notify(pending.referrer, f"{response.code} {response.phrase}")
-        elif pending.fork.again_with_dtls(branch, response) or pending.fork.again_with_credentials(branch, response):
+        elif pending.fork.again(branch, response):
             pass
         elif response.code < 300:
             await self._answered(pending, branch, response)
