@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from media_node.call import supervision, transfer
+from media_node.call import returning, supervision, transfer
 from media_node.call.directory import Directory
 from media_node.call.exchange import Exchange
 from media_node.call.record import CallRecord
@@ -143,6 +143,8 @@ def test_every_call_ends_and_lets_go_of_all_it_had(
     certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deeds: list[tuple[str, int, int]]
 ) -> None:
     monkeypatch.setattr(supervision, "FLOW_TIMEOUT", 0.3)
+    monkeypatch.setattr(supervision, "EARLY_FLOW_TIMEOUT", 0.3)
+    monkeypatch.setattr(returning, "EARLY_FLOW_TIMEOUT", 0.3)
     monkeypatch.setattr(transfer, "SURRENDER_TIMEOUT", 0.5)
     asyncio.run(history(certificates, tmp_path, deeds))
 
