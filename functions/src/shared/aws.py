@@ -49,6 +49,8 @@ class _OursOnly(Loader):
         return (self.ENDPOINTS, "") if name == "endpoints" else super().load_data_with_path(name)
 
 
+# It keeps what it read, whatever session asks.
+_DATA = _OursOnly()
 _TYPED = frozenset({"AttributeMap", "AttributeValue", "Key"})
 
 
@@ -83,6 +85,6 @@ def client(service: str, *, connect_timeout_s: float, read_timeout_s: float, att
 @cache
 def _session() -> Session:
     session = Session()
-    session.register_component("data_loader", _OursOnly())
+    session.register_component("data_loader", _DATA)
     session.register_component("response_parser_factory", _Parsers())
     return session

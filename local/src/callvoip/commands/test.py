@@ -71,9 +71,16 @@ def main(arguments: list[str]) -> int:
         return _pytest([*FAST, "--hypothesis-profile=few", *coverage, *pytest_arguments])
     if pytest_arguments:
         return _pytest([*coverage, *pytest_arguments]) if _install() else 1
-    if not _checks():
-        return 1
-    return _pytest([*FAST, *coverage]) or _pytest([*SLOW, *coverage, *(["--cov-append"] if coverage else [])])
+    # What only the slow tests need is installed while all else runs.
+    with ThreadPoolExecutor() as pool:
+        installed = pool.submit(_install_and_build_root)
+        if not _checks():
+            return 1
+        if failed := _pytest([*FAST, *coverage]):
+            return failed
+        if not installed.result():
+            return 1
+    return _pytest([*SLOW, *coverage, *(["--cov-append"] if coverage else [])])
 
 
 def _install() -> bool:
@@ -102,7 +109,7 @@ def _install_and_build_root() -> bool:
 
 
 def _checks() -> bool:
-    """Install what the tests need while the checks run."""
+    """Whether all are well; the first that is not is told, with what it said."""
     failed = threading.Event()
 
     def row(checks: Mapping[str, list[str]]) -> None:
@@ -118,10 +125,9 @@ def _checks() -> bool:
                 print(f"{name}: ok ({time.monotonic() - started:.0f} s)", flush=True)
 
     with ThreadPoolExecutor() as pool:
-        installed = pool.submit(_install_and_build_root)
         for running in [pool.submit(row, checks) for checks in CHECKS]:
             running.result()
-        return installed.result() and not failed.is_set()
+    return not failed.is_set()
 
 
 def _pytest(arguments: list[str]) -> int:

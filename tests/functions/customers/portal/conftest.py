@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 from jinja2 import Environment
 from moto import mock_aws
@@ -12,7 +11,7 @@ from moto.ses.models import ses_backends
 
 from customers.account import Account
 from customers.customer import Contact, ContactRole
-from shared import clock, html, settings
+from shared import aws, clock, html, settings
 from tests.support.portal.bakery import (
     BILLING,
     OTHER,
@@ -73,7 +72,8 @@ def post(time: Clock) -> Iterator[Post]:
     dynamodb.client()  # real, before moto takes over the others
     outbox.client.cache_clear()
     with mock_aws(config={"core": {"passthrough": {"urls": [".*127.0.0.1.*"]}}}):
-        boto3.client("sesv2", "eu-central-1").create_email_identity(EmailIdentity="bestellingen@callvoip.example.nl")
+        ses = aws.client("sesv2", connect_timeout_s=2, read_timeout_s=5, attempts=1)
+        ses.create_email_identity(EmailIdentity="bestellingen@callvoip.example.nl")
         yield Post(ses_backends[DEFAULT_ACCOUNT_ID]["eu-central-1"].sent_messages)
     outbox.client.cache_clear()
 
