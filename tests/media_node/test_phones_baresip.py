@@ -135,7 +135,7 @@ def test_messages_digits_and_hold_in_one_call(office: Office) -> None:
         if line in ("a=sendonly", "a=inactive", "a=sendrecv")
     ]
     assert offers[-1] == "a=sendrecv" and len(offers) >= 2
-    assert all(count > 50 for count in caller.packets())
+    assert all(count > 50 for count in caller.packets(50))
 
 
 @pytest.mark.feature("dtls", clients=("baresip",))
@@ -145,7 +145,7 @@ def test_a_phone_that_knows_only_dtls_talks_to_one_that_knows_only_sdes(office: 
     caller.command("dial", "101" if dtls_calls else "104")
     talk(caller, called)
     for phone in (caller, called):
-        assert all(count > 100 for count in phone.packets()), phone.text()
+        assert all(count > 100 for count in phone.packets(100)), phone.text()
     assert "DTLS-SRTP complete" in office.dtls.text()
     legs = office.last_record()["legs"]
     assert isinstance(legs, list)
@@ -167,7 +167,7 @@ def test_it_transfers_blind_and_the_two_hear_each_other(office: Office) -> None:
     caller.command("hangup")
     target.wait_for("CALL_CLOSED")
     for phone in (caller, target):
-        assert all(count > 70 for count in phone.packets()), phone.text()[-3000:]
+        assert all(count > 70 for count in phone.packets(70)), phone.text()[-3000:]
     assert "SIP/2.0 200 OK" in "".join(each.text for each in transferor.messages() if "NOTIFY" in each.text)
     record = office.last_record()
     legs = record["legs"]
@@ -194,7 +194,7 @@ def test_it_holds_one_call_for_another_and_goes_back(office: Office) -> None:
     assert not ended(first)
     phone.command("hangup")
     first.wait_for("CALL_CLOSED")
-    assert all(count > 20 for count in second.packets())
+    assert all(count > 20 for count in second.packets(20))
 
 
 @pytest.mark.feature("pick-up", clients=("baresip",))
@@ -208,7 +208,7 @@ def test_it_picks_up_what_rings_at_a_colleagues(office: Office) -> None:
     time.sleep(1)
     office.dtls.command("hangup")
     office.camera.wait_for("CALL_CLOSED")
-    assert all(count > 30 for count in office.dtls.packets())
+    assert all(count > 30 for count in office.dtls.packets(30))
 
 
 @pytest.mark.feature("reconnect", clients=("baresip",))
@@ -228,7 +228,7 @@ def test_its_connection_is_lost_and_its_call_goes_on(office: Office) -> None:
     assert not ended(called)
     called.command("hangup")
     caller.wait_for("CALL_CLOSED")
-    assert all(count > 70 for count in called.packets())
+    assert all(count > 70 for count in called.packets(70))
     assert office.last_record()["reason"] == "completed"
 
 
@@ -285,7 +285,7 @@ def test_strangers_at_the_ports_of_a_phone_that_is_keyed_by_dtls_get_and_give_no
             ended.set()
     assert heard.result() == 0
     for phone in (caller, called):
-        assert all(count > 50 for count in phone.packets()), phone.text()
+        assert all(count > 50 for count in phone.packets(50)), phone.text()
     record = office.last_record()
     legs = record["legs"]
     assert isinstance(legs, list) and record["reason"] == "completed"

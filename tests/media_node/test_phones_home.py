@@ -172,7 +172,7 @@ def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House)
     house.manual.command("dial", "101")
     talk(house.manual, house.auto)
     for phone in (house.auto, house.manual):
-        assert all(count > 100 for count in phone.packets()), phone.text()
+        assert all(count > 100 for count in phone.packets(100)), phone.text()
     # The call passes the node twice: from the phone to the exchange, and from the exchange to the other phone.
     assert [set(legs) for legs in house.suites(2)] == [{"AES_CM_128_HMAC_SHA1_80", "none"}] * 2
     assert "nobody at" not in house.exchange.text()
@@ -184,7 +184,7 @@ def test_the_exchange_knows_the_phones_by_a_path_and_connects_them(house: House)
 def test_its_voicemail_takes_what_nobody_answers_and_is_heard_by_its_number(house: House) -> None:
     house.auto.command("dial", MENU)
     talk(house.auto, house.inside, 1)
-    assert all(count > 20 for count in house.auto.packets()), house.auto.text()
+    assert all(count > 20 for count in house.auto.packets(20)), house.auto.text()
     for dialled, ringing in (
         ("103", None),
         ("102", house.manual),
@@ -195,7 +195,7 @@ def test_its_voicemail_takes_what_nobody_answers_and_is_heard_by_its_number(hous
         if ringing is not None:
             ringing.wait_for("CALL_INCOMING")
         talk(house.auto, house.inside, 1)
-        assert all(count > 20 for count in house.auto.packets()), house.auto.text()
+        assert all(count > 20 for count in house.auto.packets(20)), house.auto.text()
     assert "nobody at abc234-103" in house.exchange.text()
     house.manual.wait_for("CALL_CLOSED")
     assert "AES_CM_128_HMAC_SHA1_80" in house.suites(3)[0]
@@ -226,7 +226,7 @@ def test_a_call_to_it_is_held_for_another_and_transferred(house: House) -> None:
     assert not ended(house.inside)
     house.auto.command("hangup")
     house.inside.wait_for("CALL_CLOSED")
-    assert all(count > 50 for count in house.auto.packets())
+    assert all(count > 50 for count in house.auto.packets(50))
 
 
 @pytest.mark.feature("early-media", clients=("kamailio",))
@@ -251,7 +251,7 @@ def test_numbers_outside_and_112_go_by_it_and_it_calls_in(house: House) -> None:
         phone.events.clear()
     house.inside.command("dial", f"sip:{NUMBER}@127.0.0.1:{house.exchange.port}")
     talk(house.inside, house.auto, 1)
-    assert all(count > 30 for count in house.auto.packets())
+    assert all(count > 30 for count in house.auto.packets(30))
 
 
 @pytest.mark.feature("exchange", "voicemail", clients=("linphone",))
@@ -276,7 +276,7 @@ def test_it_rings_two_devices_and_one_consults_and_joins(house: House) -> None:
     assert not ended(house.auto) and not ended(house.inside)
     house.auto.command("hangup")
     house.inside.wait_for("CALL_CLOSED")
-    assert all(count > 80 for count in house.auto.packets())
+    assert all(count > 80 for count in house.auto.packets(80))
     for phone in house.baresips:
         phone.events.clear()
     house.auto.command("dial", "102")

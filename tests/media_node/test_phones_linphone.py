@@ -185,7 +185,7 @@ def test_three_ring_one_answers_and_transfers(office: Office) -> None:
     time.sleep(2)
     office.fourth.command("hangup")
     office.provider.wait_for("CALL_CLOSED")
-    assert all(count > 50 for count in office.fourth.packets())
+    assert all(count > 50 for count in office.fourth.packets(50))
 
 
 @pytest.mark.feature("trunk", "emergency", clients=("linphone",))
@@ -198,7 +198,7 @@ def test_a_number_outside_and_112(office: Office) -> None:
         time.sleep(1)
         office.third.command("terminate")
         office.provider.wait_for("CALL_CLOSED")
-        assert all(count > 20 for count in office.provider.packets())
+        assert all(count > 20 for count in office.provider.packets(20))
     assert f"\nINVITE sip:{OUTSIDE}@" in office.provider.text()
     assert "\nPriority: emergency" in office.provider.text()
 
@@ -252,7 +252,7 @@ def test_it_consults_a_colleague_goes_back_and_joins_the_two(office: Office) -> 
     time.sleep(2)
     office.second.command("terminate")
     office.fourth.wait_for("CALL_CLOSED")
-    assert all(count > 80 for count in office.fourth.packets()), "it went on after the transfer"
+    assert all(count > 80 for count in office.fourth.packets(80)), "it went on after the transfer"
 
 
 @pytest.mark.feature("reconnect", clients=("linphone",))

@@ -243,7 +243,7 @@ def test_early_media_and_a_blind_transfer(office: Office) -> None:
     time.sleep(1)
     office.early.command("hangup")
     office.auto.wait_for("CALL_CLOSED")
-    assert all(count > 20 for count in office.auto.packets())
+    assert all(count > 20 for count in office.auto.packets(20))
 
 
 @pytest.mark.feature("two-calls", "attended", clients=("sipp",))
@@ -298,7 +298,7 @@ def test_it_consults_a_colleague_and_joins_the_two(office: Office) -> None:
     time.sleep(1)
     office.manual.command("hangup")
     office.auto.wait_for("CALL_CLOSED")
-    assert all(count > 30 for count in office.auto.packets()), "they heard each other"
+    assert all(count > 30 for count in office.auto.packets(30)), "they heard each other"
 
 
 @pytest.mark.feature("pick-up", clients=("sipp",))

@@ -182,7 +182,7 @@ def test_each_trunk_is_used_and_falls_away_for_the_next(made: Ways) -> None:
         time.sleep(1)
         made.caller.command("hangup")
         trunk.wait_for("CALL_CLOSED")
-        assert all(count > 20 for count in trunk.packets())
+        assert all(count > 20 for count in trunk.packets(20))
         record = made.record(number)
         assert record["beyond"] == ("secured" if keying else "notSecured")
         assert record["legs"][-1].get("keying", "") in (keying, "none")

@@ -195,14 +195,19 @@ class Baresip:
             time.sleep(0.05)
         return self.text()
 
-    def packets(self) -> tuple[int, int]:
-        """RTP packets sent and received in the last call that ended, as baresip counted them."""
-        deadline = time.monotonic() + 5  # the count is printed a little after the call has closed
-        while not (counts := re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)):
+    def packets(self, least: int = 0) -> tuple[int, int]:
+        """RTP packets sent and received in the last call that ended, as baresip counted them. It prints that a little after
+        the call has closed: more than `least` of both are waited for.
+        """
+        deadline = time.monotonic() + 5
+        while True:
+            counts = re.findall(r"^packets:\s+(\d+)\s+(\d+)", self.text(), re.MULTILINE)
+            last = (int(counts[-1][0]), int(counts[-1][1])) if counts else (0, 0)
+            if counts and (min(last) > least or not least or time.monotonic() > deadline):
+                return last
             if time.monotonic() > deadline:
                 raise PhoneError(f"no call has ended yet:\n{self.text()[-3000:]}")
             time.sleep(0.05)
-        return int(counts[-1][0]), int(counts[-1][1])
 
     def messages(self) -> list[Message]:
         """All SIP messages so far, as the trace shows them."""
