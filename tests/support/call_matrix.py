@@ -166,7 +166,7 @@ def page(outcomes: Iterable[Outcome], day: str) -> str:
             f"Written by `python -m tests.support.call_matrix` on {day} from a run of the tests below, which use programs that others",
             "wrote, over real sockets. *yes* is a test that passed; *not run* one that was left out; *cannot* tells why below; an",
             "empty cell has no test. `test_phones_baresip.py`, `test_phones_linphone.py`, `test_phones_sipp.py`, `test_phones_home.py`",
-            "and `test_phones_trunks.py` end with a look at the wire: what tshark finds in all SIP, SDP, RTP and RTCP of their run,",
+            "and `test_phones_trunks.py` end with a look at the wire: what tshark finds in all SIP and SDP of their run,",
             "TLS opened with the node's keys, and what the rules of `tests/support/sip_sanity.py` find, which is nothing.",
             "What our own phones show beside that stands in [call-features.md](call-features.md).",
             "",
