@@ -5,6 +5,8 @@ leg without keys.
 
 from __future__ import annotations
 
+from collections import deque
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -150,8 +152,13 @@ class Forks(Office):
         caller = self.phones[0]
         if caller.end.closed:
             self.comes_back(caller)
+        weather, self.office.weather.fates = self.office.weather.fates, deque()
+        self.office.loop.wait(SETTLED)  # what is late of the call before is not this one's
         for phone in self.phones:
             phone.talks.clear()
+            if not phone.end.closed:
+                assert self.office.loop.complete(phone.register()).code == 200
+        self.office.weather.fates = weather
         self.office.loop.do(lambda: caller.call("102"))
         self.was_cut_off.clear()
 
