@@ -213,7 +213,8 @@ def test_it_picks_up_what_rings_at_a_colleagues(office: Office) -> None:
 
 @pytest.mark.feature("reconnect", clients=("baresip",))
 def test_its_connection_is_lost_and_its_call_goes_on(office: Office) -> None:
-    caller, called, node = office.dtls, office.camera, office.desks.node
+    # A phone that is not called in the tests below: baresip registers again only when its registration is half over.
+    caller, called, node = office.manual, office.camera, office.desks.node
     caller.command("dial", "101")
     called.wait_for("CALL_ESTABLISHED")
     time.sleep(1)
