@@ -347,8 +347,8 @@ def test_its_own_user_calls_with_and_without_an_offer(house: House) -> None:
         house.manual.events.clear()
 
 
-def told_of_messages(house: House) -> Script:
-    """sipp as the voicemail: takes one subscription and tells of two new messages."""
+def told_of_messages(house: House, *until_ends: str) -> Script:
+    """sipp as the voicemail: takes one subscription and tells of two new messages; `until_ends` is what it does further."""
     tells = send(
         "NOTIFY [next_url] SIP/2.0\nVia: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]\n"
         f"Max-Forwards: 70\n[routes]\nFrom: <sip:mailbox@{DOMAIN}>;tag=[call_number]\n"
@@ -360,7 +360,9 @@ def told_of_messages(house: House) -> Script:
     )
     tag = '<ereg regexp="tag=([0-9a-f]+)" search_in="hdr" header="From:" check_it="true" assign_to="1,2"/>'
     accepts = answer("200 OK", more="Expires: 3600\n")
-    text = scenario("mailbox", receive("SUBSCRIBE", tag, rrs="true"), accepts, tells, receive(200), logged="1")
+    text = scenario(
+        "mailbox", receive("SUBSCRIBE", tag, rrs="true"), accepts, tells, receive(200), *until_ends, logged="1"
+    )
     return house.start(text, house.exchange.port, more=("-p", str(house.mailbox), "-i", "127.0.0.1"))
 
 
@@ -369,7 +371,8 @@ def told_of_messages(house: House) -> Script:
 @pytest.mark.feature("exchange", "voicemail", clients=("sipp",))
 def test_new_messages_and_texts_come_through_it(house: House) -> None:
     """sipp is the voicemail that a phone subscribes to, and the phone."""
-    told = told_of_messages(house)
+    # It stays until it hears that the phone has gone: said to nobody, that would be repeated to whoever comes in its place.
+    told = told_of_messages(house, receive("SUBSCRIBE"), answer("200 OK", more="Expires: 0\n"))
     account = house.fifth
     asks = head("SUBSCRIBE", 1, uri=f"sip:{account.username}@{DOMAIN}", extension=account.username, account=account)
     registers = challenged(
@@ -390,12 +393,12 @@ def test_new_messages_and_texts_come_through_it(house: House) -> None:
     busy.write_text(scenario("busy", receive("INVITE"), answer("486 Busy Here"), receive("ACK")))
     with front(house.desks.node.address, house.desks.directory) as port:
         phone = house.start(text, port, called=DOMAIN, transport="t1", more=("-oocsf", str(busy)))
-        told.ended()
         wait_until(lambda: f"AoR: {account.username}" in house.exchange.registered())
         # Busy, and so the voicemail has it.
         house.auto.command("dial", account.extension)
         talk(house.auto, house.inside, 1)
         assert "SIP/2.0 486" in phone.said() and "Messages-Waiting: yes" in phone.said()
+    told.ended()
     text = send(
         head("MESSAGE", 1, uri=f"sip:{CUSTOMER}-101@{DOMAIN}", extension="101", account=TestAccount(OUTSIDE, "", "")),
         "uw pakket is er",
