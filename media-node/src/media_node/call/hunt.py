@@ -26,8 +26,7 @@ from media_node.call.events import (
 from media_node.call.forking import Fork
 from media_node.call.negotiation import LegMedia
 from media_node.call.party import Party
-from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
-from media_node.call.policy import Protection
+from media_node.call.plan import Destination, Side, patience, reached_over
 from media_node.call.refusals import Absent, CallRefused, Unreachable, described, refusal
 from media_node.call.relayed import Places
 from media_node.call.returning import Returning
@@ -153,8 +152,7 @@ class Hunt:
         if not targets:
             raise _Unanswered(Absent("Not registered"))
         trunk = targets[0].trunk
-        if trunk is not None and trunk.srtp:
-            destination = replace(destination, protection=Protection.REQUIRED)
+        destination = reached_over(destination, trunk)
         name = trunk.name if trunk is not None else ""
         if destination.secure is not self._secure:
             self._places = await call.relayed.reopen(Side.B, secure=destination.secure)
@@ -174,7 +172,7 @@ class Hunt:
         now = asyncio.get_running_loop().time()
         deadline = now + destination.seconds
         another = bool(name) and call.control.other_way(destination, name) is not None
-        first_word = now + (SILENCE if another else LAST_SILENCE) if name else deadline
+        first_word = now + patience(another=another) if name else deadline
         while True:
             try:
                 async with asyncio.timeout_at(min(deadline, first_word)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -99,6 +99,18 @@ class Destination:
     def secure(self) -> bool:
         """Whether those who are rung are offered SRTP."""
         return self.protection is Protection.REQUIRED
+
+
+def reached_over(destination: Destination, trunk: TrunkSettings | None) -> Destination:
+    """The destination as it is offered over this trunk: secured where that takes SRTP."""
+    if trunk is None or not trunk.srtp:
+        return destination
+    return replace(destination, protection=Protection.REQUIRED)
+
+
+def patience(*, another: bool) -> float:
+    """Seconds a trunk may take to its first word; `another` tells whether there is one left to try."""
+    return SILENCE if another else LAST_SILENCE
 
 
 @dataclass(frozen=True, kw_only=True)

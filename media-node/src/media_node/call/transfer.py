@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -18,8 +18,7 @@ from media_node.call.description import NotAcceptable, read_answer
 from media_node.call.events import Branch, NoAnswer, Surrender
 from media_node.call.forking import Fork
 from media_node.call.party import Party
-from media_node.call.plan import LAST_SILENCE, SILENCE, Destination, Side
-from media_node.call.policy import Protection
+from media_node.call.plan import Destination, Side, patience, reached_over
 from media_node.call.refusals import CallRefused, described, refusal
 from media_node.call.relayed import MediaFailed
 from media_node.log import Event as LogEvent
@@ -171,8 +170,7 @@ class Transfers:
             if not targets:
                 raise CallRefused(480, "Not registered")
             trunk = targets[0].trunk
-            if trunk is not None and trunk.srtp:
-                destination = replace(destination, protection=Protection.REQUIRED)
+            destination = reached_over(destination, trunk)
             self._count += 1
             pending = Pending(side, referrer, destination, f"{call.id}-{self._count}")
             stays = call.parties[side.other]
@@ -199,7 +197,7 @@ class Transfers:
         if trunk is not None:
             another = call.control.other_way(destination, trunk.name) is not None
             silence = NoAnswer(pending.relayed_as, silent_trunk=trunk.name)
-            stays.later(SILENCE if another else LAST_SILENCE, lambda: call.post(silence))
+            stays.later(patience(another=another), lambda: call.post(silence))
 
     def owns(self, branch: Branch) -> bool:
         """Whether a branch rings for a transfer."""
