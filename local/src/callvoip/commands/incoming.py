@@ -194,9 +194,9 @@ def in_order(receipts: Sequence[str]) -> list[str]:
     return sorted(receipts, key=number)
 
 
-def until(seen: Callable[[], Any], otherwise: str) -> Any:
+def until(seen: Callable[[], Any], otherwise: str, *, seconds: float = PATIENCE_S) -> Any:
     """What is seen at last. Raises IncomingError when nothing is."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + seconds
     while True:
         try:
             if found := seen():
@@ -206,7 +206,7 @@ def until(seen: Callable[[], Any], otherwise: str) -> Any:
             if not str(error).startswith("503"):
                 raise
         if time.monotonic() > deadline:
-            raise IncomingError(f"{otherwise} within {PATIENCE_S:.0f} s")
+            raise IncomingError(f"{otherwise} within {seconds:.0f} s")
         time.sleep(0.2)
 
 

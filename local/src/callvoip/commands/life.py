@@ -122,7 +122,9 @@ class Life:
 
     def calls(self, encrypted: Callable[[Any], bool]) -> bool:
         """Whether that phone reaches another with the passwords that hold now; a node may take a moment."""
-        return bool(_until(lambda: encrypted(self._call(self._system, self._sip, self._spare)), "no call got through"))
+        return bool(
+            self._until(lambda: encrypted(self._call(self._system, self._sip, self._spare)), "no call got through")
+        )
 
     def end(self) -> str:
         """Notice on all products, and the clock of what carries it out a month later; the products' state then."""
@@ -139,7 +141,11 @@ class Life:
             states = set(self._portal.get("/mijn/producten").attributes("data-state"))
             return states.pop() if len(states) == 1 and "terminated" in states else ""
 
-        return str(_until(ended, "the products did not end"))
+        return str(self._until(ended, "the products did not end"))
+
+    @staticmethod
+    def _until(seen: Callable[[], Any], otherwise: str) -> Any:
+        return incoming.until(seen, otherwise, seconds=LONGEST_SECONDS)
 
     def registration(self) -> int:
         """The SIP status of a phone that registers where it did before the end, as soon as it is refused.
@@ -169,12 +175,3 @@ class Life:
 
     def _records(self) -> list[dict[str, Any]]:
         return incoming.records(self._system, self._environment)
-
-
-def _until(seen: Callable[[], Any], otherwise: str) -> Any:
-    deadline = time.monotonic() + LONGEST_SECONDS
-    while not (found := seen()):
-        if time.monotonic() > deadline:
-            raise LifeError(f"{otherwise} within {LONGEST_SECONDS:.0f} s")
-        time.sleep(0.2)
-    return found
